@@ -1,0 +1,41 @@
+# Every target works in a fresh clone with Python 3.11 or later: it makes .venv, installs what it needs there, and runs.
+PYTHON ?= $(shell command -v python3.13 python3.12 python3.11 python3 | head -n 1)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+AGC_ARGS ?=
+
+.PHONY: agc test lint doc-examples bench docs clean
+.DEFAULT_GOAL := test
+
+# One stamp an extra: an installation is repeated only when pyproject.toml changed.
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+agc: $(VENV)/.installed-agc
+	$(BIN)/python examples/agc/run.py $(AGC_ARGS)
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+doc-examples: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/test_docs.py cachingclient $(PYTEST_ARGS)
+
+bench: $(VENV)/.installed-test
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/sphinx-build -W -b html docs docs/_build
+
+clean:
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache
