@@ -1,5 +1,7 @@
 # Every target works in a fresh clone with Python 3.11 or later: it makes .venv, installs what it needs there, and runs.
-PYTHON ?= $(shell command -v python3.13 python3.12 python3.11 python3 | head -n 1)
+# The first interpreter that runs and is new enough (a pyenv shim may exist and not run).
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
@@ -10,7 +12,7 @@ AGC_ARGS ?=
 
 # One stamp an extra: an installation is repeated only when pyproject.toml changed.
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later with venv is needed: make PYTHON=/path/to/python' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
