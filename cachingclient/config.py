@@ -1,0 +1,262 @@
+"""Settings: the defaults given to dask's configuration, and typed access that names what is wrong.
+
+Every accessor reads dask's configuration when it is called, so ``dask.config.set`` works in a ``with``.
+
+>>> import dask
+>>> with dask.config.set({"cachingclient.policy": "all"}):
+...     policy()
+'all'
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import dask.config
+import yaml
+from dask.utils import parse_bytes, parse_timedelta
+
+Policy = Literal["auto", "all"]
+Mode = Literal["readwrite", "read", "refresh", "off"]
+Inputs = Literal["stat", "content", "name"]
+Pin = Literal["reached", "all"]
+Precision = Literal["full", "major.minor"]
+
+_DEFAULTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("cachingclient.yaml").read_text())
+dask.config.update_defaults(_DEFAULTS)
+
+
+class ConfigurationError(ValueError):
+    """A setting has a value that it does not take: the text names both, and what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Which installed libraries enter a step key, and how.
+
+    Parameters
+    ----------
+    pin
+        ``"reached"``: the distributions a step's code really uses; ``"all"``: everything installed.
+    precision
+        ``"full"`` versions, or ``"major.minor"`` only.
+    ignore
+        Distributions (normalised names) that never enter.
+
+    Examples
+    --------
+    >>> Environment(precision="major.minor").version("2.4.6")
+    '2.4'
+    """
+
+    pin: Pin = "reached"
+    precision: Precision = "full"
+    ignore: frozenset[str] = frozenset()
+
+    def version(self, full: str) -> str:
+        """The part of a version that enters a key."""
+        return full if self.precision == "full" else ".".join(full.split(".")[:2])
+
+
+def store() -> str:
+    """The URL of the store to use when none is named.
+
+    Examples
+    --------
+    >>> with dask.config.set({"cachingclient.store": "s3://bucket/analysis"}):
+    ...     store()
+    's3://bucket/analysis'
+    """
+    value = _get("store")
+    if value is None:
+        return default_store()
+    if not isinstance(value, str) or not value:
+        raise _error("store", value, "a URL such as file:///scratch/cache or s3://bucket/analysis, or null")
+    return value
+
+
+def default_store() -> str:
+    """The URL of the folder in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``).
+
+    Examples
+    --------
+    >>> default_store().startswith("file:///")
+    True
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return (Path(base).expanduser().absolute() / "cachingclient").as_uri()
+
+
+def policy() -> Policy:
+    """Which results are kept: ``"auto"`` or ``"all"``.
+
+    Examples
+    --------
+    >>> policy()
+    'auto'
+    """
+    return cast(Policy, _choice("policy", get_args(Policy)))
+
+
+def mode() -> Mode:
+    """How the store is used: ``"readwrite"``, ``"read"``, ``"refresh"`` or ``"off"``.
+
+    Examples
+    --------
+    >>> with dask.config.set({"cachingclient.mode": "write"}):
+    ...     mode()
+    Traceback (most recent call last):
+    ...
+    cachingclient.config.ConfigurationError: the setting cachingclient.mode is 'write';
+    it takes 'readwrite', 'read', 'refresh' or 'off'
+    """
+    return cast(Mode, _choice("mode", get_args(Mode)))
+
+
+def inputs() -> Inputs:
+    """How files among the arguments are fingerprinted: ``"stat"``, ``"content"`` or ``"name"``.
+
+    Examples
+    --------
+    >>> inputs()
+    'stat'
+    """
+    return cast(Inputs, _choice("inputs", get_args(Inputs)))
+
+
+def environment() -> Environment:
+    """How installed libraries enter a step key.
+
+    Examples
+    --------
+    >>> with dask.config.set({"cachingclient.environment.ignore": ["My_Plots"]}):
+    ...     environment()
+    Environment(pin='reached', precision='full', ignore=frozenset({'my-plots'}))
+    """
+    ignore = _get("environment.ignore")
+    if not isinstance(ignore, list | tuple) or not all(isinstance(name, str) for name in ignore):
+        raise _error("environment.ignore", ignore, "a list of names of distributions, e.g. [rich, tqdm]")
+    return Environment(
+        pin=cast(Pin, _choice("environment.pin", get_args(Pin))),
+        precision=cast(Precision, _choice("environment.precision", get_args(Precision))),
+        ignore=frozenset(re.sub(r"[-_.]+", "-", name).lower() for name in ignore),
+    )
+
+
+def size_limit() -> int | None:
+    """How many bytes a store may hold, or None.
+
+    Examples
+    --------
+    >>> with dask.config.set({"cachingclient.size-limit": "50GB"}):
+    ...     size_limit()
+    50000000000
+    """
+    return None if _get("size-limit") is None else _size("size-limit")
+
+
+def write_queue() -> int:
+    """How many bytes of results a worker holds for the background writer before a step waits for it.
+
+    Examples
+    --------
+    >>> write_queue()
+    512000000
+    """
+    return _size("write-queue")
+
+
+def look_up_timeout() -> float:
+    """Seconds after which a look-up counts as all missing.
+
+    Examples
+    --------
+    >>> look_up_timeout()
+    10.0
+    """
+    return _seconds("timeouts.look-up")
+
+
+def flush_timeout() -> float:
+    """Seconds that ``flush`` and ``close`` wait for what is still being written.
+
+    Examples
+    --------
+    >>> flush_timeout()
+    300.0
+    """
+    return _seconds("timeouts.flush")
+
+
+def unknown() -> list[str]:
+    """Names under ``cachingclient`` in dask's configuration that no setting has: misspelled ones, mostly.
+
+    Examples
+    --------
+    >>> with dask.config.set({"cachingclient.polcy": "all"}):
+    ...     unknown()
+    ['cachingclient.polcy']
+    """
+    configured = set(_names({"cachingclient": dask.config.get("cachingclient", {})}))
+    return sorted(configured - set(_names(_DEFAULTS)))
+
+
+def _names(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        name = f"{prefix}{key}".replace("_", "-")
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{name}.")
+        else:
+            yield name
+
+
+def _get(name: str) -> Any:
+    return dask.config.get(f"cachingclient.{name}")
+
+
+def _choice(name: str, choices: tuple[str, ...]) -> str:
+    value = _get(name)
+    if isinstance(value, str) and value in choices:
+        return value
+    # An unquoted `off` is False to a YAML reader, and so to dask's environment variables.
+    if value is False and "off" in choices:
+        return "off"
+    raise _error(name, value, _or(choices))
+
+
+def _size(name: str) -> int:
+    value = _get(name)
+    try:
+        size = (
+            parse_bytes(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1
+        )
+    except ValueError:
+        size = -1
+    if size <= 0:
+        raise _error(name, value, "a number of bytes above 0, e.g. 50GB or 512MiB")
+    return size
+
+
+def _seconds(name: str) -> float:
+    value = _get(name)
+    try:
+        seconds = float(parse_timedelta(value)) if isinstance(value, str | int | float) else -1.0
+    except (KeyError, ValueError):
+        seconds = -1.0
+    if isinstance(value, bool) or not seconds > 0:
+        raise _error(name, value, "a duration above 0, e.g. 10s or 5 minutes")
+    return seconds
+
+
+def _or(choices: tuple[str, ...]) -> str:
+    quoted = [repr(choice) for choice in choices]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def _error(name: str, value: object, takes: str) -> ConfigurationError:
+    return ConfigurationError(f"the setting cachingclient.{name} is {value!r}; it takes {takes}")

@@ -1,0 +1,95 @@
+"""The settings: defaults, dask's three ways of changing them, and what happens to wrong values."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import dask
+import pytest
+
+from cachingclient import config
+
+
+def test_defaults() -> None:
+    """Without any configuration the defaults of the packaged file hold."""
+    assert (config.policy(), config.mode(), config.inputs()) == ("auto", "readwrite", "stat")
+    assert config.size_limit() is None
+    assert config.environment().pin == "reached"
+
+
+def test_default_store_is_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a store, results go below the user's cache folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with dask.config.set({"cachingclient.store": None}):
+        assert config.store() == f"file://{tmp_path}/cachingclient"
+
+
+def test_environment_variables_and_yaml_reach_a_new_process(tmp_path: Path) -> None:
+    """A new process takes settings from the environment first, then from a YAML file of dask's."""
+    (tmp_path / "mine.yaml").write_text("cachingclient:\n  policy: all\n  mode: read\n")
+    code = "from cachingclient import config as c; print(c.store(), c.policy(), c.mode(), c.write_queue())"
+    environment = os.environ | {
+        "DASK_CONFIG": str(tmp_path),
+        "DASK_CACHINGCLIENT__STORE": "s3://bucket/analysis",
+        "DASK_CACHINGCLIENT__MODE": "refresh",
+        "DASK_CACHINGCLIENT__WRITE_QUEUE": "1MiB",
+    }
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.split() == ["s3://bucket/analysis", "all", "refresh", "1048576"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read", "takes"),
+    [
+        ("store", 3, config.store, "a URL"),
+        ("store", "", config.store, "a URL"),
+        ("policy", "always", config.policy, "'auto' or 'all'"),
+        ("mode", "write", config.mode, "'readwrite', 'read', 'refresh' or 'off'"),
+        ("inputs", None, config.inputs, "'stat', 'content' or 'name'"),
+        ("environment.pin", True, config.environment, "'reached' or 'all'"),
+        ("environment.precision", "minor", config.environment, "'full' or 'major.minor'"),
+        ("environment.ignore", "rich", config.environment, "a list of names"),
+        ("size-limit", "much", config.size_limit, "a number of bytes above 0"),
+        ("size-limit", -1, config.size_limit, "a number of bytes above 0"),
+        ("write-queue", True, config.write_queue, "a number of bytes above 0"),
+        ("timeouts.look-up", "soon", config.look_up_timeout, "a duration above 0"),
+        ("timeouts.look-up", True, config.look_up_timeout, "a duration above 0"),
+        ("timeouts.flush", 0, config.flush_timeout, "a duration above 0"),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: object, read: Callable[[], object], takes: str) -> None:
+    """A wrong value raises an error that names the setting, the value and what the setting takes."""
+    with (
+        dask.config.set({f"cachingclient.{name}": value}),
+        pytest.raises(config.ConfigurationError) as raised,
+    ):
+        read()
+    text = str(raised.value)
+    assert text.startswith(f"the setting cachingclient.{name} is {value!r}; it takes {takes}")
+
+
+def test_off_in_yaml_is_off() -> None:
+    """An unquoted `off`, which YAML reads as False, is the mode off."""
+    with dask.config.set({"cachingclient.mode": False}):
+        assert config.mode() == "off"
+
+
+@pytest.mark.parametrize(("version", "entered"), [("2.4.6", "2.4"), ("2026.8.0", "2026.8"), ("57", "57")])
+def test_precision_shortens_versions(version: str, entered: str) -> None:
+    """major.minor leaves a patch release out of keys."""
+    assert config.Environment(precision="major.minor").version(version) == entered
+    assert config.Environment().version(version) == version
+
+
+def test_misspelled_settings_are_found() -> None:
+    """Names that no setting has are listed, in either spelling of dask's; known ones are not."""
+    with dask.config.set({"cachingclient.modus": "read", "cachingclient.timeouts.flush_": 1}):
+        assert config.unknown() == ["cachingclient.modus", "cachingclient.timeouts.flush-"]
+    with dask.config.set({"cachingclient.write_queue": "1MB"}):
+        assert config.unknown() == []
