@@ -1,0 +1,30 @@
+"""Where results are kept: stores of entries, and the codecs that turn values into bytes."""
+
+from __future__ import annotations
+
+from cachingclient.storage.base import (
+    Encoded,
+    Entry,
+    EntryInfo,
+    EntryLost,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    UncodableError,
+)
+from cachingclient.storage.codecs import decode, encode
+from cachingclient.storage.opening import open_store
+
+__all__ = [
+    "Encoded",
+    "Entry",
+    "EntryInfo",
+    "EntryLost",
+    "Store",
+    "StoreError",
+    "StoreUnavailable",
+    "UncodableError",
+    "decode",
+    "encode",
+    "open_store",
+]

@@ -1,0 +1,204 @@
+"""The payload: a JSON head that describes the value, then its buffers, each on a 64-byte boundary.
+
+::
+
+    8 bytes            length of the head, little-endian
+    head               {"tree": node, "frames": [length, ...]}
+    padding to 64, frame, padding to 64, frame, ...
+
+The alignment lets arrays lie directly on mapped memory. A frame may be made of several parts, which follow each
+other without a gap.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import xxhash
+
+from cachingclient.storage.base import Encoded, Frame
+from cachingclient.storage.codecs.registry import NAMES, Codec, codec_for, codec_named
+
+ALIGNMENT = 64
+PADDING = memoryview(bytes(ALIGNMENT))
+Node = dict[str, Any]
+
+
+class NewerCodecError(ValueError):
+    """The value was written by a codec that this version does not know."""
+
+
+class DataOnlyError(ValueError):
+    """Decoding would run code that came with the value, and only data is allowed."""
+
+
+class NeedsPickle(Exception):
+    """No codec but pickle gives this value back exactly."""
+
+
+def encode(value: Any) -> Encoded:
+    """Turn a value into frames and take their digest, without copying its buffers.
+
+    Raises
+    ------
+    UncodableError
+        Not even cloudpickle can serialise it.
+
+    Examples
+    --------
+    >>> encoded = encode([1, 2, 3])
+    >>> encoded.codec, decode(b"".join(encoded.frames))
+    ('containers', [1, 2, 3])
+    """
+    try:
+        writer = Writer()
+        tree = writer.encode(value)
+    except (NeedsPickle, RecursionError):
+        writer = Writer()
+        tree = writer.encode_with(codec_named("pickle"), value)
+    frames = writer.payload(tree)
+    state = xxhash.xxh3_128()
+    for frame in frames:
+        state.update(frame)
+    return Encoded(
+        codec=tree["codec"],
+        frames=frames,
+        digest=state.hexdigest(),
+        nbytes=sum(frame.nbytes for frame in frames),
+        codecs=writer.codecs,
+        libraries=writer.libraries(),
+    )
+
+
+def decode(payload: bytes | bytearray | memoryview, *, data_only: bool = False) -> Any:
+    """Turn a payload back into the value.
+
+    Pass memory that is writable and yours: arrays lie on it. A ``bytes`` object is copied first.
+
+    Raises
+    ------
+    NewerCodecError
+        A codec, or its version, is not known here.
+    DataOnlyError
+        ``data_only`` is set and the value needs pickle.
+    """
+    view = memoryview(bytearray(payload) if isinstance(payload, bytes) else payload)
+    start = 8 + int.from_bytes(view[:8], "little")
+    head = json.loads(bytes(view[8:start]))
+    frames = []
+    for length in head["frames"]:
+        start += -start % ALIGNMENT
+        frames.append(view[start : start + length])
+        start += length
+    return Reader(frames, data_only).decode(head["tree"])
+
+
+def readable(codecs: Mapping[str, int]) -> bool:
+    """Whether all these codecs, in these versions, can be decoded here."""
+    return all(name in NAMES and number <= codec_named_version(name) for name, number in codecs.items())
+
+
+@cache
+def codec_named_version(name: str) -> int:
+    return codec_named(name).VERSION
+
+
+class Writer:
+    """Collects the frames of one value while codecs describe it."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[Frame, ...]] = []
+        self.codecs: dict[str, int] = {}
+        self._libraries: set[str] = set()
+        self._seen: dict[int, tuple[Any, int | None]] = {}  # holds the values, so that no id is used twice
+
+    def encode(self, value: Any) -> Node:
+        """Describe a value with the codec of its type; one that was met before is referred to."""
+        met = self._seen.get(id(value))
+        if met is not None:
+            if met[1] is None:  # it contains itself
+                raise NeedsPickle
+            return {"same": met[1]}
+        codec = codec_for(type(value))
+        if codec is None:
+            raise NeedsPickle
+        self._seen[id(value)] = value, None
+        node = self.encode_with(codec, value)
+        self._seen[id(value)] = value, len(self._seen) - 1
+        node["id"] = len(self._seen) - 1
+        return node
+
+    def encode_with(self, codec: Codec, value: Any) -> Node:
+        """Describe a value with this codec."""
+        node = codec.encode(value, self)
+        if node is None:
+            raise NeedsPickle
+        node["codec"] = codec.NAME
+        self.codecs[codec.NAME] = codec.VERSION
+        self._libraries.update(codec.LIBRARIES)
+        return node
+
+    def frame(self, *parts: Any) -> int:
+        """Add a frame made of these buffers; returns its number."""
+        self.frames.append(tuple(_flat(part) for part in parts))
+        return len(self.frames) - 1
+
+    def libraries(self) -> dict[str, str]:
+        """The versions of the libraries that took part."""
+        return {name: _version(name) for name in sorted(self._libraries)}
+
+    def payload(self, tree: Node) -> tuple[Frame, ...]:
+        """The whole payload as a row of buffers."""
+        lengths = [sum(part.nbytes for part in parts) for parts in self.frames]
+        head = json.dumps({"tree": tree, "frames": lengths}, separators=(",", ":")).encode()
+        row = [memoryview(len(head).to_bytes(8, "little") + head)]
+        position = row[0].nbytes
+        for parts, length in zip(self.frames, lengths, strict=True):
+            gap = -position % ALIGNMENT
+            row += [PADDING[:gap], *parts]
+            position += gap + length
+        return tuple(part for part in row if part.nbytes)
+
+
+class Reader:
+    """Gives codecs the frames of one value."""
+
+    def __init__(self, frames: Iterable[Frame], data_only: bool) -> None:
+        self.frames = list(frames)
+        self.data_only = data_only
+        self._seen: dict[int, Any] = {}
+
+    def decode(self, node: Node) -> Any:
+        """Build the value that a node describes."""
+        if "same" in node:
+            return self._seen[node["same"]]
+        name = node["codec"]
+        if name not in NAMES:
+            raise NewerCodecError(f"it was written by codec {name!r}, which this version does not have")
+        if name == "pickle" and self.data_only:
+            raise DataOnlyError("it is a pickle, and only data may be loaded from this store")
+        value = codec_named(name).decode(node, self)
+        if "id" in node:
+            self._seen[node["id"]] = value
+        return value
+
+    def frame(self, number: int) -> Frame:
+        """The frame of this number, writable."""
+        return self.frames[number]
+
+
+def _flat(buffer: Any) -> Frame:
+    view = memoryview(buffer)
+    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
+
+
+@cache
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,103 @@
+"""NumPy arrays, masked arrays and scalars of every type whose bytes are its value (objects are pickled)."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from typing import Any
+
+import numpy as np
+
+NAME = "numpy"
+VERSION = 1
+LIBRARIES = ("numpy",)
+
+
+def encode(value: Any, writer: Any) -> dict[str, Any] | None:
+    """Describe an array (C or Fortran order is kept), a masked array or a scalar."""
+    kind = type(value)
+    if kind is np.ndarray:
+        return _encode_array(value, writer)
+    if kind is np.ma.MaskedArray:
+        return _encode_masked(value, writer)
+    if isinstance(value, np.generic) and not isinstance(value, (np.void, np.object_)):
+        array = np.asarray(value)
+        descr = _describe(array.dtype)
+        if descr is not None and type(array[()]) is kind:
+            return {"dtype": descr, "scalar": b64encode(array.tobytes()).decode()}
+    if isinstance(value, np.dtype):
+        descr = _describe(value)
+        return None if descr is None else {"the_dtype": descr}
+    return None
+
+
+def decode(node: dict[str, Any], reader: Any) -> Any:
+    """Lay an array on its frame, or build a scalar."""
+    if "masked" in node:
+        mask = np.ma.nomask if node["mask"] is None else decode(node["mask"], reader)
+        masked = np.ma.MaskedArray(decode(node["masked"], reader), mask=mask, hard_mask=node["hard"], copy=False)
+        if node["fill"] is not None:
+            masked.fill_value = decode(node["fill"], reader)[()]
+        return masked
+    if "the_dtype" in node:
+        return _dtype(node["the_dtype"])
+    dtype = _dtype(node["dtype"])
+    if "scalar" in node:
+        return np.frombuffer(b64decode(node["scalar"]), dtype)[0]
+    return np.ndarray(node["shape"], dtype, reader.frame(node["frame"]), order=node["order"])
+
+
+def _encode_array(array: Any, writer: Any) -> dict[str, Any] | None:
+    descr = _describe(array.dtype)
+    if descr is None:
+        return None
+    fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+    flat = (array.T if fortran else np.ascontiguousarray(array)).reshape(-1).view(np.uint8)
+    order = "F" if fortran else "C"
+    return {"dtype": descr, "shape": list(array.shape), "order": order, "frame": writer.frame(flat)}
+
+
+def _encode_masked(array: Any, writer: Any) -> dict[str, Any] | None:
+    if array.dtype.names or type(array.data) is not np.ndarray or array._optinfo:
+        return None
+    data = _encode_array(array.data, writer)
+    fill = None if array._fill_value is None else _encode_array(np.asarray(array._fill_value), writer)
+    if data is None or (fill is None and array._fill_value is not None):
+        return None
+    mask = None if array.mask is np.ma.nomask else _encode_array(array.mask, writer)
+    return {"masked": data, "mask": mask, "fill": fill, "hard": bool(array.hardmask)}
+
+
+def _describe(dtype: Any) -> Any:
+    """The type as JSON, or None if it would not come back equal."""
+    if dtype.hasobject or dtype.itemsize == 0 or dtype.metadata:
+        return None
+    descr = dtype.str if dtype.names is None and dtype.subdtype is None else _fields(dtype)
+    try:
+        back = _dtype(descr)
+    except (TypeError, ValueError):
+        return None
+    return descr if back == dtype and back.isalignedstruct == dtype.isalignedstruct else None
+
+
+def _fields(dtype: Any) -> Any:
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return {"base": _fields(base), "shape": list(shape)}
+    if dtype.names is None:
+        return dtype.str
+    return {
+        "names": list(dtype.names),
+        "formats": [_fields(dtype.fields[name][0]) for name in dtype.names],
+        "offsets": [dtype.fields[name][1] for name in dtype.names],
+        "itemsize": dtype.itemsize,
+        "aligned": dtype.isalignedstruct,
+    }
+
+
+def _dtype(descr: Any) -> Any:
+    if isinstance(descr, str):
+        return np.dtype(descr)
+    if "base" in descr:
+        return np.dtype((_dtype(descr["base"]), tuple(descr["shape"])))
+    layout = {name: descr[name] for name in ("names", "offsets", "itemsize")}
+    return np.dtype({**layout, "formats": [_dtype(d) for d in descr["formats"]]}, align=descr["aligned"])

@@ -1,0 +1,43 @@
+"""Which codec is for which type, and which module a codec's name stands for."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import Any, Protocol, cast
+
+BY_PACKAGE = {  # the package that defines the type -> codec
+    "builtins": "containers",
+    "numpy": "numpy",
+    "pandas": "pandas",
+    "pyarrow": "arrow",
+    "awkward": "awkward",
+    "boost_histogram": "hist",
+    "hist": "hist",
+}
+NAMES = frozenset({*BY_PACKAGE.values(), "pickle"})
+
+
+class Codec(Protocol):
+    """What a codec's module has."""
+
+    NAME: str
+    VERSION: int
+    LIBRARIES: tuple[str, ...]
+
+    def encode(self, value: Any, writer: Any) -> dict[str, Any] | None: ...
+
+    def decode(self, node: dict[str, Any], reader: Any) -> Any: ...
+
+
+@cache
+def codec_named(name: str) -> Codec:
+    """Import the codec of this name; only then is its library imported."""
+    return cast(Codec, importlib.import_module(f"cachingclient.storage.codecs.{name}"))
+
+
+@cache
+def codec_for(kind: type) -> Codec | None:
+    """Return the codec for exactly this type's package, if there is one."""
+    name = BY_PACKAGE.get(kind.__module__.partition(".")[0])
+    return codec_named(name) if name else None

@@ -1,0 +1,307 @@
+"""A store of files: descriptions filed by key, blobs by digest, in any :class:`Folder`.
+
+::
+
+    v1/steps/ab/<key>         descriptions, with the result inside when it is small
+    v1/blobs/ab/<digest>      results
+    v1/quarantine/<name>      what turned out damaged
+    v1/tmp/                   files being written
+
+A blob is written before the description that names it, and looked for once more afterwards: whoever removes blobs
+takes one out of sight first and then looks again for descriptions, so that of a writer and a remover that meet, one
+sees the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import xxhash
+
+from cachingclient.storage import codecs
+from cachingclient.storage.base import Entry, EntryInfo, EntryLost, Frame, Store, StoreError
+from cachingclient.storage.entry import INLINE, DamagedEntryError, pack, refiled, unpack
+from cachingclient.storage.folder import ChangedError, Folder
+
+logger = logging.getLogger("cachingclient")
+
+STEPS = "v1/steps"
+BLOBS = "v1/blobs"
+QUARANTINE = "v1/quarantine"
+VERIFY = ("always", "first", "never")
+BATCH = 1000
+
+
+class FileSystemStore(Store):
+    """Entries as files in a folder, local or behind fsspec.
+
+    Parameters
+    ----------
+    folder
+        Where the files are.
+    verify
+        When a blob's digest is checked: at every read (``"always"``), at the first read in this process
+        (``"first"``), or ``"never"``.
+
+    Notes
+    -----
+    What a store of files can't promise: entries written just before a power cut may be torn, and are then run again;
+    on object stores, an entry that is written while its equal is being purged may be lost in the same way.
+
+    Examples
+    --------
+    >>> from cachingclient.storage import encode, open_store
+    >>> store = open_store("memory://docs")
+    >>> key = "0f" * 16
+    >>> store.write(Entry((key,), "result", "answer", 1.5, {}, encode(42)))
+    True
+    >>> store.read(store.find([key])[key])
+    42
+    """
+
+    def __init__(self, folder: Folder, *, verify: str = "first", options: Mapping[str, Any] | None = None) -> None:
+        if verify not in VERIFY:
+            raise ValueError(f"verify={verify!r}: takes one of {', '.join(map(repr, VERIFY))}")
+        self.folder = folder
+        self.url = folder.url
+        self.options = dict(options or {})
+        self.read_only = folder.read_only
+        self.latency, self.bandwidth = folder.latency, folder.bandwidth
+        self._verify = verify
+        self._verified: set[str] = set()
+
+    def find(self, keys: Iterable[str]) -> dict[str, EntryInfo]:
+        names = {step_name(key): key for key in keys}
+        found = {}
+        for name, data in self.folder.fetch(list(names)).items():
+            try:
+                info = unpack(names[name], data)
+            except DamagedEntryError as error:
+                self._quarantine(name, f"the description of entry {names[name]}: {error}")
+                continue
+            if info is not None:
+                found[info.key] = info
+        return self._with_their_blobs(found) if self.folder.checks_are_cheap else found
+
+    def _with_their_blobs(self, found: dict[str, EntryInfo]) -> dict[str, EntryInfo]:
+        names = {blob_name(info.digest): info.nbytes for info in found.values() if info.payload is None}
+        stats = self.folder.stat(list(names))
+        bad = {name for name, nbytes in names.items() if name not in stats or stats[name].nbytes != nbytes}
+        if not bad:
+            return found
+        lost = {k for k, info in found.items() if info.payload is None and blob_name(info.digest) in bad}
+        for key in lost:
+            name = blob_name(found[key].digest)
+            state = "cut short" if name in stats else "missing"
+            self._quarantine(step_name(key), f"entry {key}: its blob is {state}")
+        for name in bad & stats.keys():
+            self._quarantine(name, None)
+        return {key: info for key, info in found.items() if key not in lost}
+
+    def read(self, info: EntryInfo) -> Any:
+        payload = self._payload(info)
+        try:
+            return codecs.decode(payload)
+        except Exception as error:  # a missing library or a class that changed; the run goes on without the entry
+            raise EntryLost(info.key, f"it can't be decoded here: {type(error).__name__}: {error}") from error
+
+    def _payload(self, info: EntryInfo) -> bytes | Frame:
+        if info.payload is not None:
+            if xxhash.xxh3_128_hexdigest(info.payload) != info.digest:
+                self._lost(info, "its bytes are not those that were written")
+            return info.payload
+        name = blob_name(info.digest)
+        try:
+            frame = self.folder.open(name)
+        except (FileNotFoundError, IsADirectoryError):
+            self._lost(info, "its blob is missing")
+        except OSError as error:
+            self._lost(info, f"its blob can't be read: {error}")
+        fresh = self._verify == "always" or (self._verify == "first" and info.digest not in self._verified)
+        if frame.nbytes != info.nbytes or (fresh and xxhash.xxh3_128_hexdigest(frame) != info.digest):
+            self._quarantine(name, None)
+            self._lost(info, "its bytes are not those that were written")
+        self._verified.add(info.digest)
+        return frame
+
+    def _lost(self, info: EntryInfo, why: str) -> None:
+        self._quarantine(step_name(info.key), None)
+        raise EntryLost(info.key, why)
+
+    def _quarantine(self, name: str, warning: str | None) -> None:
+        """Move a damaged file out of the way, so that what it stood for can be written again."""
+        if warning:
+            warnings.warn(f"a damaged entry in {self.url} is not used: {warning}", stacklevel=4)
+        if self.read_only:
+            return
+        try:
+            self.folder.move(name, f"{QUARANTINE}/{name.rpartition('/')[2]}")
+        except (OSError, StoreError) as error:
+            logger.debug("%s could not be moved to quarantine: %s", name, error)
+
+    def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
+        if self.read_only:
+            return False
+        encoded = entry.encoded
+        names = [step_name(key) for key in entry.keys]
+        if not overwrite and names[0] in self.folder.stat(names[:1]):
+            return False
+        try:
+            if encoded.nbytes <= INLINE:
+                payload = b"".join(encoded.frames)
+                if xxhash.xxh3_128_hexdigest(payload) != encoded.digest:
+                    raise ChangedError
+                return self.folder.put(names, [memoryview(pack(entry, payload))], overwrite=overwrite)
+            return self._write_with_blob(entry, names, overwrite)
+        except ChangedError:
+            raise StoreError(
+                f"the result of {entry.name} was changed by a later step before it was written, so it is not kept"
+            ) from None
+
+    def _write_with_blob(self, entry: Entry, names: list[str], overwrite: bool) -> bool:
+        encoded = entry.encoded
+        blob = blob_name(encoded.digest)
+        if not self._has_blob(encoded.digest):
+            self.folder.put([blob], encoded.frames, digest=encoded.digest, overwrite=True)
+        written = self.folder.put(names, [memoryview(pack(entry, None))], overwrite=overwrite)
+        if blob not in self.folder.stat([blob]):  # a purge took it before our description was there to hold it
+            self.folder.put([blob], encoded.frames, digest=encoded.digest, overwrite=True)
+        return written
+
+    def _has_blob(self, digest: str) -> bool:
+        """Whether an equal result is already there, whole; one that is damaged would be of no use."""
+        if not self.folder.checks_are_cheap:
+            return False
+        try:
+            return xxhash.xxh3_128_hexdigest(self.folder.open(blob_name(digest))) == digest
+        except OSError:
+            return False
+
+    def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
+        if self.read_only:
+            return 0
+        own = step_name(info.key)
+        data = self.folder.fetch([own]).get(own)
+        if data is None:
+            raise EntryLost(info.key, "its description is missing")
+        return sum(self.folder.put([step_name(k)], [memoryview(refiled(data, (k,)))]) for k in keys)
+
+    def delete(self, keys: Iterable[str]) -> int:
+        if self.read_only:
+            return 0
+        blobs: set[str] = set()
+        freed = 0
+        batch: list[str] = []
+        for key in keys:
+            batch.append(key)
+            if len(batch) == BATCH:
+                freed += self._delete_descriptions(batch, blobs)
+                batch = []
+        freed += self._delete_descriptions(batch, blobs)
+        return freed + self.delete_blobs(blobs)
+
+    def _delete_descriptions(self, keys: list[str], blobs: set[str]) -> int:
+        names = [step_name(key) for key in keys]
+        doomed = set(names)
+        for name, data in self.folder.fetch(names).items():
+            info = described(name, data)
+            if info is not None:
+                doomed.update(self._also_filed(info))
+                if info.payload is None:
+                    blobs.add(info.digest)
+        return self.folder.remove(sorted(doomed))
+
+    def _also_filed(self, info: EntryInfo) -> list[str]:
+        """The other names of the same description."""
+        others = [step_name(key) for key in info.keys if key != info.key]
+        same = []
+        for name, data in self.folder.fetch(others).items():
+            other = described(name, data)
+            if other is not None and other.keys == info.keys:
+                same.append(name)
+        return same
+
+    def delete_blobs(self, digests: set[str]) -> int:
+        """Remove those of these blobs that no description refers to. Returns the bytes freed."""
+        if not digests:
+            return 0
+        unused = digests - set(self._in_use(digests))
+        hidden = {digest: f"v1/tmp/removed-{digest}-{os.urandom(4).hex()}" for digest in unused}
+        for digest, name in list(hidden.items()):
+            try:
+                self.folder.move(blob_name(digest), name)
+            except OSError:
+                del hidden[digest]
+        for digest in set(self._in_use(set(hidden))):  # a writer counted on it meanwhile
+            self.folder.move(hidden.pop(digest), blob_name(digest))
+        return self.folder.remove(list(hidden.values()))
+
+    def _in_use(self, digests: set[str]) -> Iterator[str]:
+        if digests:
+            for info in self._descriptions():
+                if info.payload is None and info.digest in digests:
+                    yield info.digest
+
+    def scan(self) -> Iterator[EntryInfo]:
+        return (info for info in self._descriptions() if info.key == info.keys[0])
+
+    def _descriptions(self) -> Iterator[EntryInfo]:
+        """Every description under every name, without payloads."""
+        batch: dict[str, float] = {}
+        for status in self.folder.walk(STEPS):
+            batch[status.name] = status.modified
+            if len(batch) == BATCH:
+                yield from self._described(batch)
+                batch = {}
+        yield from self._described(batch)
+
+    def _described(self, batch: dict[str, float]) -> Iterator[EntryInfo]:
+        for name, data in self.folder.fetch(list(batch)).items():
+            info = described(name, data, last_used=batch[name])
+            if info is not None:
+                yield info
+
+    def touch(self, keys: Iterable[str]) -> None:
+        if not self.read_only:
+            self.folder.touch([step_name(key) for key in keys])
+
+    def close(self) -> None:
+        self.folder.close()
+
+
+def step_name(key: str) -> str:
+    """Where the description for a key lies."""
+    return f"{STEPS}/{key[:2]}/{key}"
+
+
+def blob_name(digest: str) -> str:
+    """Where the blob with a digest lies."""
+    return f"{BLOBS}/{digest[:2]}/{digest}"
+
+
+def described(name: str, data: bytes, last_used: float = 0.0) -> EntryInfo | None:
+    """Read a description for looking after it; None for foreign, damaged and newer files."""
+    try:
+        info = unpack(name.rpartition("/")[2], data)
+    except DamagedEntryError:
+        return None
+    if info is None:
+        return None
+    return EntryInfo(
+        info.key,
+        info.kind,
+        info.name,
+        info.codec,
+        info.digest,
+        info.nbytes,
+        info.created,
+        info.seconds,
+        info.details,
+        None if info.payload is None else b"",
+        info.keys,
+        last_used,
+    )

@@ -1,0 +1,76 @@
+"""What a store of files needs from the place where the files are.
+
+Names are relative to the store's root, with ``/`` between their parts. Missing folders are made when something is
+written into them, so the whole place may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from cachingclient.storage.base import Frame
+
+
+class FileStat(NamedTuple):
+    """A file as a listing shows it."""
+
+    name: str
+    nbytes: int
+    modified: float  # unix time; for a description, its last use
+
+
+class ChangedError(Exception):
+    """The bytes that were written are not those that were promised."""
+
+
+class Folder(ABC):
+    """A place for files. A missing file is never an error, except to ``open``."""
+
+    url: str
+    read_only: bool = False
+    checks_are_cheap: bool = False  # whether asking for a file's size costs no round trip
+    latency: float = 0.0005
+    bandwidth: float = 1e9
+
+    @abstractmethod
+    def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Read many small files in one batched call; missing ones are absent."""
+
+    @abstractmethod
+    def open(self, name: str) -> Frame:
+        """The content of a file as private, writable memory. Raises FileNotFoundError."""
+
+    @abstractmethod
+    def put(self, names: Sequence[str], frames: Iterable[Frame], *, digest: str = "", overwrite: bool = False) -> bool:
+        """Make one file, whole or not at all, under each of the names; a name that is taken keeps its file.
+
+        True if the first name is ours. With a ``digest``, what was really written must have it, else ChangedError
+        is raised and nothing is left.
+        """
+
+    @abstractmethod
+    def stat(self, names: Sequence[str]) -> dict[str, FileStat]:
+        """Size and time of many files in one batched call; missing ones are absent."""
+
+    @abstractmethod
+    def remove(self, names: Sequence[str]) -> int:
+        """Remove files; returns the bytes that this freed."""
+
+    @abstractmethod
+    def walk(self, prefix: str) -> Iterator[FileStat]:
+        """Every file below a prefix, in no order."""
+
+    @abstractmethod
+    def touch(self, names: Sequence[str]) -> None:
+        """Set the files' time to now, where that is cheap."""
+
+    def move(self, name: str, new: str) -> None:
+        """Give a file another name, replacing what is there."""
+        frame = self.open(name)
+        self.put([new], [frame], overwrite=True)
+        self.remove([name])
+
+    def close(self) -> None:
+        """Let go of connections."""

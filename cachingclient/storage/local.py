@@ -1,0 +1,249 @@
+"""A folder on a local or mounted file system, through the operating system's own calls.
+
+Notes
+-----
+Files are written under a temporary name and linked into place, so a name never shows a partial file and the first
+writer wins. Nothing is flushed to disk: after a power cut the newest files may be empty or torn, which their digests
+show. On network file systems content is read instead of mapped: there, a file that another host removes takes its
+mapped pages away, and touching them would kill the process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import os
+import socket
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import xxhash
+
+from cachingclient.storage.base import Frame, StoreError
+from cachingclient.storage.folder import ChangedError, FileStat, Folder
+
+CHUNK = 4 << 20
+MAP_FROM = 1 << 20  # smaller files are read: mapping costs more than copying them
+TOUCH_EVERY = 3600.0
+LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "f2fs", "apfs", "hfs"}
+_numbers = itertools.count()
+
+
+class LocalFolder(Folder):
+    """Files below a folder that is made, with its parents, readable by its owner alone.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = LocalFolder(tempfile.mkdtemp())
+    >>> folder.put(["v1/a"], [memoryview(b"hello")])
+    True
+    >>> bytes(folder.open("v1/a"))
+    b'hello'
+    """
+
+    checks_are_cheap = True
+    latency = 0.0002
+    bandwidth = 2e9
+
+    def __init__(self, path: str, *, memory_map: bool | None = None) -> None:
+        self.root = os.path.abspath(os.path.expanduser(path))
+        self.url = Path(self.root).as_uri()
+        self._touched: dict[str, float] = {}
+        self._temporary = f"v1/tmp/{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}-"
+        if os.path.exists(self.root) and not os.path.isdir(self.root):
+            raise ValueError(f"store {self.url!r} is a file; a store takes a folder")
+        try:
+            os.makedirs(f"{self.root}/v1/tmp", mode=0o700, exist_ok=True)
+            self.read_only = not os.access(f"{self.root}/v1/tmp", os.W_OK | os.X_OK)
+        except NotADirectoryError as error:
+            raise ValueError(f"store {self.url!r} lies below a file; a store takes a folder") from error
+        except OSError as error:
+            self.read_only = True
+            reason = error.strerror or str(error)
+        else:
+            reason = "no write permission"
+        if self.read_only:
+            warnings.warn(f"nothing will be kept: store {self.url} can't be written ({reason})", stacklevel=5)
+        self.memory_map = _is_local(self.root) if memory_map is None else memory_map
+
+    def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
+        found = {}
+        prefix = self.root + "/"
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        for name in names:
+            try:
+                handle = os.open(prefix + name, flags)
+            except OSError:
+                continue
+            try:
+                data = os.read(handle, 131072)
+                if len(data) == 131072:
+                    data += _rest(handle)
+            except OSError:
+                data = b""  # an unreadable disk block: damaged, as the digest will say
+            finally:
+                os.close(handle)
+            found[name] = data
+        return found
+
+    def open(self, name: str) -> Frame:
+        handle = os.open(f"{self.root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size = os.fstat(handle).st_size
+            if self.memory_map and size >= MAP_FROM:
+                return memoryview(mmap.mmap(handle, size, access=mmap.ACCESS_COPY))
+            memory = memoryview(bytearray(size))
+            got = 0
+            while got < size and (count := os.readv(handle, [memory[got:]])):
+                got += count
+            return memory[:got]
+        finally:
+            os.close(handle)
+
+    def put(self, names: Sequence[str], frames: Iterable[Frame], *, digest: str = "", overwrite: bool = False) -> bool:
+        temporary = f"{self.root}/{self._temporary}{next(_numbers)}"
+        try:
+            handle = self._create(temporary)
+            try:
+                written = _write(handle, frames)
+            finally:
+                os.close(handle)
+            if digest and written != digest:
+                raise ChangedError
+            ours = [self._link(temporary, f"{self.root}/{name}", overwrite) for name in names]
+            return ours[0]
+        except OSError as error:
+            raise StoreError(f"{self.url} can't be written: {error.strerror or error}") from error
+        finally:
+            _unlink(temporary)
+
+    def _create(self, path: str) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(path, flags, 0o600)
+        except FileNotFoundError:  # the cache folder was deleted under us
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            return os.open(path, flags, 0o600)
+
+    def _link(self, temporary: str, target: str, overwrite: bool) -> bool:
+        if overwrite:
+            spare = f"{temporary}-{next(_numbers)}"
+            _in_folder(target, lambda: os.link(temporary, spare))
+            _in_folder(target, lambda: os.replace(spare, target))
+            return True
+        try:
+            _in_folder(target, lambda: os.link(temporary, target))
+        except FileExistsError:
+            return False
+        except PermissionError:  # a file system without hard links: the last writer wins, with equal content
+            if os.path.exists(target):
+                return False
+            spare = f"{temporary}-{next(_numbers)}"
+            Path(spare).write_bytes(Path(temporary).read_bytes())
+            _in_folder(target, lambda: os.replace(spare, target))
+        return True
+
+    def stat(self, names: Sequence[str]) -> dict[str, FileStat]:
+        found = {}
+        for name in names:
+            try:
+                status = os.stat(f"{self.root}/{name}")
+            except OSError:
+                continue
+            found[name] = FileStat(name, status.st_size, status.st_mtime)
+        return found
+
+    def remove(self, names: Sequence[str]) -> int:
+        freed = 0
+        for name in names:
+            path = f"{self.root}/{name}"
+            try:
+                status = os.stat(path)
+                os.unlink(path)
+            except OSError:
+                continue
+            freed += status.st_size if status.st_nlink == 1 else 0
+        return freed
+
+    def walk(self, prefix: str) -> Iterator[FileStat]:
+        try:
+            entries = os.scandir(f"{self.root}/{prefix}")
+        except OSError:
+            return
+        with entries:
+            for entry in entries:
+                name = f"{prefix}/{entry.name}"
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        yield from self.walk(name)
+                        continue
+                    status = entry.stat()
+                except OSError:
+                    continue
+                yield FileStat(name, status.st_size, status.st_mtime)
+
+    def touch(self, names: Sequence[str]) -> None:
+        now = time.monotonic()
+        for name in names:
+            if now - self._touched.get(name, -TOUCH_EVERY) >= TOUCH_EVERY:
+                self._touched[name] = now
+                try:
+                    os.utime(f"{self.root}/{name}")
+                except OSError:
+                    continue
+
+    def move(self, name: str, new: str) -> None:
+        target = f"{self.root}/{new}"
+        _in_folder(target, lambda: os.replace(f"{self.root}/{name}", target))
+
+
+def _write(handle: int, frames: Iterable[Frame]) -> str:
+    """Write the frames and digest, piece by piece, what was just written."""
+    state = xxhash.xxh3_128()
+    for frame in frames:
+        start = 0
+        while start < frame.nbytes:
+            count = os.write(handle, frame[start : start + CHUNK])
+            state.update(frame[start : start + count])
+            start += count
+    return state.hexdigest()
+
+
+def _in_folder(path: str, action: object) -> None:
+    """Run an action that makes this path, making its folder first if that is missing."""
+    try:
+        action()  # type: ignore[operator]
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        action()  # type: ignore[operator]
+
+
+def _rest(handle: int) -> bytes:
+    parts = []
+    while part := os.read(handle, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return
+
+
+def _is_local(path: str) -> bool:
+    """Whether the path is on a file system of this host; unknown ones count as remote."""
+    try:
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    except OSError:
+        return True  # not Linux
+    real = os.path.realpath(path)
+    above = [m for m in mounts if real == m[4] or real.startswith(m[4].rstrip("/") + "/")]
+    if not above:
+        return False
+    mount = max(above, key=lambda m: len(m[4]))
+    return mount[mount.index("-") + 1] in LOCAL_FILE_SYSTEMS
