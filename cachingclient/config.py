@@ -246,7 +246,7 @@ def _seconds(name: str) -> float:
     value = _get(name)
     try:
         seconds = float(parse_timedelta(value)) if isinstance(value, str | int | float) else -1.0
-    except (KeyError, ValueError):
+    except (IndexError, KeyError, ValueError):
         seconds = -1.0
     if isinstance(value, bool) or not seconds > 0:
         raise _error(name, value, "a duration above 0, e.g. 10s or 5 minutes")
