@@ -1,0 +1,178 @@
+"""Files and URLs that a step names: which texts count as one, and what each looked like when planned."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from cachingclient.hashing.fingerprint import Fingerprint, is_unchanged, look_at_path, look_at_pattern
+from cachingclient.hashing.remote import look_at_remote, map_concurrently, scheme_of
+
+Mode = Literal["stat", "content", "name"]
+
+LONGEST_NAME = 4096
+_SUFFIX = re.compile(r"\.[A-Za-z0-9_]{1,12}$")
+_OBJECT_IN_FILE = re.compile(r"^(.*\.[A-Za-z0-9_]{1,12}):[^:/\\][^:\\]*$")
+_ONLY_SEPARATORS = re.compile(r"[./\s]*$")
+_MAGIC = re.compile(r"[*?\[]")
+
+
+class File(str):
+    """A file or folder that a step is given by its content: the same content elsewhere is the same input.
+
+    It is a `str` and an `os.PathLike`, so it opens like any path. The name itself is no part of the
+    identity: a step that looks at the name should get it as another argument.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "a.txt").write_text("pt > 30")
+    >>> open(File(folder / "a.txt")).read()
+    'pt > 30'
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, path: str | os.PathLike[str]) -> File:
+        return super().__new__(cls, os.fspath(path))
+
+    def __fspath__(self) -> str:
+        return str.__str__(self)
+
+    def __repr__(self) -> str:
+        return f"File({str.__repr__(self)})"
+
+
+class Inputs:
+    """The inputs of one plan, each looked at once.
+
+    Parameters
+    ----------
+    mode
+        ``"stat"``: a file is what its size and time of change say (small files: their content).
+        ``"content"``: local files are read. ``"name"``: the name alone, nothing is looked at.
+    timeout
+        Seconds that one remote input may take to answer.
+    most_files
+        How many files of a folder or pattern are looked at.
+
+    Notes
+    -----
+    Only a text with a separator or a file suffix is looked for, so ``"Events"`` never names a file.
+    A file that does not exist is a text like any other; when it appears, the text's identity changes.
+
+    Examples
+    --------
+    >>> Inputs().of("Events") is None
+    True
+    """
+
+    def __init__(self, mode: Mode = "stat", *, timeout: float = 10.0, most_files: int = 10_000) -> None:
+        if mode not in ("stat", "content", "name"):
+            raise ValueError(f'mode must be "stat", "content" or "name", got {mode!r}')
+        self.mode = mode
+        self.timeout = timeout
+        self.most_files = most_files
+        self.warnings: dict[str, None] = {}
+        self._known: dict[tuple[str, bool], Fingerprint | None] = {}
+
+    def of(self, text: str) -> Fingerprint | None:
+        """Return what the input looks like that a text names, or None if it names none.
+
+        Raises
+        ------
+        Unidentifiable
+            If it is a URL that can't be looked at now.
+        """
+        return self._look(text, False)
+
+    def of_path(self, path: str | os.PathLike[str]) -> Fingerprint | None:
+        """Return what a path looks like that was given as a path, or None if nothing is there."""
+        return self._look(os.fspath(path), True)
+
+    def of_content(self, path: str) -> Fingerprint | None:
+        """Return the fingerprint of what a `File` holds, wherever it lies."""
+        if scheme_of(path) is not None:
+            return look_at_remote(path, self.timeout)
+        return look_at_path(os.path.abspath(path), "content", self.most_files)
+
+    def prefetch(self, texts: Iterable[str]) -> None:
+        """Look at many inputs at once; what goes wrong is raised when one of them is asked for."""
+        wanted = [
+            text for text in dict.fromkeys(texts) if (text, False) not in self._known and _may_be_input(text)
+        ]
+        map_concurrently(self._try, wanted)
+
+    def recheck(self, fingerprints: Iterable[Fingerprint], *, remote: bool = True) -> list[Fingerprint]:
+        """Return those inputs that no longer look as they did, to be asked after the step that read them.
+
+        An input that this machine can't see counts as changed.
+        """
+        asked = [seen for seen in fingerprints if remote or seen.is_local]
+        unchanged = map_concurrently(self._is_unchanged, asked)
+        return [seen for seen, same in zip(asked, unchanged, strict=True) if not same]
+
+    def _is_unchanged(self, seen: Fingerprint) -> bool:
+        if seen.is_local:
+            return is_unchanged(seen, self.most_files)
+        try:
+            return look_at_remote(seen.url, self.timeout) == seen
+        except TypeError:
+            return False
+
+    def _try(self, text: str) -> None:
+        try:
+            self.of(text)
+        except TypeError:
+            # Not kept: the step that needs it asks again and gets the reason.
+            return
+
+    def _look(self, text: str, is_path: bool) -> Fingerprint | None:
+        try:
+            return self._known[text, is_path]
+        except KeyError:
+            pass
+        found = self._find(text) if is_path or _may_be_input(text) else None
+        if found is not None and found.note:
+            self.warnings[found.note] = None
+        self._known[text, is_path] = found
+        return found
+
+    def _find(self, text: str) -> Fingerprint | None:
+        if self.mode == "name":
+            return None
+        target = text.rsplit("::", 1)[-1]  # chained URLs end with the file that is really read
+        scheme = scheme_of(target)
+        if scheme is None:
+            return self._find_local(target)
+        if scheme == "file":
+            return self._find_local("/" + target.partition(":")[2].lstrip("/"))
+        return look_at_remote(_without_object(target), self.timeout)
+
+    def _find_local(self, target: str) -> Fingerprint | None:
+        for candidate in dict.fromkeys((target, _without_object(target))):
+            path = os.path.abspath(os.path.expanduser(candidate))
+            found = look_at_path(path, self.mode, self.most_files)
+            if found is None and _MAGIC.search(candidate):
+                found = look_at_pattern(path, self.mode, self.most_files)
+            if found is not None:
+                return found
+        return None
+
+
+def _may_be_input(text: str) -> bool:
+    if len(text) > LONGEST_NAME or "\n" in text or "\0" in text:
+        return False
+    if "/" in text:
+        # Alone these are separators of something far more often than folders.
+        return _ONLY_SEPARATORS.match(text) is None
+    return _SUFFIX.search(text) is not None or _OBJECT_IN_FILE.match(text) is not None
+
+
+def _without_object(text: str) -> str:
+    """Return the file's part of ``"file.root:Events"``."""
+    match = _OBJECT_IN_FILE.match(text)
+    return match[1] if match is not None else text

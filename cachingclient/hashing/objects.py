@@ -1,0 +1,126 @@
+"""Identity of objects that nobody described: by what rebuilds them, as pickle would ask for it."""
+
+from __future__ import annotations
+
+import copyreg
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from cachingclient.hashing.digest import frame
+from cachingclient.hashing.scalars import encode_str
+from cachingclient.hashing.walk import Unidentifiable
+
+if TYPE_CHECKING:
+    from cachingclient.hashing.walk import Walk
+
+_NEW_OBJECT = getattr(copyreg, "__newobj__")  # noqa: B009  (a plain attribute would be name-mangled in a class)
+
+
+def encode_object(obj: Any, walk: Walk) -> bytes:
+    """Return the encoding of an object by its class, constructor, arguments, state and items.
+
+    The bytes that pickle would write are of no use for this: they hold memo numbers, module paths and
+    the order in which equal strings were met.
+    """
+    cls = type(obj)
+    reduced = _reduce(obj)
+    head = _encode_class(cls, walk)
+    if isinstance(reduced, str):
+        return _encode_global(obj, reduced, head, walk)
+    constructor, args, state, items, pairs, setter = (*reduced, None, None, None, None)[:6]
+    parts = [head]
+    if constructor is _NEW_OBJECT and args[:1] == (cls,):
+        args = args[1:]
+    else:
+        parts.append(encode_within(constructor, walk, f"in what builds {article(cls)}"))
+    parts.append(frame(b"(", [encode_within(arg, walk, f"in {article(cls)}") for arg in args]))
+    parts.append(_encode_state(state, cls, walk))
+    if items is not None:
+        parts.append(_encode_items(items, cls, walk))
+    if pairs is not None:
+        parts.append(encode_pairs(pairs, walk, f"of {article(cls)}"))
+    if setter is not None:
+        parts.append(walk.encode(setter))
+    return frame(b"o", parts)
+
+
+def encode_within(obj: object, walk: Walk, where: str) -> bytes:
+    """Return the encoding of a part; if it has none, say where it was found."""
+    try:
+        return walk.encode(obj)
+    except Unidentifiable as error:
+        raise located(error, where) from error.__cause__
+
+
+def located(error: Unidentifiable, where: str) -> Unidentifiable:
+    """Return the error with one more step of the way to the part that has no identity."""
+    return Unidentifiable(f"{error.reason} {where}")
+
+
+def encode_pairs(pairs: Iterable[tuple[Any, Any]], walk: Walk, where: str = "") -> bytes:
+    """Return the encoding of keys and values in the order given."""
+    parts: list[bytes] = []
+    key: Any = None
+    try:
+        for key, value in pairs:
+            parts.append(walk.encode(key))
+            parts.append(walk.encode(value))
+    except Unidentifiable as error:
+        raise located(error, f"under key {key!r:.60} {where}".rstrip()) from error.__cause__
+    return frame(b"{", parts)
+
+
+def article(cls: type) -> str:
+    """Return the name of a class as it reads in a sentence."""
+    return cls.__qualname__
+
+
+def _reduce(obj: Any) -> str | tuple[Any, ...]:
+    try:
+        reducer = copyreg.dispatch_table.get(type(obj))
+        return reducer(obj) if reducer is not None else obj.__reduce_ex__(4)
+    except Exception as error:
+        # Whatever goes wrong inside a library's or a user's own code here means the same: no identity.
+        name = f"{type(obj).__module__}.{type(obj).__qualname__}"
+        raise Unidentifiable(f"{name} object that can't be taken apart ({error})") from error
+
+
+def _encode_class(cls: type, walk: Walk) -> bytes:
+    return encode_within(cls, walk, f"in class {cls.__qualname__}")
+
+
+def _encode_global(obj: Any, name: str, head: bytes, walk: Walk) -> bytes:
+    """Return the encoding of an object that its library finds again by name."""
+    module = getattr(obj, "__module__", None) or type(obj).__module__
+    return frame(b"g", [head, encode_str(str(module)), encode_str(name)])
+
+
+def _encode_state(state: object, cls: type, walk: Walk) -> bytes:
+    if type(state) is dict:
+        return _encode_attributes(state, cls, walk)
+    if type(state) is tuple and len(state) == 2 and all(part is None or type(part) is dict for part in state):
+        return frame(b"(", [b"N" if part is None else _encode_attributes(part, cls, walk) for part in state])
+    return encode_within(state, walk, f"in the state of {article(cls)}")
+
+
+def _encode_attributes(attributes: dict[Any, Any], cls: type, walk: Walk) -> bytes:
+    """Return the encoding of attributes in the order they were set: `vars` shows it to a program."""
+    parts: list[bytes] = []
+    name: Any = None
+    try:
+        for name, value in attributes.items():
+            parts.append(encode_str(name) if type(name) is str else walk.encode(name))
+            parts.append(walk.encode(value))
+    except Unidentifiable as error:
+        raise located(error, f"in attribute {name!r} of {article(cls)}") from error.__cause__
+    return frame(b"{", parts)
+
+
+def _encode_items(items: Iterable[Any], cls: type, walk: Walk) -> bytes:
+    parts: list[bytes] = []
+    try:
+        for item in items:
+            parts.append(walk.encode(item))
+    except Unidentifiable as error:
+        raise located(error, f"at index {len(parts)} of {article(cls)}") from error.__cause__
+    return frame(b"l", parts)
