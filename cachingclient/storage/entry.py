@@ -71,8 +71,7 @@ def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
     fields, payload = _open(data)
     if fields is None or not readable(fields["codecs"]):
         return None
-    keys = tuple(fields["keys"])
-    if key not in keys:
+    if key not in fields["keys"]:
         raise DamagedEntryError("it is filed under a key that is not its own")
     return EntryInfo(
         key,
@@ -85,7 +84,7 @@ def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
         fields["seconds"],
         fields["details"],
         payload if fields["inline"] else None,
-        keys,
+        tuple(fields["keys"]),
     )
 
 

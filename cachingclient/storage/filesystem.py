@@ -88,19 +88,13 @@ class FileSystemStore(Store):
         return self._with_their_blobs(found) if self.folder.checks_are_cheap else found
 
     def _with_their_blobs(self, found: dict[str, EntryInfo]) -> dict[str, EntryInfo]:
+        """Drop entries whose blob is not there in full. Their descriptions stay: a remover may be putting it back."""
         names = {blob_name(info.digest): info.nbytes for info in found.values() if info.payload is None}
         stats = self.folder.stat(list(names))
         bad = {name for name, nbytes in names.items() if name not in stats or stats[name].nbytes != nbytes}
-        if not bad:
-            return found
-        lost = {k for k, info in found.items() if info.payload is None and blob_name(info.digest) in bad}
-        for key in lost:
-            name = blob_name(found[key].digest)
-            state = "cut short" if name in stats else "missing"
-            self._quarantine(step_name(key), f"entry {key}: its blob is {state}")
         for name in bad & stats.keys():
-            self._quarantine(name, None)
-        return {key: info for key, info in found.items() if key not in lost}
+            self._quarantine(name, "a blob was cut short")
+        return {k: info for k, info in found.items() if info.payload is not None or blob_name(info.digest) not in bad}
 
     def read(self, info: EntryInfo) -> Any:
         payload = self._payload(info)
@@ -111,26 +105,20 @@ class FileSystemStore(Store):
 
     def _payload(self, info: EntryInfo) -> bytes | Frame:
         if info.payload is not None:
-            if xxhash.xxh3_128_hexdigest(info.payload) != info.digest:
-                self._lost(info, "its bytes are not those that were written")
-            return info.payload
+            return info.payload  # guarded by the digest of its description
         name = blob_name(info.digest)
         try:
             frame = self.folder.open(name)
-        except (FileNotFoundError, IsADirectoryError):
-            self._lost(info, "its blob is missing")
+        except FileNotFoundError:
+            raise EntryLost(info.key, "its blob is missing") from None
         except OSError as error:
-            self._lost(info, f"its blob can't be read: {error}")
+            raise EntryLost(info.key, f"its blob can't be read: {error}") from error
         fresh = self._verify == "always" or (self._verify == "first" and info.digest not in self._verified)
         if frame.nbytes != info.nbytes or (fresh and xxhash.xxh3_128_hexdigest(frame) != info.digest):
             self._quarantine(name, None)
-            self._lost(info, "its bytes are not those that were written")
+            raise EntryLost(info.key, "its bytes are not those that were written")
         self._verified.add(info.digest)
         return frame
-
-    def _lost(self, info: EntryInfo, why: str) -> None:
-        self._quarantine(step_name(info.key), None)
-        raise EntryLost(info.key, why)
 
     def _quarantine(self, name: str, warning: str | None) -> None:
         """Move a damaged file out of the way, so that what it stood for can be written again."""
@@ -148,8 +136,12 @@ class FileSystemStore(Store):
             return False
         encoded = entry.encoded
         names = [step_name(key) for key in entry.keys]
-        if not overwrite and names[0] in self.folder.stat(names[:1]):
-            return False
+        if not overwrite:
+            there = self.folder.fetch(names[:1]).get(names[0])
+            if there is not None:
+                if self._is_whole(names[0], there):
+                    return False
+                overwrite = True
         try:
             if encoded.nbytes <= INLINE:
                 payload = b"".join(encoded.frames)
@@ -161,6 +153,15 @@ class FileSystemStore(Store):
             raise StoreError(
                 f"the result of {entry.name} was changed by a later step before it was written, so it is not kept"
             ) from None
+
+    def _is_whole(self, name: str, data: bytes) -> bool:
+        """Whether a description that is already there leads to a result (as far as a look at the blob's size tells)."""
+        info = described(name, data)
+        if info is None or info.payload is not None:
+            return info is not None
+        blob = blob_name(info.digest)
+        stats = self.folder.stat([blob])
+        return blob in stats and stats[blob].nbytes == info.nbytes
 
     def _write_with_blob(self, entry: Entry, names: list[str], overwrite: bool) -> bool:
         encoded = entry.encoded

@@ -16,7 +16,7 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import xxhash
@@ -26,6 +26,7 @@ from cachingclient.storage.folder import ChangedError, FileStat, Folder
 
 CHUNK = 4 << 20
 MAP_FROM = 1 << 20  # smaller files are read: mapping costs more than copying them
+FIRST_READ = 16 << 10  # most descriptions are smaller
 TOUCH_EVERY = 3600.0
 LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "f2fs", "apfs", "hfs"}
 _numbers = itertools.count()
@@ -56,7 +57,7 @@ class LocalFolder(Folder):
         if os.path.exists(self.root) and not os.path.isdir(self.root):
             raise ValueError(f"store {self.url!r} is a file; a store takes a folder")
         try:
-            os.makedirs(f"{self.root}/v1/tmp", mode=0o700, exist_ok=True)
+            _make_folder(f"{self.root}/v1/tmp")
             self.read_only = not os.access(f"{self.root}/v1/tmp", os.W_OK | os.X_OK)
         except NotADirectoryError as error:
             raise ValueError(f"store {self.url!r} lies below a file; a store takes a folder") from error
@@ -79,8 +80,8 @@ class LocalFolder(Folder):
             except OSError:
                 continue
             try:
-                data = os.read(handle, 131072)
-                if len(data) == 131072:
+                data = os.read(handle, FIRST_READ)
+                if len(data) == FIRST_READ:
                     data += _rest(handle)
             except OSError:
                 data = b""  # an unreadable disk block: damaged, as the digest will say
@@ -125,7 +126,7 @@ class LocalFolder(Folder):
         try:
             return os.open(path, flags, 0o600)
         except FileNotFoundError:  # the cache folder was deleted under us
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            _make_folder(os.path.dirname(path))
             return os.open(path, flags, 0o600)
 
     def _link(self, temporary: str, target: str, overwrite: bool) -> bool:
@@ -212,13 +213,24 @@ def _write(handle: int, frames: Iterable[Frame]) -> str:
     return state.hexdigest()
 
 
-def _in_folder(path: str, action: object) -> None:
+def _in_folder(path: str, action: Callable[[], None]) -> None:
     """Run an action that makes this path, making its folder first if that is missing."""
     try:
-        action()  # type: ignore[operator]
+        action()
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        action()  # type: ignore[operator]
+        _make_folder(os.path.dirname(path))
+        action()
+
+
+def _make_folder(path: str) -> None:
+    """Make a private folder and those above it (os.makedirs would leave these open to everyone)."""
+    if not os.path.isdir(path):
+        _make_folder(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise NotADirectoryError(20, "Not a directory", path) from None
 
 
 def _rest(handle: int) -> bytes:
