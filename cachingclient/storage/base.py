@@ -182,7 +182,7 @@ class Store(ABC):
         """Estimate the seconds that loading a result of this size takes."""
         return self.latency + nbytes / self.bandwidth
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most stores hold nothing
         """Let go of connections. The store may be used again afterwards."""
 
     def __reduce__(self) -> tuple[Callable[..., Store], tuple[str, dict[str, Any]]]:

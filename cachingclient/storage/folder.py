@@ -72,5 +72,5 @@ class Folder(ABC):
         self.put([new], [frame], overwrite=True)
         self.remove([name])
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most folders hold nothing
         """Let go of connections."""

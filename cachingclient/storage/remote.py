@@ -74,7 +74,8 @@ class RemoteFolder(Folder):
         if digest and xxhash.xxh3_128_hexdigest(data) != digest:
             raise ChangedError
         try:
-            return [self._create(self._path(name), data, overwrite) for name in names][0]
+            ours = [self._create(self._path(name), data, overwrite) for name in names]
+            return ours[0]
         except Exception as error:
             raise StoreError(f"{self.url} can't be written: {error}") from error
 

@@ -126,10 +126,11 @@ class Writer:
         codec = codec_for(type(value))
         if codec is None:
             raise NeedsPickle
+        number = len(self._seen)
         self._seen[id(value)] = value, None
         node = self.encode_with(codec, value)
-        self._seen[id(value)] = value, len(self._seen) - 1
-        node["id"] = len(self._seen) - 1
+        self._seen[id(value)] = value, number
+        node["id"] = number
         return node
 
     def encode_with(self, codec: Codec, value: Any) -> Node:

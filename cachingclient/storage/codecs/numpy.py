@@ -99,5 +99,6 @@ def _dtype(descr: Any) -> Any:
         return np.dtype(descr)
     if "base" in descr:
         return np.dtype((_dtype(descr["base"]), tuple(descr["shape"])))
-    layout = {name: descr[name] for name in ("names", "offsets", "itemsize")}
-    return np.dtype({**layout, "formats": [_dtype(d) for d in descr["formats"]]}, align=descr["aligned"])
+    layout: Any = {name: descr[name] for name in ("names", "offsets", "itemsize")}
+    layout["formats"] = [_dtype(inner) for inner in descr["formats"]]
+    return np.dtype(layout, align=descr["aligned"])
