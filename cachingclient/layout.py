@@ -102,7 +102,7 @@ def _layers(boxes: list[Box]) -> list[list[Box]]:
 
 def _split(layers: list[list[Box]]) -> list[list[Box]]:
     """Tall layers as several, which moves those after them to the right."""
-    split = []
+    split: list[list[Box]] = []
     for layer in layers:
         rows = -(-len(layer) // -(-len(layer) // ROWS_A_COLUMN))  # as even as it goes
         for start in range(0, len(layer), rows):
@@ -117,9 +117,7 @@ def _long_arrows(boxes: list[Box]) -> list[tuple[Box, Box]]:
     return [(box, after) for box in boxes for after in box.after if after.layer > box.layer + 1]
 
 
-def _lead(
-    box: Box, follower: Box, owner: Box, layers: list[list[Box]], shared: dict[tuple[int, int], Box]
-) -> None:
+def _lead(box: Box, follower: Box, owner: Box, layers: list[list[Box]], shared: dict[tuple[int, int], Box]) -> None:
     """Replace an arrow by one along the waypoints of its owner, which is one of its two ends."""
     box.after.remove(follower)
     follower.before.remove(box)

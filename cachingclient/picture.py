@@ -73,9 +73,7 @@ def draw(plan: Plan, path: str | Path, records: Iterable[StepRecord] | None = No
         if box.name:
             _draw_box(axes, box)
         else:
-            axes.plot(
-                [box.x - BOX_WIDTH / 2, box.x + BOX_WIDTH / 2], [box.y, box.y], color=GREY, lw=1, zorder=1
-            )
+            axes.plot([box.x - BOX_WIDTH / 2, box.x + BOX_WIDTH / 2], [box.y, box.y], color=GREY, lw=1, zorder=1)
     _draw_head(axes, boxes, summarise(plan, records).headline, planned=records is None)
     figure.savefig(path)
     return Path(path)
@@ -148,7 +146,7 @@ def _draw_box(axes: Axes, box: Box) -> None:
         part.set_clip_path(shape)
         left += width
     counts = "  ".join(f"{box.states[name]:,} {SHORT[name]}" for name in present)
-    centred = {"ha": "center", "va": "center", "zorder": 4}
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 4}
     axes.text(box.x, box.y + 0.1, _fit(box.name, 24), fontsize=8.5, color="black", **centred)
     axes.text(box.x, box.y - 0.13, _fit(counts, 38), fontsize=6.5, color="#333333", **centred)
 
@@ -170,5 +168,7 @@ def _draw_head(axes: Axes, boxes: list[Box], headline: str, planned: bool) -> No
         for name in COLOURS
         if name in total
     ]
-    place = {"loc": "center left", "bbox_to_anchor": (-0.05, 0.48), "bbox_transform": axes.transData}
-    axes.legend(handles=handles, ncols=len(COLOURS), frameon=False, fontsize=8, borderaxespad=0, **place)
+    where: dict[str, Any] = {"bbox_to_anchor": (-0.05, 0.48), "bbox_transform": axes.transData}
+    axes.legend(
+        handles=handles, loc="center left", ncols=len(COLOURS), frameon=False, fontsize=8, borderaxespad=0, **where
+    )

@@ -1,0 +1,7 @@
+"""``python -m cachingclient.cli`` is ``cachectl``."""
+
+from __future__ import annotations
+
+from cachingclient.cli.commands import main
+
+main()

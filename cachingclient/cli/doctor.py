@@ -1,0 +1,134 @@
+"""``cachectl doctor``: is everything here that caching needs, and does the store work from here?"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+import click
+
+from cachingclient import config, human
+from cachingclient.cli.output import print_json
+from cachingclient.storage import Entry, Store, StoreError, encode, open_store
+
+PROBE_BYTES = 4_000_000
+OPTIONAL = {
+    "pandas": "tables kept by columns",
+    "pyarrow": "tables kept by columns",
+    "awkward": "awkward arrays kept by buffers",
+    "hist": "histograms kept as such",
+    "matplotlib": "pictures of plans",
+    "s3fs": "stores on S3",
+    "coffea": "coffea processors",
+}
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    state: Literal["ok", "note", "warning", "fault"]
+    text: str
+
+
+@click.command()
+@click.option("--store", metavar="URL", help="The store. [default: the setting cachingclient.store]")
+@click.option("--json", "as_json", is_flag=True, help="JSON.")
+@click.pass_context
+def doctor(ctx: click.Context, store: str | None, as_json: bool) -> None:
+    """Check the settings, the installed versions, and the store by keeping and loading a result.
+
+    Exits with 1 when there is a warning and with 2 when caching can't work.
+    """
+    findings = [*_settings(), *_versions(), *_store(store)]
+    if as_json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        for finding in findings:
+            click.echo(f"{finding.state:8} {finding.text}")
+    states = {finding.state for finding in findings}
+    ctx.exit(2 if "fault" in states else 1 if "warning" in states else 0)
+
+
+def _settings() -> Iterator[Finding]:
+    readers: list[Callable[[], object]] = [
+        config.store,
+        config.policy,
+        config.mode,
+        config.inputs,
+        config.environment,
+        config.size_limit,
+        config.write_queue,
+        config.look_up_timeout,
+        config.flush_timeout,
+    ]
+    wrong = []
+    for read in readers:
+        try:
+            read()
+        except config.ConfigurationError as error:
+            wrong.append(Finding("fault", str(error)))
+    yield from wrong
+    for name in config.unknown():
+        yield Finding("warning", f"{name} is no setting: misspelled?")
+    if not wrong:
+        yield Finding("ok", f"settings: policy {config.policy()}, mode {config.mode()}, inputs {config.inputs()}")
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("ok", f"Python {platform.python_version()}")
+    for name in ("dask", "distributed"):
+        yield Finding("ok", f"{name} {importlib.metadata.version(name)}")
+    for name, use in OPTIONAL.items():
+        try:
+            yield Finding("ok", f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding("note", f"{name} is not installed ({use})")
+
+
+def _store(url: str | None) -> Iterator[Finding]:
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            store = open_store(config.store() if url is None else url)
+    except (ValueError, StoreError) as error:
+        yield Finding("fault", f"store: {error}")
+        return
+    yield from (Finding("warning", str(warning.message)) for warning in caught)
+    if store.read_only:
+        yield Finding("warning", f"store {store.url} can be read but not written")
+        return
+    try:
+        yield from _round_trip(store)
+    except StoreError as error:
+        yield Finding("fault", f"store {store.url}: {error}")
+
+
+def _round_trip(store: Store) -> Iterator[Finding]:
+    """Keep a result as large as a small histogram file, find it, load it and remove it."""
+    # Random bytes in a key of their own: nothing that is really kept can be met or taken for it.
+    value, key = uuid.uuid4().bytes * (PROBE_BYTES // 16), uuid.uuid4().hex
+    try:
+        begun = time.perf_counter()
+        store.write(Entry((key,), "probe", "doctor", 0.0, {}, encode(value)))
+        written = time.perf_counter()
+        found = store.find([key])
+        looked_up = time.perf_counter()
+        if key not in found:
+            yield Finding("fault", f"store {store.url}: what was written is not found")
+            return
+        same = store.read(found[key]) == value
+        loaded = time.perf_counter()
+    finally:
+        store.delete([key])
+    if not same:
+        yield Finding("fault", f"store {store.url}: what is read is not what was written")
+        return
+    times = [written - begun, looked_up - written, loaded - looked_up]
+    write, look_up, load = map(human.duration, times)
+    size = human.size(PROBE_BYTES)
+    yield Finding("ok", f"store {store.url}: {size} written in {write}, looked up in {look_up}, loaded in {load}")

@@ -1,0 +1,126 @@
+"""What several commands take: a store, filters, and the choice between a table and JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from cachingclient import config, human
+from cachingclient.cli.commands import Unreachable
+from cachingclient.storage import EntryInfo, Store, open_store
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Age(click.ParamType[float]):
+    """An age such as ``30d``, in seconds."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return human.parse_age(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Size(click.ParamType[int]):
+    """A size such as ``10MB``, in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return human.parse_size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which entries a command is about; every condition that is given must hold.
+
+    Examples
+    --------
+    >>> Filter(steps=("select*", "fill")).any
+    False
+    >>> Filter().any
+    True
+    """
+
+    steps: tuple[str, ...] = ()
+    older_than: float | None = None
+    newer_than: float | None = None
+    larger_than: int | None = None
+    smaller_than: int | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether nothing is filtered out."""
+        return self == Filter()
+
+    def select(self, infos: Iterable[EntryInfo]) -> Iterator[EntryInfo]:
+        """Those of the entries that are meant."""
+        now = time.time()
+        return (info for info in infos if self._meant(info, max(0.0, now - info.created)))
+
+    def _meant(self, info: EntryInfo, age: float) -> bool:
+        return (
+            (not self.steps or any(fnmatchcase(info.name, glob) for glob in self.steps))
+            and (self.older_than is None or age >= self.older_than)
+            and (self.newer_than is None or age < self.newer_than)
+            and (self.larger_than is None or info.nbytes > self.larger_than)
+            and (self.smaller_than is None or info.nbytes < self.smaller_than)
+        )
+
+
+def filter_options(command: Command) -> Command:
+    """Add the filters; the command gets them as its arguments for a `Filter`."""
+    options = [
+        click.option(
+            "--step", "steps", metavar="GLOB", multiple=True, help="Steps by name, e.g. 'select*'; repeatable."
+        ),
+        click.option("--older-than", type=Age(), help="Kept at least so long ago, e.g. 30d."),
+        click.option("--newer-than", type=Age(), help="Kept since, e.g. 2h."),
+        click.option("--larger-than", type=Size(), help="More bytes than, e.g. 10MB."),
+        click.option("--smaller-than", type=Size(), help="Fewer bytes than."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def store_option(command: Command) -> Command:
+    """Add ``--store``; the command gets an open `Store` as ``store``."""
+    return click.option(
+        "--store",
+        metavar="URL",
+        callback=lambda ctx, param, value: _open(value),
+        help="The store, e.g. file:///scratch/cache. [default: the setting cachingclient.store]",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """Add ``--json``; the command gets ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="JSON, with sizes in bytes and times in seconds.")(
+        command
+    )
+
+
+def _open(url: str | None) -> Store:
+    if url is not None:
+        # Opening a local store makes its folder: right for an analysis, wrong for a look at a mistyped path.
+        parts = urlsplit(url)
+        if parts.scheme in ("", "file") and not Path(unquote(parts.path)).expanduser().exists():
+            raise Unreachable(f"there is no store at {url}")
+    try:
+        return open_store(config.store() if url is None else url)
+    except ValueError as error:
+        raise Unreachable(str(error)) from error

@@ -1,0 +1,77 @@
+"""``cachectl show``: everything that is known of one entry."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import click
+
+from cachingclient import human
+from cachingclient.cli.listing import as_dict
+from cachingclient.cli.options import json_option, store_option
+from cachingclient.cli.output import print_json
+from cachingclient.storage import EntryInfo, Store
+
+KEY_LENGTH = 32
+
+
+@click.command()
+@click.argument("key")
+@store_option
+@json_option
+def show(key: str, store: Store, as_json: bool) -> None:
+    """Show one entry: size, codec, times, and what went into its key.
+
+    KEY is a step key, or enough of its beginning to be the only one.
+    """
+    info = _find(store, key.lower())
+    now = time.time()
+    if as_json:
+        known = as_dict(info, now) | {"keys": list(info.keys), "details": info.details}
+        print_json(known | {"load_seconds": store.load_cost(info.nbytes)})
+        return
+    lines = {
+        "key": info.key,
+        "also filed under": ", ".join(key for key in info.keys if key != info.key),
+        "step": info.name if info.kind == "result" else f"{info.name} ({info.kind})",
+        "size": f"{human.size(info.nbytes)} ({info.nbytes:,} bytes), {info.codec}",
+        "digest": info.digest,
+        "kept": f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(info.created))}, {_ago(now - info.created)}",
+        "last used": _ago(now - info.last_used) if info.last_used else "",
+        "took": human.duration(info.seconds),
+        "loads in": f"about {human.duration(store.load_cost(info.nbytes))}",
+    }
+    for label, text in [(label, text) for label, text in lines.items() if text] + list(_details(info.details)):
+        click.echo(f"{label + ':':18}{text}")
+
+
+def _find(store: Store, key: str) -> EntryInfo:
+    if len(key) == KEY_LENGTH:
+        matches = list(store.find([key]).values())
+    else:
+        # A full listing: only people type parts of keys.
+        matches = list(islice((info for info in store.scan() if info.key.startswith(key)), 2))
+    if not matches:
+        raise click.UsageError(f"no entry has a key that begins with {key} in {store.url}")
+    if len(matches) > 1:
+        raise click.UsageError(f"more than one key begins with {key}: give more of it")
+    return matches[0]
+
+
+def _ago(seconds: float) -> str:
+    age = human.age(seconds)
+    return age if age == "now" else f"{age} ago"
+
+
+def _details(details: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:
+    """One line a detail, what is nested below its name."""
+    for name, value in details.items():
+        if isinstance(value, Mapping) and value:
+            yield f"{indent}{name}", ""
+            yield from _details(value, f"{indent}  ")
+        else:
+            yield f"{indent}{name}", value if isinstance(value, str) else json.dumps(value)

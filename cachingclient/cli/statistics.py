@@ -1,0 +1,85 @@
+"""``cachectl stats``: what a store holds, in sums."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+
+from cachingclient import human
+from cachingclient.cli.options import Filter, filter_options, json_option, store_option
+from cachingclient.cli.output import print_json, print_table
+from cachingclient.storage import EntryInfo, Store
+
+
+@dataclass(slots=True)
+class Sums:
+    """Sums over entries."""
+
+    entries: int = 0
+    nbytes: int = 0
+    seconds: float = 0.0
+    oldest: float = float("inf")
+    newest: float = 0.0
+    last_used: float = 0.0
+
+    def add(self, info: EntryInfo) -> None:
+        """Count one entry."""
+        self.entries += 1
+        self.nbytes += info.nbytes
+        self.seconds += info.seconds
+        self.oldest = min(self.oldest, info.created)
+        self.newest = max(self.newest, info.created)
+        self.last_used = max(self.last_used, info.last_used)
+
+
+@click.command()
+@store_option
+@filter_options
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many names, by size.")
+@json_option
+def stats(store: Store, limit: int, as_json: bool, **filters: Any) -> None:
+    """Sum up what a store holds, by step name."""
+    total, notes = Sums(), Sums()
+    by_name: dict[str, Sums] = {}
+    for info in Filter(**filters).select(store.scan()):
+        if info.kind != "result":
+            notes.add(info)
+            continue
+        total.add(info)
+        by_name.setdefault(info.name, Sums()).add(info)
+    names = sorted(by_name, key=lambda name: by_name[name].nbytes, reverse=True)
+    if as_json:
+        steps = {name: _as_dict(by_name[name]) for name in names}
+        print_json({"store": store.url, "results": _as_dict(total), "code_notes": _as_dict(notes), "steps": steps})
+        return
+    now = time.time()
+    click.echo(
+        f"{store.url}: {total.entries:,} results, {human.size(total.nbytes)}, that took "
+        f"{human.duration(total.seconds)} to compute"
+    )
+    if notes.entries:
+        click.echo(f"{notes.entries:,} code notes, {human.size(notes.nbytes)}")
+    if total.entries:
+        click.echo(f"oldest {human.age(now - total.oldest)}, newest {human.age(now - total.newest)}")
+        heads = ["step", "entries", "size", "took", "oldest", "newest"]
+        print_table(heads, [_row(name, by_name[name], now) for name in names[:limit]], left=("step",))
+    if len(names) > limit:
+        click.echo(f"and {len(names) - limit:,} more names (--limit)")
+
+
+def _as_dict(sums: Sums) -> dict[str, Any]:
+    return {name: value if sums.entries else 0 for name, value in asdict(sums).items()}
+
+
+def _row(name: str, sums: Sums, now: float) -> list[str]:
+    return [
+        name,
+        f"{sums.entries:,}",
+        human.size(sums.nbytes),
+        human.duration(sums.seconds),
+        human.age(now - sums.oldest),
+        human.age(now - sums.newest),
+    ]
