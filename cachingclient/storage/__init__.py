@@ -13,6 +13,8 @@ from cachingclient.storage.base import (
     UncodableError,
 )
 from cachingclient.storage.codecs import decode, encode
+from cachingclient.storage.eviction import PruneReport, pin, prune
+from cachingclient.storage.inventory import VerifyReport, stats, verify
 from cachingclient.storage.opening import open_store
 
 __all__ = [
@@ -20,11 +22,17 @@ __all__ = [
     "Entry",
     "EntryInfo",
     "EntryLost",
+    "PruneReport",
     "Store",
     "StoreError",
     "StoreUnavailable",
     "UncodableError",
+    "VerifyReport",
     "decode",
     "encode",
     "open_store",
+    "pin",
+    "prune",
+    "stats",
+    "verify",
 ]

@@ -117,6 +117,15 @@ class Entry:
     encoded: Encoded
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong in a store: where, what, and whether it was mended."""
+
+    name: str
+    what: str
+    mended: bool = False
+
+
 class Store(ABC):
     """Where results are kept. Safe to use from many threads and processes at once.
 
@@ -177,6 +186,26 @@ class Store(ABC):
     @abstractmethod
     def touch(self, keys: Iterable[str]) -> None:
         """Record that entries were used, cheaply; allowed to fail silently and to be late by an hour."""
+
+    def pin(self, keys: Iterable[str], pinned: bool = True) -> None:
+        """Protect entries from eviction, or stop doing so."""
+        raise StoreError(f"{self.url} has no pins")
+
+    def pins(self) -> set[str]:
+        """The keys that are pinned."""
+        return set()
+
+    def collect(self, grace: float, *, dry_run: bool = False) -> tuple[int, int]:
+        """Remove what belongs to no entry and is older than ``grace`` seconds. Returns how many files and bytes."""
+        return 0, 0
+
+    def check(self, *, repair: bool = False) -> Iterator[Problem | None]:
+        """Read every entry in full: None for a sound one, else what is wrong (and, with ``repair``, mend it)."""
+        raise StoreError(f"{self.url} can't be verified")
+
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """How many files and bytes there are of each sort, without reading them."""
+        return {}
 
     def load_cost(self, nbytes: int) -> float:
         """Estimate the seconds that loading a result of this size takes."""

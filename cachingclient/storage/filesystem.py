@@ -5,7 +5,8 @@
     v1/steps/ab/<key>         descriptions, with the result inside when it is small
     v1/blobs/ab/<digest>      results
     v1/quarantine/<name>      what turned out damaged
-    v1/tmp/                   files being written
+    v1/tmp/                   files being written or removed
+    v1/pins/<key>             entries that eviction leaves
 
 A blob is written before the description that names it, and looked for once more afterwards: whoever removes blobs
 takes one out of sight first and then looks again for descriptions, so that of a writer and a remover that meet, one
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -23,7 +25,7 @@ from typing import Any
 import xxhash
 
 from cachingclient.storage import codecs
-from cachingclient.storage.base import Entry, EntryInfo, EntryLost, Frame, Store, StoreError
+from cachingclient.storage.base import Entry, EntryInfo, EntryLost, Frame, Problem, Store, StoreError
 from cachingclient.storage.entry import INLINE, DamagedEntryError, pack, refiled, unpack
 from cachingclient.storage.folder import ChangedError, Folder
 
@@ -32,6 +34,8 @@ logger = logging.getLogger("cachingclient")
 STEPS = "v1/steps"
 BLOBS = "v1/blobs"
 QUARANTINE = "v1/quarantine"
+TEMPORARY = "v1/tmp"
+PINS = "v1/pins"
 VERIFY = ("always", "first", "never")
 BATCH = 1000
 
@@ -231,7 +235,7 @@ class FileSystemStore(Store):
         if not digests:
             return 0
         unused = digests - set(self._in_use(digests))
-        hidden = {digest: f"v1/tmp/removed-{digest}-{os.urandom(4).hex()}" for digest in unused}
+        hidden = {digest: f"{TEMPORARY}/removed-{digest}-{os.urandom(4).hex()}" for digest in unused}
         for digest, name in list(hidden.items()):
             try:
                 self.folder.move(blob_name(digest), name)
@@ -266,6 +270,61 @@ class FileSystemStore(Store):
             if info is not None:
                 yield info
 
+    def pin(self, keys: Iterable[str], pinned: bool = True) -> None:
+        names = [f"{PINS}/{key}" for key in keys]
+        if not pinned:
+            self.folder.remove(names)
+            return
+        for name in names:
+            self.folder.put([name], [memoryview(b"pinned")])
+
+    def pins(self) -> set[str]:
+        return {status.name.rpartition("/")[2] for status in self.folder.walk(PINS)}
+
+    def collect(self, grace: float, *, dry_run: bool = False) -> tuple[int, int]:
+        """Remove blobs without a description, abandoned temporary files and names whose own entry is gone."""
+        before = time.time() - grace
+        stray = [s for s in self.folder.walk(TEMPORARY) if s.modified < before]
+        stray += [s for s in self.folder.walk(QUARANTINE) if s.modified < before]
+        used = set()
+        for info in self._descriptions():
+            if info.payload is None:
+                used.add(bytes.fromhex(info.digest))
+            if info.key != info.keys[0] and step_name(info.keys[0]) not in self.folder.stat([step_name(info.keys[0])]):
+                stray += [s for s in self.folder.stat([step_name(info.key)]).values() if s.modified < before]
+        blobs = [s for s in self.folder.walk(BLOBS) if s.modified < before and not _in(used, s.name)]
+        count, nbytes = len(stray) + len(blobs), sum(s.nbytes for s in (*stray, *blobs))
+        if not dry_run and not self.read_only:
+            self.folder.remove([s.name for s in stray])
+            self.delete_blobs({s.name.rpartition("/")[2] for s in blobs})
+        return count, nbytes
+
+    def check(self, *, repair: bool = False) -> Iterator[Problem | None]:
+        repair = repair and not self.read_only
+        for status in self.folder.walk(STEPS):
+            what = self._problem(status.name)
+            if what and repair:
+                self._quarantine(status.name, None)
+            yield Problem(status.name, what, repair) if what else None
+
+    def _problem(self, name: str) -> str:
+        """What is wrong with the entry under this name, or nothing."""
+        try:
+            info = unpack(name.rpartition("/")[2], self.folder.fetch([name]).get(name, b""))
+            if info is None or info.payload is not None:
+                return ""
+            frame = self.folder.open(blob_name(info.digest))
+        except DamagedEntryError as error:
+            return str(error)
+        except OSError as error:
+            return f"its blob can't be read: {error.strerror or error}"
+        sound = frame.nbytes == info.nbytes and xxhash.xxh3_128_hexdigest(frame) == info.digest
+        return "" if sound else "its blob's bytes are not those that were written"
+
+    def totals(self) -> dict[str, tuple[int, int]]:
+        sorts = {"entries": STEPS, "blobs": BLOBS, "pinned": PINS, "quarantined": QUARANTINE, "temporary": TEMPORARY}
+        return {sort: self.folder.total(prefix) for sort, prefix in sorts.items()}
+
     def touch(self, keys: Iterable[str]) -> None:
         if not self.read_only:
             self.folder.touch([step_name(key) for key in keys])
@@ -282,6 +341,14 @@ def step_name(key: str) -> str:
 def blob_name(digest: str) -> str:
     """Where the blob with a digest lies."""
     return f"{BLOBS}/{digest[:2]}/{digest}"
+
+
+def _in(digests: set[bytes], name: str) -> bool:
+    """Whether a blob's name is one of these digests; a foreign file counts as one, so that it is left alone."""
+    try:
+        return bytes.fromhex(name.rpartition("/")[2]) in digests
+    except ValueError:
+        return True
 
 
 def described(name: str, data: bytes, last_used: float = 0.0) -> EntryInfo | None:

@@ -66,6 +66,14 @@ class Folder(ABC):
     def touch(self, names: Sequence[str]) -> None:
         """Set the files' time to now, where that is cheap."""
 
+    def total(self, prefix: str) -> tuple[int, int]:
+        """How many files there are below a prefix, and their bytes."""
+        count = nbytes = 0
+        for status in self.walk(prefix):
+            count += 1
+            nbytes += status.nbytes
+        return count, nbytes
+
     def move(self, name: str, new: str) -> None:
         """Give a file another name, replacing what is there."""
         frame = self.open(name)

@@ -186,6 +186,26 @@ class LocalFolder(Folder):
                     continue
                 yield FileStat(name, status.st_size, status.st_mtime)
 
+    def total(self, prefix: str) -> tuple[int, int]:
+        count = nbytes = 0
+        try:
+            entries = os.scandir(f"{self.root}/{prefix}")
+        except OSError:
+            return 0, 0
+        with entries:
+            for entry in entries:
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        files, inside = self.total(f"{prefix}/{entry.name}")
+                        count += files
+                        nbytes += inside
+                    else:
+                        nbytes += entry.stat(follow_symlinks=False).st_size
+                        count += 1
+                except OSError:
+                    continue  # removed while we looked
+        return count, nbytes
+
     def touch(self, names: Sequence[str]) -> None:
         now = time.monotonic()
         for name in names:

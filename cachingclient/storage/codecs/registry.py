@@ -36,7 +36,6 @@ def codec_named(name: str) -> Codec:
     return cast(Codec, importlib.import_module(f"cachingclient.storage.codecs.{name}"))
 
 
-@cache
 def codec_for(kind: type) -> Codec | None:
     """Return the codec for exactly this type's package, if there is one."""
     name = BY_PACKAGE.get(kind.__module__.partition(".")[0])
