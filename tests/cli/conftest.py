@@ -1,0 +1,40 @@
+"""A store with known entries, and a way to call ``cachectl`` on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from cachingclient.cli import cli
+from cachingclient.storage import Entry, Store, encode, open_store
+from tests.cli.entries import HOUR, KEPT, key
+
+
+@pytest.fixture
+def store(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A file store with five entries of different names, kinds, sizes and ages; the first has a second key."""
+    store = open_store(store_url)
+    now = time.time()
+    for number, (name, kind, nbytes, hours, seconds) in enumerate(KEPT):
+        keys = (key(number), "f" * 32) if number == 0 else (key(number),)
+        # The only way to an old entry is a clock that stood earlier when it was written.
+        monkeypatch.setattr(time, "time", lambda then=now - hours * HOUR: then)
+        value = np.zeros(nbytes // 8) + number
+        store.write(Entry(keys, kind, name, seconds, {"user": "alice", "upstream": {"load": "ab"}}, encode(value)))
+    monkeypatch.undo()
+    return store
+
+
+@pytest.fixture
+def cachectl(store: Store) -> Callable[..., Result]:
+    """Call ``cachectl`` with this test's store."""
+
+    def call(*arguments: str, **kwargs: Any) -> Result:
+        return CliRunner().invoke(cli, [*arguments, "--store", store.url], **kwargs)
+
+    return call
