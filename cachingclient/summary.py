@@ -82,11 +82,7 @@ class Summary:
         line = ", ".join(parts)
         about = "at least" if self.at_least else "about"
         if self.planned:
-            return (
-                f"{line}; saves {about} {human.duration(total.seconds_saved)}"
-                if total.seconds_saved
-                else line
-            )
+            return f"{line}; saves {about} {human.duration(total.seconds_saved)}" if total.seconds_saved else line
         line = f"{line}; {human.duration(total.seconds_spent)}"
         if not total.seconds_saved:
             return line
@@ -101,8 +97,7 @@ class Summary:
             "total": asdict(self.total),
             "rows": [asdict(row) for row in self.rows],
             "reasons": [
-                {"name": name, "reason": reason, "count": count}
-                for (name, reason), count in self.reasons.most_common()
+                {"name": name, "reason": reason, "count": count} for (name, reason), count in self.reasons.most_common()
             ],
             "footnote": self.footnote,
         }
@@ -171,7 +166,8 @@ def name_order(plan: Plan) -> list[str]:
     """Step names in the order of the work: by the mean depth of their steps in the graph."""
     depths: dict[str, list[int]] = {}
     for key, depth in _depths(plan):
-        depths.setdefault(plan.steps[key].name, []).append(depth)
+        if plan.steps[key].action not in ("data", "alias"):
+            depths.setdefault(plan.steps[key].name, []).append(depth)
     return sorted(depths, key=lambda name: sum(depths[name]) / len(depths[name]))
 
 
