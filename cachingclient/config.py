@@ -11,9 +11,7 @@ Every accessor reads dask's configuration when it is called, so ``dask.config.se
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -21,11 +19,11 @@ import dask.config
 import yaml
 from dask.utils import parse_bytes, parse_timedelta
 
+from cachingclient.hashing.environment import Environment, normalise
+
 Policy = Literal["auto", "all"]
 Mode = Literal["readwrite", "read", "refresh", "off"]
 Inputs = Literal["stat", "content", "name"]
-Pin = Literal["reached", "all"]
-Precision = Literal["full", "major.minor"]
 
 _DEFAULTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("cachingclient.yaml").read_text())
 dask.config.update_defaults(_DEFAULTS)
@@ -33,34 +31,6 @@ dask.config.update_defaults(_DEFAULTS)
 
 class ConfigurationError(ValueError):
     """A setting has a value that it does not take: the text names both, and what it takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """Which installed libraries enter a step key, and how.
-
-    Parameters
-    ----------
-    pin
-        ``"reached"``: the distributions a step's code really uses; ``"all"``: everything installed.
-    precision
-        ``"full"`` versions, or ``"major.minor"`` only.
-    ignore
-        Distributions (normalised names) that never enter.
-
-    Examples
-    --------
-    >>> Environment(precision="major.minor").version("2.4.6")
-    '2.4'
-    """
-
-    pin: Pin = "reached"
-    precision: Precision = "full"
-    ignore: frozenset[str] = frozenset()
-
-    def version(self, full: str) -> str:
-        """The part of a version that enters a key."""
-        return full if self.precision == "full" else ".".join(full.split(".")[:2])
 
 
 def store() -> str:
@@ -130,21 +100,21 @@ def inputs() -> Inputs:
 
 
 def environment() -> Environment:
-    """How installed libraries enter a step key.
+    """Which installed libraries enter a step key, and how.
 
     Examples
     --------
     >>> with dask.config.set({"cachingclient.environment.ignore": ["My_Plots"]}):
     ...     environment()
-    Environment(pin='reached', precision='full', ignore=frozenset({'my-plots'}))
+    Environment(ignore=frozenset({'my-plots'}), precision='full', pin='reached')
     """
     ignore = _get("environment.ignore")
     if not isinstance(ignore, list | tuple) or not all(isinstance(name, str) for name in ignore):
         raise _error("environment.ignore", ignore, "a list of names of distributions, e.g. [rich, tqdm]")
     return Environment(
-        pin=cast(Pin, _choice("environment.pin", get_args(Pin))),
-        precision=cast(Precision, _choice("environment.precision", get_args(Precision))),
-        ignore=frozenset(re.sub(r"[-_.]+", "-", name).lower() for name in ignore),
+        ignore=frozenset(map(normalise, ignore)),
+        precision=_choice("environment.precision", ("full", "major.minor")),
+        pin=_choice("environment.pin", ("reached", "all")),
     )
 
 
@@ -232,9 +202,7 @@ def _choice(name: str, choices: tuple[str, ...]) -> str:
 def _size(name: str) -> int:
     value = _get(name)
     try:
-        size = (
-            parse_bytes(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1
-        )
+        size = parse_bytes(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1
     except ValueError:
         size = -1
     if size <= 0:

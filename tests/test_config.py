@@ -38,9 +38,7 @@ def test_environment_variables_and_yaml_reach_a_new_process(tmp_path: Path) -> N
         "DASK_CACHINGCLIENT__MODE": "refresh",
         "DASK_CACHINGCLIENT__WRITE_QUEUE": "1MiB",
     }
-    shown = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["s3://bucket/analysis", "all", "refresh", "1048576"]
 
 
@@ -78,13 +76,6 @@ def test_off_in_yaml_is_off() -> None:
     """An unquoted `off`, which YAML reads as False, is the mode off."""
     with dask.config.set({"cachingclient.mode": False}):
         assert config.mode() == "off"
-
-
-@pytest.mark.parametrize(("version", "entered"), [("2.4.6", "2.4"), ("2026.8.0", "2026.8"), ("57", "57")])
-def test_precision_shortens_versions(version: str, entered: str) -> None:
-    """major.minor leaves a patch release out of keys."""
-    assert config.Environment(precision="major.minor").version(version) == entered
-    assert config.Environment().version(version) == version
 
 
 def test_misspelled_settings_are_found() -> None:
