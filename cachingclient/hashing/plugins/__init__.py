@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 Hasher = Callable[[Any, "Walk"], bytes]
 _H = TypeVar("_H", bound=Callable[..., bytes])
 
-LIBRARIES: dict[str, str] = {}
+LIBRARIES: dict[str, str] = {
+    "builtins": "stdlib",
+    "numpy": "numpy",
+}
 """Top-level library -> the module of this package that knows its types."""
 
 _loaded: set[str] = set()
