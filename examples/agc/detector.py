@@ -31,9 +31,7 @@ NO_BTAG = -10.0
 Columns = dict[str, Any]
 
 
-def reconstructed(
-    partons: Particles, count: int, tune: Tune, rng: np.random.Generator
-) -> dict[str, ak.Array]:
+def reconstructed(partons: Particles, count: int, tune: Tune, rng: np.random.Generator) -> dict[str, ak.Array]:
     """The collections Jet, Electron and Muon of `count` events, in the types of NanoAOD."""
     partons = with_tau_decays(partons, rng)
     electrons = partons.where(partons.kind == ELECTRON)
@@ -53,9 +51,7 @@ def with_tau_decays(partons: Particles, rng: np.random.Generator) -> Particles:
     return Particles(decayed.event, decayed.p4, np.where(tau, seen, decayed.kind))
 
 
-def jets(
-    partons: Particles, electrons: Particles, count: int, tune: Tune, rng: np.random.Generator
-) -> ak.Array:
+def jets(partons: Particles, electrons: Particles, count: int, tune: Tune, rng: np.random.Generator) -> ak.Array:
     """Jets of quarks, hadronic taus and pile-up; electrons make jets too, which fail the veto."""
     sources = Particles.joined(
         partons.where(np.isin(partons.kind, (LIGHT, CHARM, BOTTOM, TAU))),

@@ -104,11 +104,7 @@ class Job:
 
 def jobs(scale: float) -> list[Job]:
     """The files at `scale`: larger scales have more files, of the same size."""
-    return [
-        Job(sample, number, entries)
-        for sample in SAMPLES
-        for number, entries in enumerate(shares(sample, scale))
-    ]
+    return [Job(sample, number, entries) for sample in SAMPLES for number, entries in enumerate(shares(sample, scale))]
 
 
 def shares(sample: Sample, scale: float) -> list[int]:

@@ -4,7 +4,7 @@ Events with one lepton and four jets fall into two regions: with exactly one b-t
 (`4j1b`) the sum of jet momenta is filled, with two or more (`4j2b`) the mass of the three
 jets that look most like a top quark. Systematic variations shift jets or weigh events.
 
-    load_columns -> select_objects -> scale_jets / smear_jets -> observe -> weigh_btags -> fill
+    load_columns -> select_objects -> scale_jets or smear_jets -> observe -> weigh_btags -> fill
     -> merge -> normalise
 
 Every step is a plain function of plain arguments; `build` joins them to one delayed graph,
@@ -292,35 +292,40 @@ def trijet_mass(jets: ak.Array) -> np.ndarray:
     return ak.to_numpy(ak.flatten(trijet[best].mass, axis=1))
 
 
-def weigh_btags(observed: Observed, jet: int, slope: float) -> Observed:
-    """The same events, weighted for a b-tagging efficiency that differs for one jet."""
+def weigh_btags(observed: Observed, shifts: dict[str, tuple[int, float]]) -> dict[str, Observed]:
+    """The same events, for each shift weighted by a b-tagging efficiency that differs for one jet."""
     return {
-        region: columns | {"weight": 1 + slope * columns["jet_pt"][:, jet] / 50.0}
-        for region, columns in observed.items()
+        variation: {
+            region: columns | {"weight": 1 + slope * columns["jet_pt"][:, jet] / 50.0}
+            for region, columns in observed.items()
+        }
+        for variation, (jet, slope) in shifts.items()
     }
 
 
-def fill(observed: Observed, process: str, variation: str) -> Histograms:
-    """Histograms of one chunk, one process and one variation."""
+def fill(process: str, variations: list[str], observed: list[Observed], weighed: dict[str, Observed]) -> Histograms:
+    """Histograms of one chunk with all its variations."""
     axes = {
         "4j1b": hist.axis.Regular(*HT_BINNING, name="observable", label="$H_T$ [GeV]"),
         "4j2b": hist.axis.Regular(*TRIJET_BINNING, name="observable", label="$m_{bjj}$ [GeV]"),
     }
+    everything = dict(zip(variations, observed, strict=True)) | weighed
     histograms = {}
     for region, axis in axes.items():
         histograms[region] = hist.Hist(
             axis,
             hist.axis.StrCategory([process], name="process", growth=True),
-            hist.axis.StrCategory([variation], name="variation", growth=True),
+            hist.axis.StrCategory(list(everything), name="variation", growth=True),
             storage=hist.storage.Weight(),
         )
-        columns = observed[region]
-        histograms[region].fill(
-            observable=columns["value"],
-            process=process,
-            variation=variation,
-            weight=columns.get("weight", 1.0),
-        )
+        for variation, regions in everything.items():
+            columns = regions[region]
+            histograms[region].fill(
+                observable=columns["value"],
+                process=process,
+                variation=variation,
+                weight=columns.get("weight", 1.0),
+            )
     return histograms
 
 
@@ -351,49 +356,49 @@ def assemble(each: Each, samples: Sequence[Sample], chunk_size: int) -> Node:
         [chunk.start for chunk in chunks],
         [chunk.stop for chunk in chunks],
     )
-    filled = fill_variations(each, samples, chunks, each(select_objects, columns))
-    per_chunk = each(merge, filled)
-    per_sample = [
-        [node for node, chunk in zip(per_chunk, chunks, strict=True) if chunk.sample == number]
-        for number in range(len(samples))
-    ]
-    totals = merged_in_tree(each, [nodes for nodes in per_sample if nodes])
-    factors = [sample.factor for sample, nodes in zip(samples, per_sample, strict=True) if nodes]
+    events = each(select_objects, columns)
+    varied = [i for i, chunk in enumerate(chunks) if samples[chunk.sample].variation == "nominal"]
+    observed = observe_variations(each, chunks, events, varied)
+    weighed = each(weigh_btags, [observed[i][0] for i in varied], [btag_shifts()] * len(varied))
+    weighed_of = dict(zip(varied, weighed, strict=True))
+    filled = each(
+        fill,
+        [samples[chunk.sample].process for chunk in chunks],
+        [variation_names(samples[chunk.sample]) for chunk in chunks],
+        observed,
+        [weighed_of.get(i, {}) for i in range(len(chunks))],
+    )
+    of_sample: list[list[Node]] = [[] for _ in samples]
+    for node, chunk in zip(filled, chunks, strict=True):
+        of_sample[chunk.sample].append(node)
+    totals = merged_in_tree(each, [nodes for nodes in of_sample if nodes])
+    factors = [sample.factor for sample, nodes in zip(samples, of_sample, strict=True) if nodes]
     return each(merge, [each(normalise, totals, factors)])[0]
 
 
-def fill_variations(
-    each: Each, samples: Sequence[Sample], chunks: list[Chunk], events: list[Node]
-) -> list[list[Node]]:
-    """For each chunk its filled histograms: nominal, jets scaled, jets smeared, b-tags weighed."""
-    varied = [i for i, chunk in enumerate(chunks) if samples[chunk.sample].variation == "nominal"]
-    shifts, btags = jet_shifts(), btag_shifts()
-    scaled = [(i, name, shift) for i in varied for name, shift in shifts.items()]
+def observe_variations(each: Each, chunks: list[Chunk], events: list[Node], varied: list[int]) -> list[list[Node]]:
+    """For each chunk what is observed: as it is, and in the chunks `varied` with its jets varied."""
+    scaled = [(i, shift) for i in varied for shift in jet_shifts().values()]
     smeared = [(i, name, width) for i in varied for name, width in PT_RESOLUTION.items()]
-    jets = each(scale_jets, [events[i] for i, _, _ in scaled], [shift for _, _, shift in scaled])
+    jets = each(scale_jets, [events[i] for i, _ in scaled], [shift for _, shift in scaled])
     jets += each(
         smear_jets,
         [events[i] for i, _, _ in smeared],
         [width for _, _, width in smeared],
         [chunks[i].seed(name) for i, name, _ in smeared],
     )
-    names = [(i, samples[chunk.sample].variation) for i, chunk in enumerate(chunks)]
-    names += [(i, name) for i, name, _ in scaled + smeared]
-    observed = each(observe, events + jets)
-    weighed = [(i, name, btag) for i in varied for name, btag in btags.items()]
-    names += [(i, name) for i, name, _ in weighed]
-    observed += each(
-        weigh_btags,
-        [observed[i] for i, _, _ in weighed],
-        [jet for _, _, (jet, _) in weighed],
-        [slope for _, _, (_, slope) in weighed],
-    )
-    processes = [samples[chunks[i].sample].process for i, _ in names]
-    nodes = each(fill, observed, processes, [name for _, name in names])
-    of_chunk: list[list[Node]] = [[] for _ in chunks]
-    for (i, _), node in zip(names, nodes, strict=True):
-        of_chunk[i].append(node)
-    return of_chunk
+    owners = [*range(len(chunks)), *(i for i, _ in scaled), *(i for i, _, _ in smeared)]
+    observed: list[list[Node]] = [[] for _ in chunks]
+    for i, node in zip(owners, each(observe, events + jets), strict=True):
+        observed[i].append(node)
+    return observed
+
+
+def variation_names(sample: Sample) -> list[str]:
+    """The names of what `observe_variations` gives, in its order."""
+    if sample.variation != "nominal":
+        return [sample.variation]
+    return ["nominal", *jet_shifts(), *PT_RESOLUTION]
 
 
 def jet_shifts() -> dict[str, Shift]:

@@ -1,0 +1,133 @@
+"""One run of the analysis in a process and on a cluster of its own: nothing is remembered but the store."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from distributed import Client, LocalCluster
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What to run.
+
+    `code` is the folder that holds `ttbar.py`, `cache` the URL of the store (None: dask's own
+    client), `front` is "delayed" or "map", `picture` a PNG file for the plan.
+    """
+
+    name: str
+    code: str
+    manifest: str
+    cache: str | None = None
+    policy: str = "auto"
+    workers: int = 2
+    front: str = "delayed"
+    picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it.
+
+    `seconds` is what the user waits for the histograms, `flush_seconds` what the store takes to
+    be complete after that, `process_seconds` all, with imports and the start of the cluster.
+    """
+
+    histograms: dict[str, Any]
+    steps: int
+    seconds: float
+    flush_seconds: float = 0.0
+    process_seconds: float = 0.0
+    planning_seconds: float = 0.0
+    counts: dict[str, float] = field(default_factory=dict)
+    report: str = ""
+
+
+def run(phase: Phase) -> Outcome:
+    """Run a phase in a new interpreter and wait for it."""
+    started = time.perf_counter()
+    with TemporaryDirectory(prefix="agc-") as folder:
+        answer = Path(folder) / "outcome.pickle"
+        # Workers are processes of their own and find the modules by the environment.
+        places = [phase.code, str(HERE), os.environ.get("PYTHONPATH")]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
+        order = json.dumps(asdict(phase))
+        done = subprocess.run([sys.executable, __file__, order, str(answer)], env=environment)
+        if done.returncode:
+            raise RuntimeError(f"the run {phase.name!r} ended with status {done.returncode}")
+        outcome = pickle.loads(answer.read_bytes())
+    return Outcome(**outcome, process_seconds=time.perf_counter() - started)
+
+
+@contextmanager
+def connected(phase: Phase) -> Iterator[Client]:
+    """A client of the phase's kind; its workers have imported the analysis, as after a first run."""
+    with LocalCluster(n_workers=phase.workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        if phase.cache is None:
+            client = Client(cluster)
+        else:
+            from cachingclient import DiracClient
+
+            client = DiracClient(cluster, cache=phase.cache, policy=phase.policy)
+        with client:
+            client.wait_for_workers(phase.workers)
+            client.run(importlib.import_module, "ttbar")
+            yield client
+
+
+def work(phase: Phase) -> dict[str, Any]:
+    """Run a phase here; gives the fields of its outcome."""
+    import ttbar  # the one in phase.code
+
+    if Path(ttbar.__file__).parent != Path(phase.code):
+        raise ImportError(f"ttbar comes from {ttbar.__file__}, not from {phase.code}")
+    samples = ttbar.read_samples(Path(phase.manifest))
+    with connected(phase) as client:
+        started = time.perf_counter()
+        if phase.front == "map":
+            histograms = ttbar.run_with_map(client, samples).result()
+        else:
+            histograms = client.compute(ttbar.build(samples)).result()
+        done = time.perf_counter()
+        outcome = {"histograms": histograms, "seconds": done - started}
+        if phase.cache is None:
+            steps = len(ttbar.build(samples).__dask_graph__())
+            return outcome | {"steps": steps, "counts": {"ran": steps}}
+        client.flush()
+        return outcome | {"flush_seconds": time.perf_counter() - done} | told(client, phase)
+
+
+def told(client: Any, phase: Phase) -> dict[str, Any]:
+    """What the client reports of everything it ran."""
+    counts: dict[str, float] = {}
+    for report in client.reports:
+        for name, value in report.to_dict()["total"].items():
+            if name != "name":
+                counts[name] = counts.get(name, 0) + value
+    if phase.picture is not None:
+        client.report.picture(phase.picture)
+    return {
+        "steps": sum(report.to_dict()["steps"] for report in client.reports),
+        "counts": counts,
+        "planning_seconds": sum(report.planning_seconds for report in client.reports),
+        "report": str(client.report),
+    }
+
+
+if __name__ == "__main__":
+    fields = work(Phase(**json.loads(sys.argv[1])))
+    Path(sys.argv[2]).write_bytes(pickle.dumps(fields))

@@ -1,0 +1,25 @@
+"""The example's folder on the import path, and a small set of its samples."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+AGC = Path(__file__).resolve().parents[2] / "examples" / "agc"
+sys.path.insert(0, str(AGC))
+
+
+@pytest.fixture(scope="session")
+def agc() -> Path:
+    """The folder of the example."""
+    return AGC
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Samples of 10,000 events in all, made once for the session."""
+    from make_data import make_data
+
+    return make_data(tmp_path_factory.mktemp("samples"), scale=0.05)
