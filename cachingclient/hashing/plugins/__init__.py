@@ -19,6 +19,8 @@ _H = TypeVar("_H", bound=Callable[..., bytes])
 LIBRARIES: dict[str, str] = {
     "builtins": "stdlib",
     "numpy": "numpy",
+    "pandas": "pandas",
+    "pyarrow": "pyarrow",
 }
 """Top-level library -> the module of this package that knows its types."""
 
