@@ -14,6 +14,9 @@ COMMANDS = {
     "show": "cachingclient.cli.showing:show",
     "stats": "cachingclient.cli.statistics:stats",
     "purge": "cachingclient.cli.purging:purge",
+    "prune": "cachingclient.cli.pruning:prune",
+    "pin": "cachingclient.cli.pinning:pin",
+    "verify": "cachingclient.cli.verifying:verify",
     "doctor": "cachingclient.cli.doctor:doctor",
 }
 

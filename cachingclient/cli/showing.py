@@ -28,7 +28,7 @@ def show(key: str, store: Store, as_json: bool) -> None:
 
     KEY is a step key, or enough of its beginning to be the only one.
     """
-    info = _find(store, key.lower())
+    info = find_entry(store, key.lower())
     now = time.time()
     if as_json:
         known = as_dict(info, now) | {"keys": list(info.keys), "details": info.details}
@@ -49,7 +49,8 @@ def show(key: str, store: Store, as_json: bool) -> None:
         click.echo(f"{label + ':':18}{text}")
 
 
-def _find(store: Store, key: str) -> EntryInfo:
+def find_entry(store: Store, key: str) -> EntryInfo:
+    """The entry with a key, or with a beginning of one that no other has."""
     if len(key) == KEY_LENGTH:
         matches = list(store.find([key]).values())
     else:

@@ -12,6 +12,7 @@ from cachingclient import human
 from cachingclient.cli.options import Filter, filter_options, json_option, store_option
 from cachingclient.cli.output import print_json, print_table
 from cachingclient.storage import EntryInfo, Store
+from cachingclient.storage import stats as store_totals
 
 
 @dataclass(slots=True)
@@ -39,12 +40,19 @@ class Sums:
 @store_option
 @filter_options
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many names, by size.")
+@click.option("--totals", is_flag=True, help="Only the files and bytes of each sort, without reading any entry.")
 @json_option
-def stats(store: Store, limit: int, as_json: bool, **filters: Any) -> None:
+def stats(store: Store, limit: int, totals: bool, as_json: bool, **filters: Any) -> None:
     """Sum up what a store holds, by step name."""
+    meant = Filter(**filters)
+    if totals:
+        if not meant.any:
+            raise click.UsageError("--totals looks at no entry, so it can't filter them")
+        _print_totals(store, as_json)
+        return
     total, notes = Sums(), Sums()
     by_name: dict[str, Sums] = {}
-    for info in Filter(**filters).select(store.scan()):
+    for info in meant.select(store.scan()):
         if info.kind != "result":
             notes.add(info)
             continue
@@ -68,6 +76,20 @@ def stats(store: Store, limit: int, as_json: bool, **filters: Any) -> None:
         print_table(heads, [_row(name, by_name[name], now) for name in names[:limit]], left=("step",))
     if len(names) > limit:
         click.echo(f"and {len(names) - limit:,} more names (--limit)")
+
+
+def _print_totals(store: Store, as_json: bool) -> None:
+    counted = store_totals(store)
+    if as_json:
+        print_json(counted)
+        return
+    click.echo(store.url + (" (read-only here)" if store.read_only else ""))
+    rows = [
+        [name, f"{part['files']:,}", human.size(part["bytes"])]
+        for name, part in counted.items()
+        if isinstance(part, dict)
+    ]
+    print_table(["sort", "files", "size"], rows, left=("sort",))
 
 
 def _as_dict(sums: Sums) -> dict[str, Any]:

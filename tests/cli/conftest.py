@@ -38,3 +38,9 @@ def cachectl(store: Store) -> Callable[..., Result]:
         return CliRunner().invoke(cli, [*arguments, "--store", store.url], **kwargs)
 
     return call
+
+
+@pytest.fixture
+def read_only(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This test's store can't be written: file permissions would not stop a test that runs as root."""
+    monkeypatch.setattr(type(store), "read_only", True)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cachingclient.cli import cli
-from cachingclient.storage import Store, open_store
+from cachingclient.storage import Store
 
 Cachectl = Callable[..., Result]
 
@@ -43,14 +43,10 @@ def test_a_wrong_setting_is_a_fault(cachectl: Cachectl) -> None:
     assert any(text.startswith("store file://") for text in states)
 
 
-def test_a_store_that_can_only_be_read(store: Store) -> None:
+@pytest.mark.usefixtures("read_only")
+def test_a_store_that_can_only_be_read(cachectl: Cachectl) -> None:
     """A read-only store is a warning: what is there can be loaded."""
-    reader = open_store(store.url)
-    reader.read_only = True
-    try:
-        result = CliRunner().invoke(cli, ["doctor", "--store", store.url])
-    finally:
-        reader.read_only = False
+    result = cachectl("doctor")
     assert result.exit_code == 1
     assert "can be read but not written" in result.stdout
 

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from cachingclient.cli import cli
-from cachingclient.storage import Store, open_store
+from cachingclient.storage import Store
 from tests.cli.entries import key
 
 Cachectl = Callable[..., Result]
@@ -85,14 +84,10 @@ def test_nothing_to_remove_is_no_question(cachectl: Cachectl) -> None:
     assert result.stdout.startswith("Removed 0 results (0 B)")
 
 
-def test_a_store_that_can_not_be_written(store: Store) -> None:
+@pytest.mark.usefixtures("read_only")
+def test_a_store_that_can_not_be_written(cachectl: Cachectl, store: Store) -> None:
     """A store that is read-only from here is reported, with exit code 2."""
-    reader = open_store(store.url)
-    reader.read_only = True
-    try:
-        result = CliRunner().invoke(cli, ["purge", "--yes", "--store", store.url])
-    finally:
-        reader.read_only = False
+    result = cachectl("purge", "--yes")
     assert result.exit_code == 2
     assert "read-only" in result.stderr
     assert left(store) == set("01234")

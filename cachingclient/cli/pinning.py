@@ -1,0 +1,38 @@
+"""``cachectl pin``: keep entries from being pruned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cachingclient.cli.commands import Unreachable
+from cachingclient.cli.options import Filter, filter_options, store_option
+from cachingclient.cli.showing import find_entry
+from cachingclient.storage import Store
+from cachingclient.storage import pin as pin_entries
+
+
+@click.command()
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
+@store_option
+@filter_options
+@click.option("--remove", is_flag=True, help="Unpin them.")
+def pin(keys: tuple[str, ...], store: Store, remove: bool, **filters: Any) -> None:
+    """Keep entries from being pruned: those with these keys, or those that pass the filters.
+
+    Without either, list the keys of what is pinned. A key may be given by enough of its beginning.
+    """
+    meant = Filter(**filters)
+    if not keys and meant.any:
+        for key in sorted(store.pins()):
+            click.echo(key)
+        return
+    if keys and not meant.any:
+        raise click.UsageError("give keys or filters, not both")
+    if store.read_only:
+        raise Unreachable(f"nothing can be pinned: store {store.url} is read-only here")
+    infos = [find_entry(store, key.lower()) for key in keys] if keys else meant.select(store.scan())
+    chosen = {info.keys[0] if info.keys else info.key for info in infos}
+    pin_entries(store, chosen, pinned=not remove)
+    click.echo(f"{'Unpinned' if remove else 'Pinned'} {len(chosen):,} {'entry' if len(chosen) == 1 else 'entries'}.")
