@@ -7,6 +7,7 @@
     v1/quarantine/<name>      what turned out damaged
     v1/tmp/                   files being written or removed
     v1/pins/<key>             entries that eviction leaves
+    v1/uses/                  which entries were used, where files have no times
 
 A blob is written before the description that names it, and looked for once more afterwards: whoever removes blobs
 takes one out of sight first and then looks again for descriptions, so that of a writer and a remover that meet, one
@@ -20,14 +21,16 @@ import os
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import xxhash
 
 from cachingclient.storage import codecs
-from cachingclient.storage.base import Entry, EntryInfo, EntryLost, Frame, Problem, Store, StoreError
+from cachingclient.storage.base import Encoded, Entry, EntryInfo, EntryLost, Frame, Problem, Store, StoreError
 from cachingclient.storage.entry import INLINE, DamagedEntryError, pack, refiled, unpack
 from cachingclient.storage.folder import ChangedError, Folder
+from cachingclient.storage.uses import USES, UseJournal
 
 logger = logging.getLogger("cachingclient")
 
@@ -36,6 +39,7 @@ BLOBS = "v1/blobs"
 QUARANTINE = "v1/quarantine"
 TEMPORARY = "v1/tmp"
 PINS = "v1/pins"
+USES_KEPT = 90 * 86400.0  # seconds after which a recorded use says no more than that it was long ago
 VERIFY = ("always", "first", "never")
 BATCH = 1000
 
@@ -73,10 +77,14 @@ class FileSystemStore(Store):
         self.folder = folder
         self.url = folder.url
         self.options = dict(options or {})
-        self.read_only = folder.read_only
         self.latency, self.bandwidth = folder.latency, folder.bandwidth
         self._verify = verify
         self._verified: set[str] = set()
+        self._uses = UseJournal(folder)
+
+    @property
+    def read_only(self) -> bool:  # type: ignore[override]
+        return self.folder.read_only
 
     def find(self, keys: Iterable[str]) -> dict[str, EntryInfo]:
         names = {step_name(key): key for key in keys}
@@ -112,7 +120,7 @@ class FileSystemStore(Store):
             return info.payload  # guarded by the digest of its description
         name = blob_name(info.digest)
         try:
-            frame = self.folder.open(name)
+            frame = self.folder.open(name, info.nbytes)
         except FileNotFoundError:
             raise EntryLost(info.key, "its blob is missing") from None
         except OSError as error:
@@ -170,21 +178,27 @@ class FileSystemStore(Store):
     def _write_with_blob(self, entry: Entry, names: list[str], overwrite: bool) -> bool:
         encoded = entry.encoded
         blob = blob_name(encoded.digest)
-        if not self._has_blob(encoded.digest):
+        if not self._has_blob(encoded):
             self.folder.put([blob], encoded.frames, digest=encoded.digest, overwrite=True)
         written = self.folder.put(names, [memoryview(pack(entry, None))], overwrite=overwrite)
         if blob not in self.folder.stat([blob]):  # a purge took it before our description was there to hold it
             self.folder.put([blob], encoded.frames, digest=encoded.digest, overwrite=True)
         return written
 
-    def _has_blob(self, digest: str) -> bool:
+    def _has_blob(self, encoded: Encoded) -> bool:
         """Whether an equal result is already there, whole; one that is damaged would be of no use."""
-        if not self.folder.checks_are_cheap:
+        name = blob_name(encoded.digest)
+        there = self.folder.stat([name]).get(name)
+        if there is None or there.nbytes != encoded.nbytes:
             return False
+        # Object stores keep what they took; a local disk is read again, which is cheaper than writing.
+        return not self.folder.checks_are_cheap or self._digest_of(name) == encoded.digest
+
+    def _digest_of(self, name: str) -> str:
         try:
-            return xxhash.xxh3_128_hexdigest(self.folder.open(blob_name(digest))) == digest
+            return xxhash.xxh3_128_hexdigest(self.folder.open(name))
         except OSError:
-            return False
+            return ""
 
     def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
         if self.read_only:
@@ -252,7 +266,11 @@ class FileSystemStore(Store):
                     yield info.digest
 
     def scan(self) -> Iterator[EntryInfo]:
-        return (info for info in self._descriptions() if info.key == info.keys[0])
+        used = self._uses.read()
+        for info in self._descriptions():
+            if info.key == info.keys[0]:
+                last = max((used.get(key, 0.0) for key in info.keys), default=0.0) if used else 0.0
+                yield replace(info, last_used=last) if last > info.last_used else info
 
     def _descriptions(self) -> Iterator[EntryInfo]:
         """Every description under every name, without payloads."""
@@ -286,6 +304,7 @@ class FileSystemStore(Store):
         before = time.time() - grace
         stray = [s for s in self.folder.walk(TEMPORARY) if s.modified < before]
         stray += [s for s in self.folder.walk(QUARANTINE) if s.modified < before]
+        stray += [s for s in self.folder.walk(USES) if s.modified < time.time() - USES_KEPT]
         used = set()
         for info in self._descriptions():
             if info.payload is None:
@@ -313,7 +332,7 @@ class FileSystemStore(Store):
             info = unpack(name.rpartition("/")[2], self.folder.fetch([name]).get(name, b""))
             if info is None or info.payload is not None:
                 return ""
-            frame = self.folder.open(blob_name(info.digest))
+            frame = self.folder.open(blob_name(info.digest), info.nbytes)
         except DamagedEntryError as error:
             return str(error)
         except OSError as error:
@@ -326,10 +345,13 @@ class FileSystemStore(Store):
         return {sort: self.folder.total(prefix) for sort, prefix in sorts.items()}
 
     def touch(self, keys: Iterable[str]) -> None:
-        if not self.read_only:
-            self.folder.touch([step_name(key) for key in keys])
+        keys = list(keys)
+        if not self.read_only and not self.folder.touch([step_name(key) for key in keys]):
+            self._uses.record(keys)
 
     def close(self) -> None:
+        if not self.read_only:
+            self._uses.write()
         self.folder.close()
 
 

@@ -39,8 +39,8 @@ class Folder(ABC):
         """Read many small files in one batched call; missing ones are absent."""
 
     @abstractmethod
-    def open(self, name: str) -> Frame:
-        """The content of a file as private, writable memory. Raises FileNotFoundError."""
+    def open(self, name: str, nbytes: int | None = None) -> Frame:
+        """The content of a file as private, writable memory; ``nbytes`` is its size, if known. FileNotFoundError."""
 
     @abstractmethod
     def put(self, names: Sequence[str], frames: Iterable[Frame], *, digest: str = "", overwrite: bool = False) -> bool:
@@ -62,9 +62,9 @@ class Folder(ABC):
     def walk(self, prefix: str) -> Iterator[FileStat]:
         """Every file below a prefix, in no order."""
 
-    @abstractmethod
-    def touch(self, names: Sequence[str]) -> None:
-        """Set the files' time to now, where that is cheap."""
+    def touch(self, names: Sequence[str]) -> bool:
+        """Set the files' time to now where that is cheap; else do nothing and return False."""
+        return False
 
     def total(self, prefix: str) -> tuple[int, int]:
         """How many files there are below a prefix, and their bytes."""

@@ -90,7 +90,7 @@ class LocalFolder(Folder):
             found[name] = data
         return found
 
-    def open(self, name: str) -> Frame:
+    def open(self, name: str, nbytes: int | None = None) -> Frame:
         handle = os.open(f"{self.root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             size = os.fstat(handle).st_size
@@ -206,7 +206,7 @@ class LocalFolder(Folder):
                     continue  # removed while we looked
         return count, nbytes
 
-    def touch(self, names: Sequence[str]) -> None:
+    def touch(self, names: Sequence[str]) -> bool:
         now = time.monotonic()
         for name in names:
             if now - self._touched.get(name, -TOUCH_EVERY) >= TOUCH_EVERY:
@@ -215,6 +215,7 @@ class LocalFolder(Folder):
                     os.utime(f"{self.root}/{name}")
                 except OSError:
                     continue
+        return True
 
     def move(self, name: str, new: str) -> None:
         target = f"{self.root}/{new}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,9 @@ from cachingclient.storage.folder import ChangedError, FileStat, Folder
 class RemoteFolder(Folder):
     """Files below a URL that fsspec understands.
 
+    After a failure to reach the server nothing is asked of it for a while, so that a server that is away costs
+    its time limit once and not once a step.
+
     Examples
     --------
     >>> folder = RemoteFolder("memory://doc-example")
@@ -36,48 +40,43 @@ class RemoteFolder(Folder):
 
     latency = 0.02
     bandwidth = 1e8
+    rest_after_failure = 30.0
 
     def __init__(self, url: str, **options: Any) -> None:
         self.url = url.rstrip("/")
         self.fs, root = fsspec.core.url_to_fs(self.url, **options)
         self.root = root.rstrip("/")
         self._put_lock = threading.Lock()
-        if self.fs.protocol == "memory" or "memory" in self.fs.protocol:
+        self._away_until = 0.0
+        if "memory" in self.fs.protocol:
             self.latency, self.bandwidth = 0.0001, 5e9
+        if "http" in self.fs.protocol:
+            self.read_only = True
 
     def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
-        paths = {self._path(name): name for name in names}
-        if not paths:
+        if not names:
             return {}
-        try:
-            got = self.fs.cat(list(paths), on_error="return")
-        except Exception as error:
-            raise self._unavailable(error) from error
-        found = {}
-        for path, data in got.items():
-            if isinstance(data, bytes):
-                found[paths[path]] = data
-            elif not isinstance(data, FileNotFoundError):
-                raise self._unavailable(data) from data
+        with self._asking():
+            paths = {self._path(name): name for name in names}
+            found = {}
+            for path, data in self.fs.cat(list(paths), on_error="return").items():
+                if isinstance(data, bytes):
+                    found[paths[path]] = data
+                elif not isinstance(data, FileNotFoundError):
+                    raise data
         return found
 
-    def open(self, name: str) -> Frame:
-        try:
+    def open(self, name: str, nbytes: int | None = None) -> Frame:
+        with self._asking():
             return memoryview(bytearray(self.fs.cat_file(self._path(name))))
-        except FileNotFoundError:
-            raise
-        except Exception as error:
-            raise self._unavailable(error) from error
 
     def put(self, names: Sequence[str], frames: Iterable[Frame], *, digest: str = "", overwrite: bool = False) -> bool:
         data = b"".join(frames)
         if digest and xxhash.xxh3_128_hexdigest(data) != digest:
             raise ChangedError
-        try:
+        with self._asking():
             ours = [self._create(self._path(name), data, overwrite) for name in names]
-            return ours[0]
-        except Exception as error:
-            raise StoreError(f"{self.url} can't be written: {error}") from error
+        return ours[0]
 
     def _create(self, path: str, data: bytes, overwrite: bool) -> bool:
         with self._put_lock:
@@ -89,28 +88,31 @@ class RemoteFolder(Folder):
 
     def stat(self, names: Sequence[str]) -> dict[str, FileStat]:
         found = {}
-        for name in names:
-            try:
-                found[name] = _file_stat(name, self.fs.info(self._path(name)))
-            except FileNotFoundError:
-                continue
+        with self._asking():
+            for name in names:
+                try:
+                    found[name] = _file_stat(name, self.fs.info(self._path(name)))
+                except FileNotFoundError:
+                    continue
         return found
 
     def remove(self, names: Sequence[str]) -> int:
         freed = 0
         for name, status in self.stat(names).items():
-            try:
-                self.fs.rm_file(self._path(name))
-            except FileNotFoundError:
-                continue
+            with self._asking():
+                try:
+                    self.fs.rm_file(self._path(name))
+                except FileNotFoundError:
+                    continue
             freed += status.nbytes
         return freed
 
     def walk(self, prefix: str) -> Iterator[FileStat]:
-        try:
-            listing = self.fs.ls(self._path(prefix), detail=True, refresh=True)
-        except FileNotFoundError:
-            return
+        with self._asking():
+            try:
+                listing = self.fs.ls(self._path(prefix), detail=True, refresh=True)
+            except FileNotFoundError:
+                return
         for item in listing:
             name = prefix + "/" + item["name"].rstrip("/").rpartition("/")[2]
             if item["type"] == "directory":
@@ -118,14 +120,28 @@ class RemoteFolder(Folder):
             else:
                 yield _file_stat(name, item)
 
-    def touch(self, names: Sequence[str]) -> None:
-        """Most remote file systems can't set a time without writing the file again, so last use stays its creation."""
-
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
 
-    def _unavailable(self, error: BaseException) -> StoreUnavailable:
-        return StoreUnavailable(f"{self.url} does not answer as it should: {type(error).__name__}: {error}")
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Turn what file systems raise into what a store raises, and stop asking a server that is away."""
+        if time.monotonic() < self._away_until:
+            raise StoreUnavailable(f"{self.url} did not answer a moment ago")
+        try:
+            yield
+        except (FileNotFoundError, ChangedError, StoreError):
+            raise
+        except PermissionError as error:
+            raise StoreUnavailable(f"{self.url} refuses us: {error}") from error
+        except Exception as error:  # each file system has its own ways of saying that it can't be reached
+            if not isinstance(error, OSError) or error.errno is None:
+                self._away_until = time.monotonic() + self.rest_after_failure
+            raise StoreUnavailable(f"{self.url} does not answer as it should: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _file_stat(name: str, info: dict[str, Any]) -> FileStat:

@@ -149,6 +149,18 @@ class StoreContract:
         store.touch([*kept.keys, new_key()])
         assert store.read(store.find(kept.keys)[kept.keys[0]]) == "value"
 
+    def test_the_last_use_is_known_after_closing(self, store: Store) -> None:
+        """What was touched counts as used later than what was not."""
+        kept, other = entry("value"), entry("other")
+        store.write(kept)
+        store.write(other)
+        before = {info.key: info.last_used for info in store.scan()}
+        store.touch(kept.keys)
+        store.close()
+        after = {info.key: info.last_used for info in store.scan()}
+        assert after[kept.keys[0]] >= before[kept.keys[0]]
+        assert after[other.keys[0]] == before[other.keys[0]]
+
     def test_a_pickled_store_is_the_same_store(self, store: Store) -> None:
         """What one process writes, the process that it was sent to finds."""
         kept = entry([1, 2])
