@@ -1,0 +1,347 @@
+"""`DiracClient`: a `distributed.Client` whose graphs are planned against a store before they are sent."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import contextvars
+import os
+import pickle
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, get_args
+
+import dask
+from dask._expr import Expr, FinalizeCompute
+from dask.base import collections_to_expr, flatten
+from distributed import Client, Future
+from distributed.client import _MapExpr
+
+from cachingclient import config
+from cachingclient.graph import Key, Lowered, lower, raise_
+from cachingclient.hashing.environment import Environment
+from cachingclient.hashing.inputs import Inputs
+from cachingclient.hashing.merkle import Merkle, Step
+from cachingclient.notes import NoteKeeper
+from cachingclient.planner import Choices, Plan, make_plan
+from cachingclient.policy import CachePolicy, find_policy
+from cachingclient.recovery import Recovery
+from cachingclient.registry import Registry, Run
+from cachingclient.report import RunReport, StepRecord
+from cachingclient.rewrite import rewrite
+from cachingclient.steps import Context
+from cachingclient.storage import EntryInfo, Store, open_store
+from cachingclient.worker import flush_worker, process, topic_of
+
+Mode = Literal["readwrite", "read", "refresh", "off"]
+_impure: contextvars.ContextVar[bool] = contextvars.ContextVar("impure", default=False)
+_OWN_FRAMES = r"cachingclient[\\/]steps"
+
+
+class DiracClient(Client):
+    """A `distributed.Client` that does not run again what was computed before.
+
+    Parameters
+    ----------
+    address
+        As for `distributed.Client`: the address of a scheduler or a cluster; None starts a ``LocalCluster``.
+    cache
+        Where results are kept: a URL, a `Store`, or False for none (then it is a plain client). None takes
+        ``cachingclient.store`` from dask's configuration, else a folder in the user's cache folder.
+    policy
+        ``"auto"`` keeps what is cheaper to load than to run, ``"all"`` keeps everything that can be kept; or a
+        `CachePolicy`. None takes the configured one, ``"auto"`` unless set.
+    mode
+        ``"readwrite"``; ``"read"`` keeps nothing new; ``"refresh"`` runs everything and overwrites; ``"off"``
+        is a plain client. None takes the configured one, ``"readwrite"`` unless set.
+    **kwargs
+        Everything else that `distributed.Client` takes.
+
+    Raises
+    ------
+    ValueError
+        If the policy, the mode or the scheme of the URL is not known, or the store's path is a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> def square(x):
+    ...     return x**2
+    >>> with DiracClient(
+    ...     processes=False, dashboard_address=None, cache=f"file://{tempfile.mkdtemp()}", policy="all"
+    ... ) as client:
+    ...     client.submit(square, 7).result()
+    49
+    """
+
+    def __init__(
+        self,
+        address: Any = None,
+        *,
+        cache: str | os.PathLike[str] | Store | Literal[False] | None = None,
+        policy: str | CachePolicy | None = None,
+        mode: Mode | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._mode = _check_mode(mode if mode is not None else config.mode())
+        self._policy = find_policy(policy if policy is not None else config.policy())
+        self._environment = config.environment()
+        self._inputs = config.inputs()
+        off = cache is False or self._mode == "off"
+        self.cache: Store | None = None if off else open_store(cache if cache is not None else config.store())
+        self.reports: deque[RunReport] = deque(maxlen=1000)
+        self._registry = Registry()
+        self._notes = NoteKeeper()
+        self._reports: weakref.WeakValueDictionary[str, RunReport] = weakref.WeakValueDictionary()
+        self._run_count = 0
+        self._recovery = Recovery(self, super()._handle_task_erred)
+        self._planning = threading.RLock()
+        super().__init__(address, **kwargs)
+        if self.cache is not None:
+            self.subscribe_topic(topic_of(self.id), self._receive_records)
+            _hide_own_frames()
+            atexit.register(_flush_at_exit, weakref.ref(self))
+
+    # ---- what the user sees ----
+
+    @property
+    def report(self) -> RunReport | None:
+        """What the last graph did; None before the first."""
+        if self.reports and not self.asynchronous and self.status == "running":
+            self._take_records(self.run(flush_worker))
+        return self.reports[-1] if self.reports else None
+
+    def plan(self, *collections: Any, optimize_graph: bool = True) -> Plan:
+        """Return what computing these collections would load, run and keep, without running anything.
+
+        Parameters
+        ----------
+        *collections
+            Dask collections, as for `compute`.
+        optimize_graph
+            As for `compute`.
+        """
+        if self.cache is None:
+            raise ValueError("this client has no cache (cache=False or mode='off'), so there is nothing to plan")
+        for collection in collections:
+            if not dask.is_dask_collection(collection):
+                raise TypeError(f"plan takes dask collections, got a {type(collection).__name__}")
+        expr = FinalizeCompute(collections_to_expr(collections, optimize_graph)).optimize()
+        lowered = lower(expr)
+        return self._make_plan(lowered, list(flatten(expr.__dask_keys__())), Choices(held=self._held(lowered)))
+
+    def flush(self) -> Any:
+        """Wait until everything that is to be kept is in the store, on every worker."""
+        return self.sync(self._flush)
+
+    def step_key_of(self, key: Key) -> str | None:
+        """Return the step key behind one of this client's futures; None if it is uncacheable or unknown."""
+        step = self._registry.steps.get(key)
+        return step.key.hex() if step is not None and step.key is not None else None
+
+    def close(self, *args: Any, **kwargs: Any) -> Any:
+        """Close the client, once everything that is to be kept is in the store."""
+        if self.cache is not None and not self.asynchronous and self.status == "running":
+            with contextlib.suppress(Exception):
+                self.flush()
+        return super().close(*args, **kwargs)
+
+    # ---- between dask's client and the scheduler ----
+
+    def submit(self, func: Callable[..., Any], *args: Any, pure: bool = True, **kwargs: Any) -> Future:
+        """As `distributed.Client.submit`; with ``pure=False`` the step runs every time."""
+        token = _impure.set(not pure)
+        try:
+            return super().submit(func, *args, pure=pure, **kwargs)
+        finally:
+            _impure.reset(token)
+
+    def _graph_to_futures(self, expr: Expr, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future]:
+        """Plan a graph, send what is left of it, and remember what its keys stand for."""
+        keys = list(keys)
+        if self.cache is None or options.get("actors"):
+            return super()._graph_to_futures(expr, keys, *args, **options)
+        with self._planning:
+            try:
+                run = self._prepare(expr, keys, options)
+                expr = raise_(run.sent, run.lowered.annotations)
+            except Exception as error:
+                self._notes.add(f"this graph runs without the cache: {type(error).__name__}: {error}")
+                return super()._graph_to_futures(expr, keys, *args, **options)
+            with self._refcount_lock:
+                fresh = [key for key in run.plan.wanted if key not in self.futures]
+                futures = super()._graph_to_futures(expr, keys, *args, **options)
+                run.alive = set(fresh)
+                self._registry.add(run, fresh)
+        return futures
+
+    def _prepare(self, expr: Expr, keys: list[Key], options: Mapping[str, Any]) -> Run:
+        """Plan a graph and build what is sent for it."""
+        start = time.perf_counter()
+        lowered = lower(expr)
+        impure = frozenset(keys) if _impure.get() or _is_impure_map(expr) else frozenset()
+        unkept = _unkept(lowered)
+        plan = self._make_plan(lowered, keys, Choices(impure, unkept, self._held(lowered)))
+        self._run_count += 1
+        name = f"{self.id}/{self._run_count}"
+        sent = rewrite(plan, lowered, self._context(name), self._registry.taken)
+        report = RunReport(plan, (), time.perf_counter() - start, self.cache.url if self.cache else "")
+        kept = {name: value for name, value in options.items() if name not in ("internal_priority", "actors")}
+        run = Run(name, self._run_count, lowered, plan, report, kept, sent, set(keys), impure, unkept)
+        self._reports[name] = report
+        self.reports.append(report)
+        return run
+
+    def send_again(self, run: Run, keys: Iterable[Key]) -> None:
+        """Send keys of a run once more, its lost entries computed again."""
+        with self._planning, self._refcount_lock:
+            keys = [key for key in keys if key in self.futures]
+            lost = frozenset(key for key, step in run.plan.steps.items() if step.step_key in run.lost)
+            held = self._held(run.lowered).difference(keys)
+            plan = self._make_plan(run.lowered, keys, Choices(run.impure, run.unkept, held, lost))
+            sent = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
+            super()._graph_to_futures(raise_(sent, run.lowered.annotations), keys, **run.options)
+            self._registry.extend(run, sent)
+
+    def forget_at_scheduler(self, keys: list[Key]) -> None:
+        """Have the scheduler forget keys whose futures stay."""
+        self._send_to_scheduler({"op": "client-releases-keys", "keys": keys, "client": self.id})
+
+    def run_of(self, key: Key) -> Run | None:
+        """Return the run that a future of this client came from."""
+        return self._registry.runs.get(key)
+
+    def note(self, text: str) -> None:
+        """Tell the user, once."""
+        self._notes.add(text)
+
+    def _handle_task_erred(self, key: Any = None, exception: Any = None, traceback: Any = None) -> None:
+        if not self._recovery.takes(key, exception, traceback, self.run_of(key)):
+            super()._handle_task_erred(key, exception, traceback)
+
+    def _make_plan(self, lowered: Lowered, wanted: Iterable[Key], choices: Choices) -> Plan:
+        nodes = {key: node for key, node in lowered.nodes.items() if key not in choices.held}
+        merkle = Merkle(self._registry.steps, Inputs(self._inputs), self._environment)
+        plan = make_plan(Lowered(nodes, lowered.annotations), wanted, merkle, self._find, choices)
+        for code in plan.codes.values():
+            for warning in code.warnings:
+                self._notes.add(warning)
+        return plan
+
+    def _held(self, lowered: Lowered) -> frozenset[Key]:
+        """Return the keys of a graph whose futures this client has, finished or on their way."""
+        return frozenset(
+            key for key in lowered.nodes.keys() & self.futures.keys() if self.futures[key].status in ("pending", "finished")
+        )
+
+    def _context(self, name: str) -> Context:
+        assert self.cache is not None
+        return Context(name, self.cache, self._policy, self._environment, self._inputs, self._mode == "refresh")
+
+    def _find(self, keys: Iterable[str]) -> Mapping[str, EntryInfo]:
+        """Look entries up; a store that does not answer has none."""
+        assert self.cache is not None
+        if self._mode == "refresh":
+            return {}
+        try:
+            return self.cache.find(keys)
+        except Exception as error:
+            self._notes.add(f"the store {self.cache.url} does not answer, everything runs: {error}")
+            return {}
+
+    def _release_key(self, key: Key) -> None:
+        super()._release_key(key)
+        self._registry.release(key)
+
+    async def _scatter(self, data: Any, *args: Any, **kwargs: Any) -> Any:
+        """Scatter data, which is then known by its content."""
+        if self.cache is None:
+            return await super()._scatter(data, *args, **kwargs)
+        if not isinstance(data, (dict, list, tuple, set, frozenset)) and hasattr(data, "__next__"):
+            data = list(data)
+        values = await asyncio.to_thread(self._steps_of_values, data)
+        scattered = await super()._scatter(data, *args, **kwargs)
+        if isinstance(scattered, Future):
+            self._registry.steps[scattered.key] = values[None]
+        elif isinstance(scattered, dict):
+            self._registry.steps.update({future.key: values[name] for name, future in scattered.items()})
+        elif len(scattered) == len(values):
+            pairs = zip(scattered, values.values(), strict=True)
+            self._registry.steps.update({future.key: step for future, step in pairs})
+        return scattered
+
+    def _steps_of_values(self, data: Any) -> dict[Any, Step]:
+        """Return the identity of what is scattered, as distributed takes it apart."""
+        merkle = Merkle({}, Inputs(self._inputs), self._environment)
+        if type(data) is dict:
+            return {name: merkle.value(value) for name, value in data.items()}
+        if type(data) in (list, tuple) or hasattr(data, "_fields"):
+            return {number: merkle.value(value) for number, value in enumerate(data)}
+        if type(data) in (set, frozenset):
+            return {}
+        return {None: merkle.value(data)}
+
+    # ---- between the workers and the reports ----
+
+    def _receive_records(self, event: tuple[float, bytes]) -> None:
+        """Take records that a worker sent."""
+        run, records = pickle.loads(event[1])
+        self._take_records({"": {run: records}})
+
+    def _take_records(self, by_worker: Mapping[str, Mapping[str, list[StepRecord]]]) -> None:
+        for by_run in by_worker.values():
+            for run, records in by_run.items():
+                report = self._reports.get(run)
+                if report is not None:
+                    report.records.extend(records)
+                for record in records:
+                    if record.note:
+                        self._notes.add(f"step {record.name}: {record.note}")
+
+    async def _flush(self) -> None:
+        if self.cache is not None:
+            by_worker = await self._run(flush_worker, on_error="ignore")
+            self._take_records(by_worker)
+            await asyncio.to_thread(process().writer.flush)
+
+    async def _close(self, fast: bool = False) -> None:
+        if self.cache is not None and not fast and self.status in ("running", "closing"):
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._flush(), config.flush_timeout())
+        await super()._close(fast)
+
+
+def _check_mode(mode: str) -> str:
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode is {mode!r}; it takes {', '.join(map(repr, get_args(Mode)))}")
+    return mode
+
+
+def _is_impure_map(expr: Expr) -> bool:
+    return isinstance(expr, _MapExpr) and not expr.pure
+
+
+def _unkept(lowered: Lowered) -> frozenset[Key]:
+    """Return the keys for which the user said ``cache=False``."""
+    if dask.get_annotations().get("cache") is False:
+        return frozenset(lowered.nodes)
+    return frozenset(key for key, value in lowered.annotations.get("cache", {}).items() if value is False)
+
+
+def _hide_own_frames() -> None:
+    """Leave the wrapper of a step out of the tracebacks that users see, as dask does with its own."""
+    shortened = dask.config.get("admin.traceback.shorten")
+    if _OWN_FRAMES not in shortened:
+        dask.config.set({"admin.traceback.shorten": [*shortened, _OWN_FRAMES]})
+
+
+def _flush_at_exit(reference: weakref.ref[DiracClient]) -> None:
+    """Flush before a script that never closed its client ends."""
+    client = reference()
+    if client is not None and client.status == "running" and not client.asynchronous:
+        with contextlib.suppress(Exception):
+            client.flush()

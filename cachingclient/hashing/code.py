@@ -1,0 +1,250 @@
+"""The identity of code: functions, methods, classes and modules, followed as they run.
+
+The user's own code goes in by its canonical bytecode and by everything it looks up outside itself:
+defaults, closures, globals, the attributes it takes from the user's modules, imports inside it.
+Library code goes in by name, with the version of its distribution.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import sys
+from collections.abc import Iterator
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+from cachingclient.hashing.bytecode import Reference, shape
+from cachingclient.hashing.classes import describe_class
+from cachingclient.hashing.digest import compact, frame
+from cachingclient.hashing.dynamic import check_use
+from cachingclient.hashing.environment import is_user_code
+from cachingclient.hashing.modules import follow, import_for, module_content
+from cachingclient.hashing.walk import Unidentifiable, Walk
+
+NAMED_TYPES = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType, MemberDescriptorType, GetSetDescriptorType)
+CODE_TYPES = (
+    FunctionType, MethodType, CodeType, ModuleType, type, staticmethod, classmethod, property,
+    functools._lru_cache_wrapper, *NAMED_TYPES,
+)
+
+
+def encode_code(obj: Any, walk: Walk) -> bytes:
+    """Return the encoding of a function, class, module, method, descriptor or code object.
+
+    Raises
+    ------
+    Unidentifiable
+        If something that it looks up has no identity.
+    """
+    if isinstance(obj, FunctionType):
+        return _function(obj, walk)
+    if isinstance(obj, type):
+        return _class(obj, walk)
+    if isinstance(obj, ModuleType):
+        return encode_module(obj, walk)
+    if isinstance(obj, MethodType):
+        return frame(b"$method:", [walk.encode(obj.__self__), walk.encode(obj.__func__)])
+    if isinstance(obj, (staticmethod, classmethod)):
+        return frame(b"$" + type(obj).__name__.encode() + b":", [walk.encode(obj.__func__)])
+    if isinstance(obj, property):
+        return frame(b"$property:", [walk.encode(part) for part in (obj.fget, obj.fset, obj.fdel)])
+    if isinstance(obj, functools._lru_cache_wrapper):
+        parameters = sorted(obj.cache_parameters().items())
+        return frame(b"$lru_cache:", [walk.encode(obj.__wrapped__), walk.encode(parameters)])
+    if isinstance(obj, CodeType):
+        return shape(obj).body
+    if isinstance(obj, CellType):
+        return frame(b"$cell:", [walk.encode(obj.cell_contents)])
+    return _builtin(obj, walk)
+
+
+def _function(function: FunctionType, walk: Walk) -> bytes:
+    """Return a reference to a function, or the name of a library's."""
+    module = function.__globals__.get("__name__") or ""
+    label = f"function {function.__module__}.{function.__qualname__}"
+    if is_user_code(module):
+        return walk.refer(function, label, describe_function)
+    if _find(module, function.__qualname__) is function:
+        return walk.library(module, function.__qualname__)
+    return walk.refer(function, label, _describe_made_by_library)
+
+
+def _describe_made_by_library(function: FunctionType, walk: Walk) -> bytes:
+    """Encode a function that a library made at run time: a decorator's wrapper, a closure, a generated method."""
+    if (registry := _dispatch_registry(function)) is not None:
+        pairs = [frame(b"$case:", [walk.encode(kind), walk.encode(target)]) for kind, target in registry.items()]
+        return frame(b"$singledispatch:", sorted(pairs))
+    module = function.__globals__["__name__"]
+    parts = [walk.library(module, function.__qualname__), shape(function.__code__).body]
+    return frame(b"$made:", [*parts, *_attached(function, walk)])
+
+
+def _dispatch_registry(function: FunctionType) -> dict[type, Any] | None:
+    """Return the cases of a `functools.singledispatch` function; its closure holds a cache of weak references."""
+    if function.__code__.co_filename != functools.singledispatch.__code__.co_filename:
+        return None
+    return dict(function.registry) if hasattr(function, "registry") else None
+
+
+def describe_function(function: FunctionType, walk: Walk) -> bytes:
+    """Encode a user's function by what it does and all that it looks up."""
+    seen = shape(function.__code__)
+    where = f"{function.__module__}.{function.__qualname__}"
+    if seen.global_writes:
+        name, line = seen.global_writes[0]
+        raise Unidentifiable(f"{where} rebinds the global variable {name!r} (line {line})")
+    parts = [function.__name__.encode(), seen.body, *_attached(function, walk, seen.references)]
+    for reference in seen.references:
+        if reference.kind != "free":
+            parts.append(_referenced(reference, function, where, walk))
+    parts += map(walk.encode, seen.literals)
+    return frame(b"$function:", parts)
+
+
+def _attached(function: FunctionType, walk: Walk, references: tuple[Reference, ...] = ()) -> Iterator[bytes]:
+    """Yield what a function object carries besides its code."""
+    for value in (function.__defaults__, function.__kwdefaults__):
+        yield walk.encode(value)
+    yield _annotations(function, walk)
+    yield walk.encode({name: value for name, value in sorted(function.__dict__.items()) if name != "__wrapped__"})
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        yield frame(b"$free:", [name.encode(), *_cell(name, cell, function, references, walk)])
+
+
+def _cell(name: str, cell: Any, function: FunctionType, references: tuple[Reference, ...], walk: Walk) -> Iterator[bytes]:
+    """Yield the encoding of a closure variable: of a user's module only what is taken from it."""
+    try:
+        content = cell.cell_contents
+    except ValueError:
+        yield b"$empty:"
+        return
+    where = f"{function.__module__}.{function.__qualname__}"
+    uses = [reference for reference in references if reference.kind == "free" and reference.name == name]
+    if uses and isinstance(content, ModuleType):
+        for use in uses:
+            yield follow(content, use, where, walk)
+        return
+    for use in uses:
+        check_use(content, use, where, walk)
+    yield _named(name, content, where, walk)
+
+
+def _annotations(function: FunctionType, walk: Walk) -> bytes:
+    """Encode type hints: libraries that dispatch or validate act on them. What has no identity counts by its type."""
+    parts = []
+    for name, hint in function.__annotations__.items():
+        try:
+            parts.append(frame(b"$hint:", [name.encode(), walk.encode(hint)]))
+        except Unidentifiable:
+            parts.append(frame(b"$hint:", [name.encode(), type(hint).__qualname__.encode()]))
+    return frame(b"$hints:", parts)
+
+
+def _referenced(reference: Reference, function: FunctionType, where: str, walk: Walk) -> bytes:
+    """Encode what a name in a function stands for."""
+    if reference.kind == "import":
+        package = function.__globals__.get("__package__") or ""
+        module = import_for(reference, package)
+        return compact(b"$missing:", reference.name.encode()) if module is None else follow(module, reference, where, walk)
+    namespace = function.__globals__
+    name = reference.name
+    if name in namespace:
+        found = namespace[name]
+        if isinstance(found, ModuleType):
+            return follow(found, reference, where, walk)
+        check_use(found, reference, where, walk, namespace)
+        return _named(name, found, where, walk)
+    if hasattr(builtins, name):
+        found = getattr(builtins, name)
+        check_use(found, reference, where, walk, namespace)
+        return encode_namespace(function, walk) if name in ("globals", "vars") else b"$builtin:"
+    return b"$missing:"
+
+
+def encode_namespace(function: FunctionType, walk: Walk) -> bytes:
+    """Encode all of the module a function lives in, for code that asks for ``globals()``."""
+    module = sys.modules.get(function.__globals__.get("__name__", ""))
+    if module is None or module.__dict__ is not function.__globals__:
+        raise Unidentifiable(f"{function.__qualname__} reads globals() of a namespace that is no module")
+    return encode_module(module, walk)
+
+
+def _named(name: str, value: object, where: str, walk: Walk) -> bytes:
+    """Encode the value of a variable, naming it in the ingredients and in the reason when it has no identity."""
+    try:
+        encoded = walk.encode(value)
+    except Unidentifiable as error:
+        raise Unidentifiable(f"{error.reason}, which {where} reads as {name!r}") from None
+    if not isinstance(value, CODE_TYPES):
+        walk.ingredient(f"variable {where}:{name}", encoded)
+    return encoded
+
+
+def encode_module(module: ModuleType, walk: Walk) -> bytes:
+    """Encode a module used as a whole: a library by its version, a user's by everything in it."""
+    if not is_user_code(module.__name__):
+        return walk.library(module.__name__, "")
+    return walk.refer(module, f"module {module.__name__}", module_content)
+
+
+def _class(cls: type, walk: Walk) -> bytes:
+    """Return a reference to a class, or the name of a library's."""
+    module = cls.__module__
+    if not isinstance(module, str):
+        # A class may define a descriptor of that name for its instances; its own is then only in its repr.
+        module = repr(cls).split("'")[1].rpartition(".")[0]
+    if not is_user_code(module) and (module == "builtins" or _find(module, cls.__qualname__) is cls):
+        return walk.library(module, cls.__qualname__)
+    return walk.refer(cls, f"class {module}.{cls.__qualname__}", describe_class)
+
+
+def _builtin(obj: Any, walk: Walk) -> bytes:
+    """Encode something compiled: by name, and by what it is bound to."""
+    owner = getattr(obj, "__self__", None)
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", repr(type(obj)))
+    if owner is not None and not isinstance(owner, ModuleType):
+        return frame(b"$bound:", [walk.encode(owner), name.encode()])
+    owner_class = getattr(obj, "__objclass__", None)
+    if owner_class is not None:
+        return frame(b"$slot:", [walk.encode(owner_class), name.encode()])
+    module = getattr(obj, "__module__", None) or getattr(owner, "__name__", None) or "builtins"
+    if is_user_code(module):
+        return _compiled_by_user(module, name, walk)
+    return walk.library(module, name)
+
+
+def named_in_library(obj: Any, walk: Walk) -> bytes | None:
+    """Encode what a library holds under its own name, such as numpy's dispatchers, which are no functions; else None."""
+    module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or is_user_code(module):
+        return None
+    return walk.library(module, name) if _find(module, name) is obj else None
+
+
+def _compiled_by_user(module: str, name: str, walk: Walk) -> bytes:
+    """Encode a function of the user's own extension module by the content of its file."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        raise Unidentifiable(f"the compiled function {module}.{name}, whose file is unknown")
+    with open(file, "rb") as library:
+        return frame(b"$compiled:", [name.encode(), compact(b"$file:", library.read())])
+
+
+def _find(module: str, qualname: str) -> object:
+    """Return what a library's module holds under a dotted name, or None."""
+    found: object = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found

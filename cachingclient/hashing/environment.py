@@ -1,0 +1,225 @@
+"""Where code comes from: the user's own, a library with a version, or the standard library."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import re
+import sys
+import sysconfig
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+OWN_PACKAGE = "cachingclient"
+STANDARD_LIBRARY = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Which part of the installed libraries counts in a key.
+
+    Parameters
+    ----------
+    ignore
+        Distributions that are left out of keys, by normalised name.
+    precision
+        ``"full"`` for whole versions, ``"major.minor"`` for their first two numbers.
+    pin
+        ``"reached"`` for the libraries a step reaches and what those require, ``"all"`` for everything installed.
+
+    Examples
+    --------
+    >>> Environment(precision="major.minor").shorten("2.4.6")
+    '2.4'
+    """
+
+    ignore: frozenset[str] = frozenset()
+    precision: str = "full"
+    pin: str = "reached"
+
+    def shorten(self, version: str) -> str:
+        """Return the part of a version that counts."""
+        return version if self.precision == "full" else ".".join(version.split(".")[:2])
+
+    def versions(self, distributions: Iterable[str]) -> dict[str, str]:
+        """Return the versions that count for a step that reaches these distributions, by name."""
+        names = set(installed()) if self.pin == "all" else set().union(*map(required_by, distributions))
+        return {name: self.shorten(version_of(name)) for name in sorted(names - self.ignore)}
+
+
+@functools.cache
+def is_user_code(module_name: str) -> bool:
+    """Tell whether a module is the user's own: not of the standard library and not installed as a library.
+
+    Editable installs and packages installed from a folder count as the user's own, since their code
+    changes without their version.
+
+    Examples
+    --------
+    >>> is_user_code("json"), is_user_code("numpy.linalg"), is_user_code("__main__")
+    (False, False, True)
+    """
+    top = module_name.partition(".")[0]
+    if top == OWN_PACKAGE:
+        return False
+    if top == "__main__" or not top:
+        return True
+    file = _file_of(module_name)
+    if file is None:
+        return top not in sys.builtin_module_names and top not in sys.stdlib_module_names
+    if _is_installed(file):
+        owners = distributions_of(module_name)
+        # A file put beside the libraries by hand has no version to go by.
+        return not owners or any(map(_is_installed_from_folder, owners))
+    return not _is_under(file, _STANDARD_FOLDERS)
+
+
+def distributions_of(module_name: str) -> tuple[str, ...]:
+    """Return the normalised names of the distributions that a library module belongs to.
+
+    Examples
+    --------
+    >>> distributions_of("numpy.linalg")
+    ('numpy',)
+    >>> distributions_of("json")
+    ('python',)
+    """
+    top = module_name.partition(".")[0]
+    return _distributions_of_top(top)
+
+
+@functools.cache
+def _distributions_of_top(top: str) -> tuple[str, ...]:
+    if top in sys.builtin_module_names or top in sys.stdlib_module_names:
+        return (STANDARD_LIBRARY,)
+    # Most libraries are imported by their own name; the full table takes a quarter of a second.
+    if _distribution(top) is not None:
+        return (normalise(top),)
+    return tuple(sorted({normalise(name) for name in _names_by_top().get(top, ())}))
+
+
+@functools.cache
+def _names_by_top() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())
+
+
+@functools.cache
+def _distribution(name: str) -> importlib.metadata.Distribution | None:
+    try:
+        return importlib.metadata.distribution(name)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return None
+
+
+@functools.cache
+def version_of(name: str) -> str:
+    """Return the version of a distribution; of one installed from a repository or a file, its commit or hash too.
+
+    Examples
+    --------
+    >>> version_of("python").count(".")
+    1
+    """
+    if name == STANDARD_LIBRARY:
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
+    found = _distribution(name)
+    if found is None:
+        return "not installed"
+    direct = _direct_url(name)
+    origin = direct.get("vcs_info", {}).get("commit_id") or direct.get("archive_info", {}).get("hash") or ""
+    return f"{found.version}+{origin}" if origin else found.version
+
+
+@functools.cache
+def required_by(name: str) -> frozenset[str]:
+    """Return a distribution and all that it requires, without extras: a result of pandas depends on numpy's version.
+
+    Examples
+    --------
+    >>> "numpy" in required_by("pandas")
+    True
+    """
+    found = {name}
+    waiting = [name]
+    while waiting:
+        distribution = _distribution(waiting.pop())
+        for requirement in (distribution.requires if distribution is not None else None) or ():
+            required = _required_name(requirement)
+            if required is not None and required not in found and _distribution(required) is not None:
+                found.add(required)
+                waiting.append(required)
+    return frozenset(found)
+
+
+def _required_name(requirement: str) -> str | None:
+    """Return the name in a requirement that holds here without extras."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        parsed = Requirement(requirement)
+    except InvalidRequirement:
+        return None
+    if parsed.marker is not None and not parsed.marker.evaluate({"extra": ""}):
+        return None
+    return normalise(parsed.name)
+
+
+@functools.cache
+def installed() -> frozenset[str]:
+    """Return the names of all distributions installed."""
+    return frozenset(normalise(found.name) for found in importlib.metadata.distributions())
+
+
+def normalise(name: str) -> str:
+    """Return a distribution's name as PEP 503 compares them.
+
+    Examples
+    --------
+    >>> normalise("Awkward_CPP")
+    'awkward-cpp'
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _direct_url(name: str) -> dict[str, dict[str, str]]:
+    """Return how a distribution was installed, as PEP 610 records it."""
+    found = _distribution(name)
+    text = found.read_text("direct_url.json") if found is not None else None
+    return json.loads(text) if text else {}
+
+
+def _is_installed_from_folder(name: str) -> bool:
+    return "dir_info" in _direct_url(name)
+
+
+def _file_of(module_name: str) -> str | None:
+    module = sys.modules.get(module_name)
+    file = getattr(module, "__file__", None)
+    if file is None and module is None:
+        try:
+            spec = importlib.util.find_spec(module_name)
+        except (ImportError, ValueError, AttributeError):
+            return None
+        file = spec.origin if spec is not None and spec.has_location else None
+    if file is None and module is not None:
+        # A namespace package has folders instead of a file.
+        file = next(iter(getattr(module, "__path__", ())), None)
+    return file
+
+
+def _is_installed(file: str) -> bool:
+    return any(part in ("site-packages", "dist-packages") for part in Path(file).parts)
+
+
+def _is_under(file: str, folders: tuple[Path, ...]) -> bool:
+    path = Path(file)
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+_STANDARD_FOLDERS = tuple(
+    {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
+    | {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
+)

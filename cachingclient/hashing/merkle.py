@@ -1,0 +1,334 @@
+"""Step keys: each step of a graph by its code, its arguments and the step keys of the steps before it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import xxhash
+from dask.utils import key_split
+
+from cachingclient.graph import (
+    Alias,
+    DataNode,
+    GraphNode,
+    Key,
+    NestedContainer,
+    SetNode,
+    Task,
+    TaskRef,
+    execute_subgraph,
+)
+from cachingclient.hashing.digest import CANONICAL_VERSION
+from cachingclient.hashing.environment import Environment
+from cachingclient.hashing.inputs import Fingerprint, Inputs
+from cachingclient.hashing.scalars import PLAIN
+from cachingclient.hashing.walk import Identity, Unidentifiable, identify
+
+VERSION = bytes([CANONICAL_VERSION])
+_NOTHING: Mapping[Key, "Step"] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The code of a step: one function, or those of a fused subgraph.
+
+    Attributes
+    ----------
+    digest
+        16 bytes.
+    functions
+        The identity of each function in it.
+    inputs
+        The files that it names.
+    """
+
+    digest: bytes
+    functions: tuple[Identity, ...]
+    inputs: tuple[Fingerprint, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes it doubtful that equal calls give equal results."""
+        return tuple(warning for function in self.functions for warning in function.warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is known of one step: its key and what went into it, or why it has none.
+
+    Attributes
+    ----------
+    key
+        The step key, 16 bytes; None if the step is uncacheable.
+    reason
+        Why it is uncacheable, else empty.
+    code
+        Its code, also where only its inputs have no identity; None for data, and where the code has none.
+    parts
+        The encodings of its arguments, in order.
+    inputs
+        The files it names.
+    """
+
+    key: bytes | None
+    reason: str = ""
+    code: Code | None = None
+    parts: tuple[bytes, ...] = ()
+    inputs: tuple[Fingerprint, ...] = ()
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What the arguments of one step come to."""
+
+    encodings: list[bytes] = field(default_factory=list)
+    inputs: list[Fingerprint] = field(default_factory=list)
+    reason: str = ""
+
+
+class Merkle:
+    """Gives steps their keys, looking at every function, value and file once.
+
+    Parameters
+    ----------
+    known
+        The steps of earlier calls, by the key of their future.
+    inputs, environment
+        How files and libraries count.
+
+    Examples
+    --------
+    >>> from operator import add
+    >>> nodes = {"a": Task("a", add, 1, 2), "b": Task("b", add, TaskRef("a"), 1)}
+    >>> steps = Merkle({}).steps(nodes, ["b"])
+    >>> renamed = {"x": Task("x", add, 1, 2), "y": Task("y", add, TaskRef("x"), 1)}
+    >>> steps["b"].key == Merkle({}).steps(renamed, ["y"])["y"].key
+    True
+    """
+
+    def __init__(
+        self, known: Mapping[Key, Step], inputs: Inputs | None = None, environment: Environment | None = None
+    ) -> None:
+        self.known = known
+        self.inputs = inputs if inputs is not None else Inputs()
+        self.environment = environment if environment is not None else Environment()
+        self.codes: dict[int, tuple[object, Code | str]] = {}
+        self._values: dict[int, tuple[object, Identity | str]] = {}
+
+    def steps(self, nodes: Mapping[Key, GraphNode], wanted: Iterable[Key]) -> dict[Key, Step]:
+        """Return the step of every node that the wanted keys need, those of earlier calls included."""
+        done: dict[Key, Step] = {}
+        stack = list(wanted)
+        while stack:
+            key = stack[-1]
+            if key in done:
+                stack.pop()
+                continue
+            node = nodes.get(key)
+            if node is None:
+                done[key] = self.known.get(key) or Step(None, f"{key!r} is not known from this client's earlier calls")
+                stack.pop()
+                continue
+            waiting = [dependency for dependency in node.dependencies if dependency not in done]
+            if waiting:
+                stack.extend(waiting)
+                continue
+            done[key] = self._step(node, done)
+            stack.pop()
+        return done
+
+    def _step(self, node: GraphNode, done: Mapping[Key, Step]) -> Step:
+        """Return the step of a node whose dependencies are done."""
+        kind = type(node)
+        if kind is Task:
+            return self._task(node, done)
+        if kind is Alias:
+            return done[node.target]
+        return self.value(node, done)
+
+    def _task(self, task: Task, done: Mapping[Key, Step]) -> Step:
+        """Return the step of a task."""
+        if task.func is execute_subgraph:
+            return self._subgraph(task, done)
+        code = self.code(task.func)
+        parts = self._arguments(task.args, task.kwargs, done)
+        if isinstance(code, str):
+            return Step(None, code)
+        if parts.reason:
+            return Step(None, parts.reason, code)
+        inputs = (*parts.inputs, *code.inputs)
+        encodings = tuple(parts.encodings)
+        return Step(_join(code.digest, encodings), "", code, encodings, inputs)
+
+    def _arguments(self, args: Iterable[Any], kwargs: Mapping[str, Any], done: Mapping[Key, Step]) -> _Parts:
+        parts = _Parts()
+        for argument in args:
+            self._argument(argument, done, parts)
+        for name, argument in kwargs.items():
+            parts.encodings.append(b"=" + name.encode())
+            self._argument(argument, done, parts)
+        return parts
+
+    def _argument(self, argument: Any, done: Mapping[Key, Step], parts: _Parts) -> None:
+        """Add the encoding of one argument."""
+        kind = type(argument)
+        plain = PLAIN.get(kind)
+        if plain is not None and (encoded := plain(argument)) is not None:
+            parts.encodings.append(encoded)
+        elif kind is TaskRef or kind is Alias or isinstance(argument, TaskRef):
+            self._upstream(argument.key if kind is not Alias else argument.target, done, parts)
+        elif kind is DataNode:
+            self._value(argument.value, parts)
+        elif isinstance(argument, GraphNode):
+            self._inner(argument, done, parts)
+        else:
+            self._value(argument, parts)
+
+    def _upstream(self, key: Key, done: Mapping[Key, Step], parts: _Parts) -> None:
+        """Add a reference to another step."""
+        step = done[key]
+        if step.key is None:
+            parts.reason = parts.reason or f"it needs {key_split(key)!r}, which is uncacheable"
+        else:
+            parts.encodings.append(b"^" + step.key)
+
+    def _inner(self, node: GraphNode, done: Mapping[Key, Step], parts: _Parts) -> None:
+        """Add a container of references, or a task inside an argument."""
+        if isinstance(node, NestedContainer):
+            inner = self._arguments(node.args, {}, done)
+            encodings = sorted(inner.encodings) if isinstance(node, SetNode) else inner.encodings
+            parts.encodings.append(_join(node.klass.__name__.encode(), encodings))
+            parts.inputs += inner.inputs
+            parts.reason = parts.reason or inner.reason
+            return
+        step = self._step(node, done)
+        parts.inputs += step.inputs
+        if step.key is None:
+            parts.reason = parts.reason or step.reason
+        else:
+            parts.encodings.append(b"T" + step.key)
+
+    def _value(self, value: Any, parts: _Parts) -> None:
+        """Add a value that is no plain number, looking at the same object once."""
+        found = self._values.get(id(value))
+        if found is None:
+            found = self._values[id(value)] = value, self._identify(value)
+        identity = found[1]
+        if isinstance(identity, str):
+            parts.reason = parts.reason or identity
+            return
+        parts.encodings.append(b"V" + bytes.fromhex(identity.digest))
+        parts.inputs += identity.inputs
+
+    def value(self, value: Any, done: Mapping[Key, Step] = _NOTHING) -> Step:
+        """Return the step of a value that is known by its content, or of what an argument refers to.
+
+        Examples
+        --------
+        >>> Merkle({}).value([1, 2]) == Merkle({}).value([1, 2])
+        True
+        """
+        parts = _Parts()
+        self._argument(value, done, parts)
+        if parts.reason:
+            return Step(None, parts.reason)
+        return Step(_join(b"data", parts.encodings), inputs=tuple(parts.inputs))
+
+    def _identify(self, value: Any) -> Identity | str:
+        try:
+            return identify(value, self.inputs, self.environment)
+        except Unidentifiable as error:
+            return error.reason
+
+    def code(self, function: Callable[..., Any]) -> Code | str:
+        """Return the code of a function, or why it has no identity."""
+        found = self.codes.get(id(function))
+        if found is None:
+            found = self.codes[id(function)] = function, self._code(function)
+        return found[1]
+
+    def _code(self, function: Callable[..., Any]) -> Code | str:
+        if inspect.iscoroutinefunction(function):
+            return "it is a coroutine function, which runs in the worker's event loop"
+        if (getattr(function, "__module__", None) or "").startswith("distributed.shuffle"):
+            return "a P2P shuffle moves data between workers outside the graph"
+        if type(function) is functools.partial:
+            return self._partial(function)
+        identity = self._identify(function)
+        return identity if isinstance(identity, str) else Code(bytes.fromhex(identity.digest), (identity,), identity.inputs)
+
+    def _partial(self, partial: functools.partial[Any]) -> Code | str:
+        """Return the code of a partial; thousands of them over one function look at it once."""
+        inner = self.code(partial.func)
+        parts = self._arguments(partial.args, partial.keywords, {})
+        if isinstance(inner, str) or parts.reason:
+            return inner if isinstance(inner, str) else parts.reason
+        return Code(_join(b"partial" + inner.digest, parts.encodings), inner.functions, (*inner.inputs, *parts.inputs))
+
+    def _subgraph(self, task: Task, done: Mapping[Key, Step]) -> Step:
+        """Return the step of a fused task."""
+        nodes, out, names, *references = task.args
+        bound = {name: self.value(reference, done) for name, reference in zip(names, references, strict=True)}
+        return self.subgraph(nodes, out, bound)
+
+    def subgraph(self, nodes: Mapping[Key, GraphNode], out: Key, bound: Mapping[Key, Step]) -> Step:
+        """Return the step of a fused task whose inputs are bound to steps or values.
+
+        The keys inside are random and the inputs are in the order of their hashes, so the step key is that of the
+        inner Merkle. Its code is that of the functions in it: how they are joined travels with the task.
+        """
+        steps = self._within(bound).steps(nodes, [out])
+        inner = steps[out]
+        own = [step for key, step in steps.items() if key in nodes]
+        functions = {function.digest: function for step in own if step.code for function in step.code.functions}
+        inputs = tuple({found.url: found for step in [*own, *bound.values()] for found in step.inputs}.values())
+        code = Code(_join(b"subgraph", map(bytes.fromhex, sorted(functions))), tuple(functions.values()), inputs)
+        if inner.key is None:
+            return Step(None, inner.reason, code)
+        upstream = sorted(b"^" + step.key for step in bound.values() if step.key is not None)
+        return Step(_join(b"subgraph", [inner.key]), "", code, tuple(upstream), inputs)
+
+    def _within(self, holes: Mapping[Key, Step]) -> Merkle:
+        """Return a Merkle for a graph inside a task, sharing what has been looked at."""
+        inner = Merkle(holes, self.inputs, self.environment)
+        inner.codes, inner._values = self.codes, self._values
+        return inner
+
+
+def _join(tag: bytes, encodings: Iterable[bytes]) -> bytes:
+    """Return the digest of a tagged sequence of encodings."""
+    pieces = [VERSION, tag, b"\0"]
+    for encoding in encodings:
+        pieces.append(len(encoding).to_bytes(1, "little"))
+        pieces.append(encoding)
+    return xxhash.xxh3_128_digest(b"".join(pieces))
+
+
+def content_key(code: bytes, merkle: Merkle, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes | None:
+    """Return the key of a step by what its inputs contain, wherever they came from; None if an input has no identity.
+
+    Examples
+    --------
+    >>> one = content_key(b"\\0" * 16, Merkle({}), ([1, 2],), {})
+    >>> one == content_key(b"\\0" * 16, Merkle({}), ([1, 2],), {})
+    True
+    """
+    parts = merkle._arguments(args, kwargs, {})
+    return None if parts.reason else _join(b"content" + code, parts.encodings)
+
+
+def look_at_call(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], merkle: Merkle
+) -> tuple[Code | str, bytes | None]:
+    """Return the code of a call as it stands in this process, and the key of the call by the contents of its inputs."""
+    if function is execute_subgraph:
+        nodes, out, names, *values = args
+        step = merkle.subgraph(nodes, out, {name: merkle.value(value) for name, value in zip(names, values, strict=True)})
+        assert step.code is not None
+        return step.code, step.key and _join(b"content", [step.key])
+    code = merkle.code(function)
+    return code, None if isinstance(code, str) else content_key(code.digest, merkle, args, kwargs)

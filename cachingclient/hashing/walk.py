@@ -1,0 +1,187 @@
+"""One identification: from an object to its digest, its ingredients and what could not be known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cachingclient.hashing.digest import CANONICAL_VERSION, compact, digest, frame
+from cachingclient.hashing.environment import Environment, distributions_of
+from cachingclient.hashing.inputs import Fingerprint, Inputs
+from cachingclient.hashing.scalars import PLAIN
+
+
+class Unidentifiable(TypeError):
+    """Something has no identity that a later process could find again.
+
+    Parameters
+    ----------
+    reason
+        What it is and where it was found, for the person who wrote it.
+
+    Examples
+    --------
+    >>> raise Unidentifiable("an open file, 'data.root'")
+    Traceback (most recent call last):
+    cachingclient.hashing.walk.Unidentifiable: an open file, 'data.root'
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What `identify` found.
+
+    Attributes
+    ----------
+    digest
+        32 hexadecimal characters, the same in every process that runs the same code on the same values.
+    ingredients
+        The named parts that went into it, each with its own digest.
+    warnings
+        What was seen that may make equal keys stand for different results (a clock, unseeded random numbers).
+    inputs
+        The files it names and what they looked like.
+    """
+
+    digest: str
+    ingredients: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    inputs: tuple[Fingerprint, ...] = ()
+
+
+class Walk:
+    """The state of one identification.
+
+    Values are encoded depth first; functions, classes and modules are given a number when first met and
+    described afterwards in that order, so recursion between them needs no special case and
+    their digest does not depend on where they are kept.
+    """
+
+    def __init__(self, inputs: Inputs | None = None, environment: Environment | None = None) -> None:
+        self.inputs = inputs if inputs is not None else Inputs()
+        self.environment = environment if environment is not None else Environment()
+        self.ingredients: dict[str, str] = {}
+        self.warnings: dict[str, None] = {}
+        self.files: dict[str, Fingerprint] = {}
+        self._distributions: set[str] = set()
+        self._also: list[bytes] = []
+        self._numbers: dict[int, int] = {}
+        self._queue: list[tuple[object, str, Callable[[Any, Walk], bytes]]] = []
+        self._open: dict[int, int] = {}
+        self._lowest: int | None = None
+        self._done: dict[int, tuple[object, bytes]] = {}
+
+    def encode(self, obj: object) -> bytes:
+        """Return the canonical encoding of any object, at most 64 bytes and a tag."""
+        plain = PLAIN.get(type(obj))
+        if plain is not None and (encoded := plain(obj)) is not None:
+            return encoded
+        from cachingclient.hashing.values import encode_value
+
+        return self._once(obj, encode_value)
+
+    def _once(self, obj: object, encoder: Callable[[Any, Walk], bytes]) -> bytes:
+        """Encode an object once a walk, and an object inside itself by its distance."""
+        ident = id(obj)
+        if (done := self._done.get(ident)) is not None:
+            return done[1]
+        depth = len(self._open)
+        if (start := self._open.get(ident)) is not None:
+            self._lowest = start if self._lowest is None else min(self._lowest, start)
+            return b"^" + (depth - start).to_bytes(4, "little")
+        self._open[ident] = depth
+        outer, self._lowest = self._lowest, None
+        try:
+            encoded = encoder(obj, self)
+        finally:
+            del self._open[ident]
+            inner = self._lowest
+            self._lowest = outer
+        # The encoding of a part of a cycle depends on where the cycle was entered: not to be reused elsewhere.
+        if inner is None or inner >= depth:
+            self._done[ident] = (obj, encoded)
+        else:
+            self._lowest = inner if outer is None else min(inner, outer)
+        return encoded
+
+    def refer(self, obj: object, label: str, describe: Callable[[Any, Walk], bytes]) -> bytes:
+        """Return a reference to a piece of code, to be described once when the values are done."""
+        number = self._numbers.get(id(obj))
+        if number is None:
+            number = self._numbers[id(obj)] = len(self._queue)
+            self._queue.append((obj, label, describe))
+        return b"@" + number.to_bytes(4, "little")
+
+    def library(self, module: str, name: str) -> bytes:
+        """Return the encoding of a library's function, class or module, whose version then counts."""
+        self._distributions.update(distributions_of(module))
+        return compact(b"L", f"{module}:{name}".encode())
+
+    def also(self, encoded: bytes) -> None:
+        """Add a part that stands at no place of its own, such as a module imported by its name."""
+        self._also.append(encoded)
+
+    def ingredient(self, label: str, encoded: bytes) -> None:
+        """Name a part of the identity, so that a miss can be explained by it."""
+        self.ingredients[label] = digest(encoded).hex()
+
+    def warn(self, text: str) -> None:
+        """Note something that makes the identity doubtful without ruling it out."""
+        self.warnings[text] = None
+
+    def file(self, fingerprint: Fingerprint) -> None:
+        """Note a file that the identity depends on."""
+        self.files[fingerprint.url] = fingerprint
+
+    def finish(self, root: bytes) -> Identity:
+        """Describe all code met on the way and close the identity."""
+        parts = [root]
+        position = 0
+        while position < len(self._queue):
+            obj, label, describe = self._queue[position]
+            encoded = describe(obj, self)
+            self.ingredient(label, encoded)
+            parts.append(encoded)
+            position += 1
+        for name, version in self.environment.versions(self._distributions).items():
+            encoded = frame(b"$package:", [name.encode(), version.encode()])
+            self.ingredient(f"package {name} {version}", encoded)
+            parts.append(encoded)
+        whole = frame(b"$identity:", [bytes([CANONICAL_VERSION]), *parts, *self._also])
+        return Identity(digest(whole).hex(), self.ingredients, tuple(self.warnings), tuple(self.files.values()))
+
+
+def identify(obj: object, inputs: Inputs | None = None, environment: Environment | None = None) -> Identity:
+    """Return the identity of a function or a value.
+
+    Parameters
+    ----------
+    obj
+        Anything that may stand in a graph: a function, a partial, an array, an object.
+    inputs
+        Fingerprints of files taken before, so that one plan looks at each file once.
+    environment
+        Which part of the installed libraries counts.
+
+    Raises
+    ------
+    Unidentifiable
+        If a part of it has no identity of its own, such as an open file or a lock.
+
+    Examples
+    --------
+    >>> identify([1, 2]).digest == identify([1, 2]).digest
+    True
+    >>> identify(lambda x: x + 1).digest == identify(lambda x: x + 2).digest
+    False
+    """
+    walk = Walk(inputs, environment)
+    try:
+        return walk.finish(walk.encode(obj))
+    except RecursionError:
+        raise Unidentifiable(f"a {type(obj).__name__} nested too deeply to be followed") from None

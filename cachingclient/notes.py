@@ -1,0 +1,37 @@
+"""What the user should hear of, each thing once."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+
+class CacheWarning(UserWarning):
+    """Something kept the cache from helping. Results are right all the same."""
+
+
+class NoteKeeper:
+    """Passes each text on as a `CacheWarning` once, so that ten thousand steps do not say the same thing.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> notes = NoteKeeper()
+    >>> with warnings.catch_warnings(record=True, action="always") as seen:
+    ...     notes.add("the disk is full")
+    ...     notes.add("the disk is full")
+    >>> len(seen)
+    1
+    """
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+        self._lock = threading.Lock()
+
+    def add(self, text: str) -> None:
+        """Warn of something, unless it was said before."""
+        with self._lock:
+            if text in self._said:
+                return
+            self._said.add(text)
+        warnings.warn(text, CacheWarning, stacklevel=2)

@@ -1,0 +1,122 @@
+"""Which results are worth keeping."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What is known about a result once its step has run.
+
+    Attributes
+    ----------
+    seconds
+        What running the step took.
+    nbytes
+        The size of the result, estimated.
+    inputs
+        How many steps it took results from.
+    load_seconds
+        What loading it from the store would take, estimated.
+    """
+
+    seconds: float
+    nbytes: int
+    inputs: int
+    load_seconds: float
+
+
+class CachePolicy(ABC):
+    """Decides which results are kept. It runs on the workers, so it must be picklable.
+
+    Examples
+    --------
+    >>> class Small(CachePolicy):
+    ...     def keep(self, cost):
+    ...         return cost.nbytes < 1e6
+    >>> Small().keep(Cost(seconds=1.0, nbytes=100, inputs=1, load_seconds=0.001))
+    True
+    """
+
+    @abstractmethod
+    def keep(self, cost: Cost) -> bool:
+        """Tell whether a result is worth keeping."""
+
+
+class KeepAll(CachePolicy):
+    """Keep everything that can be kept.
+
+    Examples
+    --------
+    >>> KeepAll().keep(Cost(seconds=0.0, nbytes=10**9, inputs=0, load_seconds=1.0))
+    True
+    """
+
+    def keep(self, cost: Cost) -> bool:
+        """Tell whether a result is worth keeping: always."""
+        return True
+
+
+class Auto(CachePolicy):
+    """Keep what is cheaper to load than to compute again.
+
+    Computing it again takes the step's own time, and for each input but the first one task more in the graph:
+    a merge of many results is quick to run, but loading it saves loading them all.
+
+    Parameters
+    ----------
+    margin
+        How many times cheaper loading must be. Writing costs about as much as loading, once.
+    task_seconds
+        What one more task costs in a graph: scheduling it and loading its result.
+
+    Examples
+    --------
+    >>> Auto().keep(Cost(seconds=2.0, nbytes=10**6, inputs=1, load_seconds=0.002))
+    True
+    >>> Auto().keep(Cost(seconds=0.0005, nbytes=10**6, inputs=1, load_seconds=0.002))
+    False
+    >>> Auto().keep(Cost(seconds=0.0005, nbytes=10**4, inputs=20, load_seconds=0.001))
+    True
+    """
+
+    def __init__(self, margin: float = 3.0, task_seconds: float = 0.002) -> None:
+        self.margin = margin
+        self.task_seconds = task_seconds
+
+    def keep(self, cost: Cost) -> bool:
+        """Tell whether a result is worth keeping."""
+        again = cost.seconds + max(cost.inputs - 1, 0) * self.task_seconds
+        return again > self.margin * cost.load_seconds
+
+
+POLICIES: dict[str, type[CachePolicy]] = {"auto": Auto, "all": KeepAll}
+
+
+def find_policy(policy: str | CachePolicy) -> CachePolicy:
+    """Return the policy of a name, or a policy as it is.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    TypeError
+        If it is neither a name nor a `CachePolicy`.
+
+    Examples
+    --------
+    >>> find_policy("all")  # doctest: +ELLIPSIS
+    <cachingclient.policy.KeepAll object at ...>
+    >>> find_policy("most")
+    Traceback (most recent call last):
+    ValueError: policy is 'most'; it takes 'auto', 'all' or a CachePolicy
+    """
+    if isinstance(policy, CachePolicy):
+        return policy
+    if not isinstance(policy, str):
+        raise TypeError(f"policy is of type {type(policy).__name__}; it takes 'auto', 'all' or a CachePolicy")
+    if policy not in POLICIES:
+        raise ValueError(f"policy is {policy!r}; it takes 'auto', 'all' or a CachePolicy")
+    return POLICIES[policy]()

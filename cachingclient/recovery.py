@@ -1,0 +1,78 @@
+"""Entries that are lost between planning and loading: their steps are run after all, under futures that still wait.
+
+A lost entry makes its `Load` raise `EntryLost` on a worker, and with it every step that waits for it. The client
+hears of it by the keys it wants. Instead of marking their futures as erred it has the scheduler forget those keys
+and sends them again, with the lost steps and what they need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from distributed.core import clean_exception
+
+from cachingclient.graph import Key
+from cachingclient.registry import Run
+from cachingclient.storage import EntryLost
+
+if TYPE_CHECKING:
+    from cachingclient.client import DiracClient
+
+MOST_ATTEMPTS = 100
+"""How often one run is sent again before its error is the user's."""
+
+
+class Recovery:
+    """Sends again what erred for lack of an entry.
+
+    Parameters
+    ----------
+    client
+        Whose futures they are.
+    give_up
+        Called with the key, exception and traceback of what can't be recovered: the client's own error handler.
+    """
+
+    def __init__(self, client: DiracClient, give_up: Callable[..., None]) -> None:
+        self.client = client
+        self.give_up = give_up
+        self._erred: dict[Key, tuple[Any, Any]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def takes(self, key: Key, exception: Any, traceback: Any, run: Run | None) -> bool:
+        """Take over an error if it is a lost entry of a run that can be sent again."""
+        error = clean_exception(exception, traceback)[1]
+        if run is None or not isinstance(error, EntryLost) or run.attempts >= MOST_ATTEMPTS:
+            return False
+        self.client.note(f"{error}; it is computed again")
+        run.lost.add(error.key)
+        self._erred[key] = exception, traceback
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._recover())
+        return True
+
+    async def _recover(self) -> None:
+        """Send again all that has erred by now, in the order in which it was first sent."""
+        while self._erred:
+            # One lost entry errs all that wait for it, and the scheduler tells of them together: let that batch arrive.
+            await asyncio.sleep(0.01)
+            erred, self._erred = self._erred, {}
+            runs: dict[Run, set[Key]] = {}
+            for key in erred:
+                run = self.client.run_of(key)
+                if run is not None:
+                    runs.setdefault(run, set()).add(key)
+            self.client.forget_at_scheduler([key for keys in runs.values() for key in keys])
+            for run in sorted(runs, key=lambda run: run.number):
+                await self._send(run, runs[run], erred)
+
+    async def _send(self, run: Run, keys: set[Key], erred: Mapping[Key, tuple[Any, Any]]) -> None:
+        run.attempts += 1
+        try:
+            await asyncio.to_thread(self.client.send_again, run, keys)
+        except Exception as error:
+            self.client.note(f"what a lost entry held could not be computed again: {type(error).__name__}: {error}")
+            for key in keys:
+                self.give_up(key, *erred[key])

@@ -1,0 +1,89 @@
+"""A plan into the graph that is sent: hits become `Load`s, steps to run are wrapped, the rest goes as it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+
+from cachingclient.graph import GraphNode, Key, Lowered, Task, with_function
+from cachingclient.planner import Action, Plan, PlannedStep
+from cachingclient.steps import Context, Load, RunAndKeep
+from cachingclient.storage import EntryInfo
+
+MOST_SENT_PAYLOAD = 4096
+"""Results up to this many bytes travel with the graph; larger ones are read by the worker."""
+
+
+def rewrite(plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, GraphNode]) -> dict[Key, GraphNode]:
+    """Return the nodes to send.
+
+    Parameters
+    ----------
+    plan
+        What to do about each step.
+    lowered
+        The graph it was made for.
+    context
+        What all steps of the run share.
+    taken
+        Nodes that were sent before and that the scheduler may still hold. A key must not come back to it with
+        other dependencies, so such a node is sent under a new name; the keys that were asked for keep theirs.
+    """
+    sent: dict[Key, GraphNode] = {}
+    renamed: dict[Key, Key | GraphNode] = {}
+    for key, step in plan.steps.items():
+        if step.action in (Action.PRUNED, Action.HELD):
+            continue
+        node = _node(step, lowered.nodes[key], plan, context)
+        if renamed and not renamed.keys().isdisjoint(node.dependencies):
+            node = node.substitute(renamed)
+        before = taken.get(key)
+        if before is not None and key not in plan.wanted and before.dependencies != node.dependencies:
+            renamed[key] = name = f"{step.name}-{uuid.uuid4().hex}"
+            node = _with_key(node, name)
+        sent[node.key] = node
+    return sent
+
+
+def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> GraphNode:
+    """Return what is sent for one step."""
+    if step.action is Action.LOAD:
+        assert step.info is not None
+        return Task(step.key, Load(step.info.key, _slim(step.info), step.name, context))
+    if step.action is not Action.RUN or not step.keep or not isinstance(node, Task):
+        return node
+    identity = plan.details[step.key]
+    assert identity.code is not None
+    return with_function(
+        node,
+        RunAndKeep(
+            node.func,
+            identity.key,
+            identity.code.digest,
+            step.name,
+            context,
+            identity.parts,
+            identity.inputs,
+            seek=identity.code.digest in plan.known_codes,
+            by_content=not identity.code.warnings,
+            dependencies=len(node.dependencies),
+        ),
+    )
+
+
+def _slim(info: EntryInfo) -> EntryInfo | None:
+    """Return what a worker needs to load an entry; None if it had better look it up itself."""
+    if info.payload is not None and len(info.payload) > MOST_SENT_PAYLOAD:
+        return None
+    return dataclasses.replace(info, details={})
+
+
+def _with_key(node: GraphNode, key: Key) -> GraphNode:
+    """Return a node under another key."""
+    if isinstance(node, Task):
+        new = with_function(node, node.func)
+    else:
+        new = node.copy()
+    new.key = key
+    return new

@@ -1,0 +1,234 @@
+"""What runs on a worker in place of a user's function: `Load` reads a result back, `RunAndKeep` runs and keeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from distributed.worker import thread_state
+
+from cachingclient.hashing.environment import Environment
+from cachingclient.hashing.fingerprint import Fingerprint
+from cachingclient.hashing.inputs import Inputs
+from cachingclient.hashing.merkle import Code, Merkle, look_at_call
+from cachingclient.policy import CachePolicy, Cost, KeepAll
+from cachingclient.storage import Entry, EntryInfo, EntryLost, Store, UncodableError, encode
+from cachingclient.worker import process, size_of, versions
+from cachingclient.writer import Job
+
+HOPELESS_AFTER = 8
+"""After this many runs in a row that were not worth keeping, a step is run without preparing to keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all steps of one graph share.
+
+    Attributes
+    ----------
+    run
+        The name of the run, for the records that workers send back.
+    store, policy, environment, inputs
+        As the client was given them.
+    overwrite
+        Whether what is in the store is replaced (``mode="refresh"``).
+    """
+
+    run: str
+    store: Store
+    policy: CachePolicy
+    environment: Environment
+    inputs: str
+    overwrite: bool = False
+
+
+@dataclass(slots=True)
+class Load:
+    """A task that reads a kept result.
+
+    Raises
+    ------
+    EntryLost
+        If it can't be had: the client then has the step run after all.
+    """
+
+    key: str
+    info: EntryInfo | None
+    name: str
+    context: Context
+
+    @property
+    def __name__(self) -> str:
+        return f"load-{self.name}"
+
+    def __call__(self) -> Any:
+        """Return the kept result."""
+        start = time.perf_counter()
+        store = self.context.store
+        try:
+            info = self.info or store.find([self.key]).get(self.key)
+            if info is None:
+                raise EntryLost(self.key, "it was deleted after it was planned to be loaded")
+            value = store.read(info)
+            store.touch([self.key])
+        except EntryLost as error:
+            raise EntryLost(self.key, error.why) from None
+        except Exception as error:
+            raise EntryLost(self.key, f"{type(error).__name__}: {error}") from error
+        seconds = time.perf_counter() - start
+        key = getattr(thread_state, "key", self.name)
+        process().record(self.context.run, key, self.name, "loaded", seconds, info.nbytes, saved=info.seconds)
+        return value
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is known before a step runs."""
+
+    sound: bool = False
+    content: str | None = None
+    found: bool = False
+    value: Any = None
+    note: str = ""
+
+
+@dataclass(slots=True)
+class RunAndKeep:
+    """A task that runs a user's function and keeps the result if it is worth it.
+
+    Attributes
+    ----------
+    function
+        The user's function.
+    step_key
+        The step key, 16 bytes; None where it has none, and only the contents of the inputs can name the result.
+    code
+        The digest of the function's code on the client.
+    name
+        The step's name.
+    context
+        What it shares with the other steps of the graph.
+    parts
+        The encodings of its arguments, kept with the entry.
+    inputs
+        The files that it names.
+    seek
+        Whether the same code ran before, so that a result for equal inputs may be there.
+    """
+
+    function: Callable[..., Any]
+    step_key: bytes | None
+    code: bytes
+    name: str
+    context: Context
+    parts: tuple[bytes, ...] = ()
+    inputs: tuple[Fingerprint, ...] = ()
+    seek: bool = False
+    by_content: bool = True
+    dependencies: int = 0
+
+    @property
+    def __name__(self) -> str:
+        from dask.utils import funcname
+
+        return funcname(self.function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function, or return what was kept for equal inputs."""
+        attempt = self._prepare(args, kwargs)
+        if attempt.found:
+            return attempt.value
+        start = time.perf_counter()
+        result = self.function(*args, **kwargs)
+        seconds = time.perf_counter() - start
+        self._finish(attempt, result, seconds)
+        return result
+
+    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Attempt:
+        """Check the code and look for a result by content. A fault here costs the keeping, never the result."""
+        attempt = _Attempt()
+        if not self.seek and self._is_hopeless():
+            return attempt
+        try:
+            self._identify(args, kwargs, attempt)
+            if attempt.content is not None and self.seek and not self.context.overwrite:
+                self._seek(attempt)
+        except Exception as error:
+            attempt.sound, attempt.found = False, False
+            attempt.note = f"not kept: {type(error).__name__}: {error}"
+        return attempt
+
+    def _is_hopeless(self) -> bool:
+        return not isinstance(self.context.policy, KeepAll) and process().not_worth.get(self.code, 0) >= HOPELESS_AFTER
+
+    def _identify(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: _Attempt) -> None:
+        """Compare the code that is about to run here with the client's, and name the call by its inputs."""
+        merkle = Merkle({}, process().inputs(self.context.inputs), self.context.environment)
+        code, content = look_at_call(self.function, args, kwargs, merkle)
+        attempt.sound = isinstance(code, Code) and code.digest == self.code
+        if not attempt.sound:
+            attempt.note = "not kept: " + process().difference(code, self.context.store, self.function)
+        elif content is not None and self.by_content:
+            attempt.content = content.hex()
+
+    def _seek(self, attempt: _Attempt) -> None:
+        """Load what was kept for equal code and equal inputs, and file it under this step's key too."""
+        assert attempt.content is not None
+        start = time.perf_counter()
+        store = self.context.store
+        info = store.find([attempt.content]).get(attempt.content)
+        if info is None:
+            return
+        attempt.value = store.read(info)
+        attempt.found = True
+        if self.step_key is not None:
+            store.alias(info, [self.step_key.hex()])
+        seconds = time.perf_counter() - start
+        self._record("cut off", seconds, info.nbytes, saved=info.seconds)
+
+    def _finish(self, attempt: _Attempt, result: Any, seconds: float) -> None:
+        """Keep the result if that is sound and worth it. A fault here costs the keeping, never the result."""
+        try:
+            worth = self._is_worth_it(result, seconds)
+            if not worth or not attempt.sound:
+                self._record("ran", seconds, 0, note=attempt.note if worth else "")
+                return
+            changed = Inputs(self.context.inputs).recheck(self.inputs) if self.inputs else []
+            if changed:
+                self._record("ran", seconds, 0, note=f"not kept: {changed[0]} changed while the step ran")
+                return
+            self._keep(attempt, result, seconds)
+        except UncodableError as error:
+            self._record("ran", seconds, 0, note=f"not kept: it can't be serialised: {error}")
+        except Exception as error:
+            self._record("ran", seconds, 0, note=f"not kept: {type(error).__name__}: {error}")
+
+    def _is_worth_it(self, result: Any, seconds: float) -> bool:
+        counts = process().not_worth
+        nbytes = size_of(result)
+        cost = Cost(seconds, nbytes, self.dependencies, self.context.store.load_cost(nbytes))
+        worth = self.context.policy.keep(cost)
+        counts[self.code] = 0 if worth else counts.get(self.code, 0) + 1
+        return worth
+
+    def _keep(self, attempt: _Attempt, result: Any, seconds: float) -> None:
+        keys = [key for key in (self.step_key.hex() if self.step_key else None, attempt.content) if key is not None]
+        if not keys:
+            self._record("ran", seconds, 0)
+            return
+        encoded = encode(result)
+        details = {"code": self.code.hex(), "arguments": [part.hex() for part in self.parts], **versions()}
+        entry = Entry(tuple(keys), "result", self.name, seconds, details, encoded)
+        key = getattr(thread_state, "key", self.name)
+        ledger, run, name = process(), self.context.run, self.name
+
+        def done(kept: bool, note: str) -> None:
+            ledger.record(run, key, name, "ran", seconds, encoded.nbytes, kept=kept, note=note)
+
+        ledger.writer.submit(Job(self.context.store, entry, self.context.overwrite, done))
+
+    def _record(self, action: str, seconds: float, nbytes: int, *, note: str = "", saved: float = 0.0) -> None:
+        key = getattr(thread_state, "key", self.name)
+        process().record(self.context.run, key, self.name, action, seconds, nbytes, note=note, saved=saved)
