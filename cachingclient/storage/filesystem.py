@@ -207,7 +207,9 @@ class FileSystemStore(Store):
         data = self.folder.fetch([own]).get(own)
         if data is None:
             raise EntryLost(info.key, "its description is missing")
-        return sum(self.folder.put([step_name(k)], [memoryview(refiled(data, (k,)))]) for k in keys)
+        names = {step_name(key): key for key in keys}
+        new = names.keys() - self.folder.stat(list(names)).keys()
+        return sum(self.folder.put([name], [memoryview(refiled(data, (names[name],)))]) for name in new)
 
     def delete(self, keys: Iterable[str]) -> int:
         if self.read_only:

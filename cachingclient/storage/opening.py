@@ -75,7 +75,17 @@ def _remote(url: str, options: dict[str, Any]) -> Store:
     return FileSystemStore(RemoteFolder(url, **rest), verify=options.get("verify", "first"), options=options)
 
 
+def _s3(url: str, options: dict[str, Any]) -> Store:
+    from cachingclient.storage.s3 import S3Folder  # needs s3fs
+
+    rest = {name: value for name, value in options.items() if name != "verify"}
+    return FileSystemStore(S3Folder(url, **rest), verify=options.get("verify", "first"), options=options)
+
+
 STORES: dict[str, Callable[[str, dict[str, Any]], Store]] = {
     "file": _local,
     "memory": _remote,
+    "s3": _s3,
+    "http": _remote,
+    "https": _remote,
 }

@@ -1,0 +1,276 @@
+"""A folder in an S3 bucket, through s3fs's own connection pool and credentials.
+
+Requests go out together, up to ``CONCURRENT`` at once. Looking many keys up starts with listing: one request names a
+thousand files, and most keys of a first run are missing.
+
+Notes
+-----
+A file is created with ``If-None-Match: *``, which AWS, Ceph and moto honour; a server that ignores it lets the last
+of several racing writers win, with a result that is as good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import xxhash
+from fsspec.asyn import sync
+
+from cachingclient.storage.base import Frame, StoreUnavailable
+from cachingclient.storage.folder import ChangedError, FileStat
+from cachingclient.storage.remote import RemoteFolder
+
+T = TypeVar("T")
+
+CONCURRENT = 64
+LIST_FROM = 200  # keys looked up at once, from which on listing first is cheaper
+MOST_PAGES = 4  # of a thousand names, listed of one folder before files are asked for one by one
+PART = 32 << 20
+PATIENCE = {
+    "connect_timeout": 5,
+    "read_timeout": 60,
+    "retries": {"max_attempts": 2},
+    "max_pool_connections": CONCURRENT,
+}
+
+
+class S3Folder(RemoteFolder):
+    """Files below ``s3://bucket/prefix``; options are those of ``s3fs.S3FileSystem``."""
+
+    latency = 0.01
+    bandwidth = 2e8
+
+    def __init__(self, url: str, **options: Any) -> None:
+        options["config_kwargs"] = {**PATIENCE, **options.get("config_kwargs", {})}
+        super().__init__(url, **options)
+        self.bucket, _, self._prefix = self.root.partition("/")
+        self._conditional = True
+        self._check_bucket()
+
+    def _check_bucket(self) -> None:
+        """A bucket that does not exist would else look like an empty one."""
+        try:
+            with self._asking():
+                self._run(self._call("list_objects_v2", Prefix=self._key("v1/"), MaxKeys=1))
+        except FileNotFoundError:
+            raise StoreUnavailable(f"{self.url}: there is no bucket {self.bucket!r}") from None
+
+    def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
+        with self._asking():
+            return self._run(self._fetch(names))
+
+    async def _fetch(self, names: Sequence[str]) -> dict[str, bytes]:
+        candidates = await self._listed(names) if len(names) >= LIST_FROM else names
+        contents = await self._together(self._get, candidates)
+        return {name: data for name, data in zip(candidates, contents, strict=True) if data is not None}
+
+    async def _listed(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that listings show, and those that lie beyond the pages that were listed."""
+        wanted = defaultdict(set)
+        for name in names:
+            wanted[name.rpartition("/")[0]].add(name)
+        found = await self._together(lambda folder: self._listed_in(folder, wanted[folder]), list(wanted))
+        return [name for part in found for name in part]
+
+    async def _listed_in(self, folder: str, wanted: set[str]) -> list[str]:
+        found: list[str] = []
+        last = ""
+        async for page in self._pages(f"{folder}/", MOST_PAGES):
+            names = [self._name(item["Key"]) for item in page.get("Contents", ())]
+            found += wanted.intersection(names)
+            last = names[-1] if names and page.get("IsTruncated") else ""
+        return found + [name for name in wanted if last and name > last]
+
+    async def _pages(self, prefix: str, most: int | None = None) -> AsyncIterator[dict[str, Any]]:
+        more: dict[str, str] = {}
+        while most is None or most > 0:
+            page = await self._call("list_objects_v2", Prefix=self._key(prefix), **more)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+            most = None if most is None else most - 1
+
+    async def _get(self, name: str) -> bytes | None:
+        try:
+            response = await self._call("get_object", Key=self._key(name))
+        except FileNotFoundError:
+            return None
+        async with response["Body"] as body:
+            return await body.read()
+
+    def open(self, name: str, nbytes: int | None = None) -> Frame:
+        with self._asking():
+            return self._run(self._open(name, nbytes))
+
+    async def _open(self, name: str, nbytes: int | None) -> Frame:
+        if nbytes is None:
+            nbytes = (await self._call("head_object", Key=self._key(name)))["ContentLength"]
+        memory = memoryview(bytearray(nbytes))
+
+        async def read_part(start: int) -> int:
+            stop = min(start + PART, nbytes)
+            response = await self._call("get_object", Key=self._key(name), Range=f"bytes={start}-{stop - 1}")
+            position = start
+            async with response["Body"] as body:
+                async for chunk in body.iter_chunks(1 << 20):
+                    chunk = chunk[: stop - position]
+                    memory[position : position + len(chunk)] = chunk
+                    position += len(chunk)
+            return position - start
+
+        got = await self._together(read_part, range(0, nbytes, PART))
+        return memory if sum(got) == nbytes else memory[: sum(got)]
+
+    def put(self, names: Sequence[str], frames: Iterable[Frame], *, digest: str = "", overwrite: bool = False) -> bool:
+        try:
+            with self._asking():
+                return self._run(self._put(names, list(frames), digest, overwrite))
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, PermissionError) and not self.read_only:
+                self.read_only = True
+                warnings.warn(f"nothing will be kept: {error}", stacklevel=5)
+            raise
+
+    async def _put(self, names: Sequence[str], frames: list[Frame], digest: str, overwrite: bool) -> bool:
+        if sum(frame.nbytes for frame in frames) > PART:
+            await self._put_parts(names[0], frames, digest)
+            return True
+        data = b"".join(frames)
+        if digest and xxhash.xxh3_128_hexdigest(data) != digest:
+            raise ChangedError
+        ours = await self._together(lambda name: self._create_one(name, data, overwrite), names)
+        return ours[0]
+
+    async def _create_one(self, name: str, data: bytes, overwrite: bool) -> bool:
+        condition = {} if overwrite or not self._conditional else {"IfNoneMatch": "*"}
+        try:
+            await self._call("put_object", Key=self._key(name), Body=data, **condition)
+        except (OSError, NotImplementedError) as error:
+            reason = f"{error!r} {error.__cause__!r}"
+            if isinstance(error, FileExistsError) or "PreconditionFailed" in reason or "ConditionalRequest" in reason:
+                return False
+            if condition and "NotImplemented" in reason:
+                self._conditional = False
+                return await self._create_one(name, data, overwrite)
+            raise
+        return True
+
+    async def _put_parts(self, name: str, frames: list[Frame], digest: str) -> None:
+        """Send a large file in parts, digesting what is sent; it appears when all parts are there."""
+        where = {"Key": self._key(name)}
+        upload = {**where, "UploadId": (await self._call("create_multipart_upload", **where))["UploadId"]}
+        state = xxhash.xxh3_128()
+        places = asyncio.Semaphore(4)  # parts in memory at once
+
+        async def send(number: int, body: bytes) -> dict[str, Any]:
+            try:
+                sent = await self._call("upload_part", **upload, PartNumber=number, Body=body)
+            finally:
+                places.release()
+            return {"PartNumber": number, "ETag": sent["ETag"]}
+
+        sending: list[asyncio.Task[dict[str, Any]]] = []
+        try:
+            for number, body in enumerate(_parts(frames), 1):
+                state.update(body)
+                await places.acquire()
+                sending.append(asyncio.create_task(send(number, body)))
+            parts = await asyncio.gather(*sending)
+            if digest and state.hexdigest() != digest:
+                raise ChangedError
+            await self._call("complete_multipart_upload", **upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+            await self._call("abort_multipart_upload", **upload)
+            raise
+
+    def stat(self, names: Sequence[str]) -> dict[str, FileStat]:
+        with self._asking():
+            found = self._run(self._together(self._stat_one, names))
+        return {status.name: status for status in found if status is not None}
+
+    async def _stat_one(self, name: str) -> FileStat | None:
+        try:
+            head = await self._call("head_object", Key=self._key(name))
+        except FileNotFoundError:
+            return None
+        return FileStat(name, head["ContentLength"], head["LastModified"].timestamp())
+
+    def remove(self, names: Sequence[str]) -> int:
+        there = self.stat(names)
+        keys = [{"Key": self._key(name)} for name in there]
+        with self._asking():
+            for start in range(0, len(keys), 1000):
+                self._run(self._call("delete_objects", Delete={"Objects": keys[start : start + 1000], "Quiet": True}))
+        return sum(status.nbytes for status in there.values())
+
+    def walk(self, prefix: str) -> Iterator[FileStat]:
+        pages = self._pages(f"{prefix}/")
+        while True:
+            with self._asking():
+                page: dict[str, Any] | None = self._run(_next(pages))
+            if page is None:
+                return
+            for item in page.get("Contents", ()):
+                yield FileStat(self._name(item["Key"]), item["Size"], item["LastModified"].timestamp())
+
+    def move(self, name: str, new: str) -> None:
+        source = {"Bucket": self.bucket, "Key": self._key(name)}
+        with self._asking():
+            self._run(self._call("copy_object", Key=self._key(new), CopySource=source))
+            self._run(self._call("delete_object", Key=self._key(name)))
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    def _name(self, key: str) -> str:
+        return key[len(self._prefix) + 1 :] if self._prefix else key
+
+    def _call(self, method: str, **arguments: Any) -> Awaitable[Any]:
+        return self.fs._call_s3(method, Bucket=self.bucket, **arguments)
+
+    def _run(self, work: Awaitable[T] | Coroutine[Any, Any, T]) -> T:
+        return sync(self.fs.loop, _awaited, work)
+
+    async def _together(self, action: Callable[[Any], Awaitable[T]], items: Sequence[Any]) -> list[T]:
+        """Run an action on each item, so many at once that the server is busy and not more."""
+        places = asyncio.Semaphore(CONCURRENT)
+
+        async def run(item: Any) -> T:
+            async with places:
+                return await action(item)
+
+        return list(await asyncio.gather(*map(run, items)))
+
+
+async def _awaited(work: Awaitable[T]) -> T:
+    return await work
+
+
+async def _next(pages: AsyncIterator[T]) -> T | None:
+    return await anext(pages, None)
+
+
+def _parts(frames: list[Frame]) -> Iterator[bytes]:
+    """Cut the row of frames into parts of one size."""
+    part: list[Frame] = []
+    room = PART
+    for frame in frames:
+        start = 0
+        while start < frame.nbytes:
+            piece = frame[start : start + room]
+            part.append(piece)
+            start += piece.nbytes
+            room -= piece.nbytes
+            if not room:
+                yield b"".join(part)
+                part, room = [], PART
+    if part:
+        yield b"".join(part)

@@ -1,0 +1,115 @@
+"""Real servers for tests: started on loopback, waited for, and stopped by the processes that were started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether something accepts connections on a port of this host."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def needs(*programs: str, package: str, root: bool = False) -> None:
+    """Skip, saying what to install, where a server's programs are missing."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not found: apt-get install {package}")
+    if root and os.getuid() != 0:
+        pytest.skip(f"{package} can only be started by root")
+
+
+class Service:
+    """A server with a folder of its own; a context manager that starts, waits and stops."""
+
+    patience = 60.0
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start what belongs to it and return when it answers."""
+        raise NotImplementedError
+
+    def run(self, command: Sequence[str | Path], **environment: str) -> subprocess.Popen[bytes]:
+        """Start a process that ``stop`` will end; its output goes to a file named like it."""
+        name = Path(str(command[0])).name
+        log = (self.folder / f"{name}-{len(self.processes)}.log").open("wb")
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def call(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> str:
+        """Run a command to its end; its output, or an error that shows it."""
+        done = subprocess.run(
+            [str(word) for word in command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **(env or {})},
+            timeout=self.patience,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def wait(self, ready: Callable[[], bool], what: str) -> None:
+        """Wait until something is true, as long as everything that was started runs."""
+        deadline = time.monotonic() + self.patience
+        while not ready():
+            for process in self.processes:
+                if process.poll() is not None:
+                    raise RuntimeError(f"{process.args} ended with {process.returncode}; see {self.folder}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what} after {self.patience} s; see {self.folder}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End what was started, the last first."""
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        self.processes.clear()
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

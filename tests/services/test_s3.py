@@ -1,0 +1,112 @@
+"""Stores in S3 buckets of real servers."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cachingclient.storage import StoreError, StoreUnavailable, open_store
+from tests.services.s3 import Ceph, Rclone, S3Service
+from tests.storage.contract import BIG, StoreContract
+from tests.storage.entries import entry, new_key
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def url(s3_service: S3Service) -> str:
+    """A bucket of its own for each test."""
+    bucket = f"bucket-{next(_numbers)}"
+    s3_service.make_bucket(bucket)
+    return f"s3://{bucket}/cache"
+
+
+@pytest.fixture
+def options(s3_service: S3Service) -> dict[str, Any]:
+    return s3_service.options
+
+
+class TestS3Store(StoreContract):
+    """The contract on S3."""
+
+    @pytest.fixture
+    def url(self, url: str) -> str:
+        return url
+
+    @pytest.fixture
+    def options(self, options: dict[str, Any]) -> dict[str, Any]:
+        return options
+
+    def test_threads_that_race_for_a_key_agree(self, store: Any, s3_service: S3Service) -> None:
+        """Where the server honours conditional writes exactly one wins; elsewhere what is read is one of theirs."""
+        if not isinstance(s3_service, Rclone):
+            super().test_threads_that_race_for_a_key_agree(store)
+            return
+        key = new_key()
+        with ThreadPoolExecutor(4) as pool:
+            won = list(pool.map(store.write, [entry(np.full(BIG, n), key) for n in range(4)]))
+        value = store.read(store.find([key])[key])
+        assert any(won)
+        assert (value == value[0]).all()
+
+
+def test_many_keys_are_looked_up_by_listing(url: str, options: dict[str, Any]) -> None:
+    """A thousand keys of which a few are there are found, wherever they lie in the listings."""
+    store = open_store(url, **options)
+    kept = [entry(n) for n in range(10)]
+    for each in kept:
+        store.write(each)
+    keys = [new_key() for _ in range(1000)] + [each.keys[0] for each in kept]
+    assert store.find(keys).keys() == {each.keys[0] for each in kept}
+
+
+def test_large_results_go_and_come_in_parts(url: str, options: dict[str, Any]) -> None:
+    """More than two parts, the last one short, with frames that don't end where parts do."""
+    store = open_store(url, **options)
+    value = [np.arange(5_000_000), np.arange(7_000_000) * 0.5, b"x" * 77]
+    kept = entry(value)
+    store.write(kept)
+    back = store.read(store.find(kept.keys)[kept.keys[0]])
+    assert all(np.array_equal(one, other) for one, other in zip(back, value, strict=True))
+
+
+def test_a_large_result_that_changed_meanwhile_leaves_nothing(url: str, options: dict[str, Any]) -> None:
+    """A multipart upload with the wrong digest is aborted."""
+    store = open_store(url, **options)
+    array = np.zeros(9_000_000)
+    kept = entry(array)
+    array[-1] = 1
+    with pytest.raises(StoreError, match="changed by a later step"):
+        store.write(kept)
+    assert store.totals()["blobs"] == (0, 0)
+
+
+def test_an_unknown_bucket_is_named(s3_service: S3Service) -> None:
+    """It is not taken for an empty store."""
+    if isinstance(s3_service, Rclone):
+        pytest.skip("rclone takes any name for a bucket")
+    with pytest.raises(StoreUnavailable, match="no-such-bucket"):
+        open_store("s3://no-such-bucket/cache", **s3_service.options)
+
+
+def test_wrong_credentials_are_refused_when_opening(s3_service: S3Service) -> None:
+    """With an error that says so."""
+    if not isinstance(s3_service, Ceph):
+        pytest.skip("only Ceph checks secrets here")
+    s3_service.make_bucket("guarded")
+    with pytest.raises(StoreUnavailable, match="refuses us"):
+        open_store("s3://guarded/cache", **{**s3_service.options, "secret": "wrong"})
+
+
+def test_an_unreachable_host_is_given_up_in_time() -> None:
+    """Opening fails with a StoreUnavailable that names the store."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(StoreUnavailable, match="s3://bucket/cache"):
+            open_store("s3://bucket/cache", endpoint_url=endpoint, key="k", secret="s")
