@@ -171,8 +171,7 @@ def _html_row(row: Row, columns: list[Column]) -> str:
 
 def _bar(row: Row) -> str:
     parts = "".join(
-        f'<span style="flex:{count};background:{COLOURS[state]}" '
-        f'title="{count:,} {state_title(state)}"></span>'
+        f'<span style="flex:{count};background:{COLOURS[state]}" title="{count:,} {state_title(state)}"></span>'
         for state, count in shares(row).items()
     )
     return f'<div class="bar">{parts}</div>'
