@@ -43,7 +43,7 @@ def _never_the_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
-    """Two worker processes for the whole session (the dashboard on any free port); tests that edit modules start their own."""
+    """Two worker processes for the whole session; tests that edit modules start their own."""
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         yield cluster
 
