@@ -131,6 +131,8 @@ class Inputs:
             return
 
     def _look(self, text: str, is_path: bool) -> Fingerprint | None:
+        if len(text) > LONGEST_NAME:
+            return None
         try:
             return self._known[text, is_path]
         except KeyError:
@@ -164,7 +166,7 @@ class Inputs:
 
 
 def _may_be_input(text: str) -> bool:
-    if len(text) > LONGEST_NAME or "\n" in text or "\0" in text:
+    if "\n" in text or "\0" in text:
         return False
     if "/" in text:
         # Alone these are separators of something far more often than folders.

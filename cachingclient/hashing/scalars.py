@@ -9,6 +9,9 @@ from typing import Any
 
 from cachingclient.hashing.digest import compact
 
+LZ4_FRAME = b"\x04\x22\x4d\x18"
+"""How data compressed by LZ4 begin."""
+
 _double = struct.Struct("<d").pack
 _two_doubles = struct.Struct("<dd").pack
 
@@ -62,6 +65,17 @@ def encode_plain_str(text: str) -> bytes | None:
     return compact(b"s", text.encode("utf-8", "surrogatepass"))
 
 
+def encode_plain_bytes(data: bytes) -> bytes | None:
+    """Return the encoding of bytes, or None if they may be an object that was compressed on its way.
+
+    Examples
+    --------
+    >>> encode_plain_bytes(b"ab")
+    b'bab'
+    """
+    return None if data.startswith(LZ4_FRAME) else compact(b"b", data)
+
+
 PLAIN: dict[type, Callable[[Any], bytes | None]] = {
     type(None): lambda _: b"N",
     bool: lambda flag: b"t" if flag else b"f",
@@ -69,7 +83,7 @@ PLAIN: dict[type, Callable[[Any], bytes | None]] = {
     float: encode_float,
     complex: lambda number: b"c" + _two_doubles(number.real, number.imag),
     str: encode_plain_str,
-    bytes: lambda data: compact(b"b", data),
+    bytes: encode_plain_bytes,
     bytearray: lambda data: compact(b"B", data),
     EllipsisType: lambda _: b"e",
     NotImplementedType: lambda _: b"n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import functools
 import types
 from collections.abc import Callable, Collection
 from typing import Any
@@ -34,6 +35,7 @@ CODE_TYPES: tuple[type, ...] = (
     staticmethod,
     classmethod,
     property,
+    functools._lru_cache_wrapper,
 )
 
 _encoders: WeakKeyDictionary[type, Hasher] = WeakKeyDictionary()
@@ -108,6 +110,17 @@ def _encode_text(text: Any, walk: Walk) -> bytes:
         return encode_str(text)
     walk.file(fingerprint)
     return frame(b"I", [encode_str(text), fingerprint.identity])
+
+
+def _encode_bytes(data: Any, walk: Walk) -> bytes:
+    """Return the encoding of bytes; of a coffea object that was pickled to be sent, that of the object."""
+    if "coffea.processor.executor" in sys.modules:
+        from cachingclient.hashing.plugins.coffea import unwrap
+
+        wrapped = unwrap(data)
+        if wrapped is not None:
+            return frame(b"z", [walk.encode(wrapped)])
+    return compact(b"b", data)
 
 
 def _encode_sequence(tag: bytes) -> Hasher:
@@ -190,6 +203,7 @@ def _encode_memoryview(view: memoryview, walk: Walk) -> bytes:
 
 CONTAINERS: dict[type, Callable[[Any, Walk], bytes]] = {
     str: _encode_text,
+    bytes: _encode_bytes,
     list: _encode_sequence(b"l"),
     tuple: _encode_sequence(b"("),
     dict: lambda mapping, walk: encode_pairs(mapping.items(), walk),

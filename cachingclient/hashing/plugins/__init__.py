@@ -17,10 +17,22 @@ Hasher = Callable[[Any, "Walk"], bytes]
 _H = TypeVar("_H", bound=Callable[..., bytes])
 
 LIBRARIES: dict[str, str] = {
+    "awkward": "awkward",
+    "boost_histogram": "histograms",
     "builtins": "stdlib",
+    "coffea": "coffea",
+    "dask": "dask",
+    "distributed": "dask",
+    "fsspec": "fsspec",
+    "hist": "histograms",
+    "numba": "numba",
     "numpy": "numpy",
     "pandas": "pandas",
     "pyarrow": "pyarrow",
+    "pydantic": "pydantic",
+    "scipy": "scipy",
+    "uproot": "uproot",
+    "xgboost": "xgboost",
 }
 """Top-level library -> the module of this package that knows its types."""
 

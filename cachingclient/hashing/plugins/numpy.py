@@ -105,6 +105,13 @@ def encode_ufunc(function: np.ufunc, walk: Walk) -> bytes:
     raise Unidentifiable(f"the universal function {function.__name__!r}, whose Python function can't be seen")
 
 
+@register_hasher(np.vectorize)
+def encode_vectorize(function: Any, walk: Walk) -> bytes:
+    """Return the encoding of a vectorised function, without the compiled forms that it keeps."""
+    settings = (function.pyfunc, function.otypes, function.signature, function.cache, function.excluded)
+    return walk.encode(settings)
+
+
 @register_hasher(np.random.BitGenerator, subclasses=True)
 def encode_bit_generator(generator: Any, walk: Walk) -> bytes:
     """Return the encoding of a source of random bits by its state and the seeds it would spawn from."""

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 def encode_frame(table: pd.DataFrame, walk: Walk) -> bytes:
     """Return the encoding of a frame by its index, its column names and its columns, in their order."""
     columns = [encode_values(table.iloc[:, number].array, walk) for number in range(table.shape[1])]
-    return frame(b"(", [encode_index(table.index, walk), encode_index(table.columns, walk), *columns, *_extras(table, walk)])
+    return frame(
+        b"(", [encode_index(table.index, walk), encode_index(table.columns, walk), *columns, *_extras(table, walk)]
+    )
 
 
 @register_hasher(pd.Series, subclasses=True)

@@ -1,0 +1,268 @@
+"""Awkward Array: arrays by form and content, lazy ones by what will make them.
+
+Notes
+-----
+Arrays are packed before they are looked at, so offsets into larger buffers don't count. A virtual buffer is
+never touched: it counts by its source, and by its content once somebody has read it, since from then on it
+can be written to. So an array and its materialised copy have different identities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+from awkward._nplikes.placeholder import PlaceholderArray
+from awkward._nplikes.typetracer import TypeTracerArray
+from awkward._nplikes.virtual import VirtualNDArray
+
+from cachingclient.hashing.digest import frame
+from cachingclient.hashing.environment import is_user_code
+from cachingclient.hashing.plugins import register_hasher
+from cachingclient.hashing.plugins._texts import encode_files_among
+from cachingclient.hashing.plugins.numpy import encode_content, encode_dtype
+from cachingclient.hashing.scalars import PLAIN, encode_int, encode_str
+from cachingclient.hashing.walk import Unidentifiable
+
+if TYPE_CHECKING:
+    from cachingclient.hashing.walk import Walk
+
+_BUFFERS = {
+    "NumpyArray": ("_data",),
+    "ListArray": ("_starts", "_stops"),
+    "ListOffsetArray": ("_offsets",),
+    "IndexedArray": ("_index",),
+    "IndexedOptionArray": ("_index",),
+    "ByteMaskedArray": ("_mask",),
+    "BitMaskedArray": ("_mask",),
+    "UnionArray": ("_tags", "_index"),
+}
+_SETTINGS = {
+    "RegularArray": ("_size", "_length"),
+    "RecordArray": ("_fields", "_length"),
+    "ByteMaskedArray": ("_valid_when",),
+    "BitMaskedArray": ("_valid_when", "_length", "_lsb_order"),
+}
+
+
+@register_hasher(ak.Array, subclasses=True)
+def encode_array(array: Any, walk: Walk) -> bytes:
+    """Return the encoding of an array by its layout, behavior and attributes."""
+    layout = array.layout
+    return frame(b"(", [encode_layout(layout, walk), _behavior(array, layout, walk), _attributes(array.attrs, walk)])
+
+
+@register_hasher(ak.Record, subclasses=True)
+def encode_record(record: Any, walk: Walk) -> bytes:
+    """Return the encoding of a record by the array of that record alone."""
+    layout = record.layout
+    alone = layout.array[layout.at : layout.at + 1]
+    return frame(b"(", [encode_layout(alone, walk), _behavior(record, alone, walk), _attributes(record.attrs, walk)])
+
+
+@register_hasher(ak.ArrayBuilder, subclasses=True)
+def encode_builder(builder: Any, walk: Walk) -> bytes:
+    """Return the encoding of a builder by the array built so far."""
+    return encode_array(builder.snapshot(), walk)
+
+
+@register_hasher(ak.contents.Content, subclasses=True)
+def encode_layout(layout: Any, walk: Walk) -> bytes:
+    """Return the encoding of a layout: packed, unless something in it is still to be read."""
+    if layout.backend.name in ("cuda", "jax"):
+        layout = ak.to_backend(layout, "cpu", highlevel=False)
+    if all(_is_at_hand(buffer) for buffer in _buffers_of(layout)):
+        layout = layout.to_packed()
+    return _encode_node(layout, walk)
+
+
+@register_hasher(ak.index.Index, subclasses=True)
+def encode_index(index: Any, walk: Walk) -> bytes:
+    """Return the encoding of an index by its numbers."""
+    return encode_buffer(index.data, walk)
+
+
+@register_hasher(ak.forms.Form, subclasses=True)
+def encode_form(form: Any, walk: Walk) -> bytes:
+    """Return the encoding of a form with its keys."""
+    return encode_unordered(form.to_dict(), walk)
+
+
+def encode_buffer(buffer: Any, walk: Walk) -> bytes:
+    """Return the encoding of a buffer: of its content if that is at hand, else of where it will come from."""
+    if isinstance(buffer, VirtualNDArray):
+        if not buffer.is_materialized:
+            return frame(b"(", [b"virtual", encode_dtype(buffer.dtype, walk), _source(buffer, walk)])
+        buffer = buffer.materialize()
+    if isinstance(buffer, (TypeTracerArray, PlaceholderArray)):
+        kind = type(buffer).__name__.encode()
+        return frame(b"(", [kind, encode_dtype(buffer.dtype, walk), encode_str(repr(buffer._shape))])
+    values = np.asarray(buffer)
+    return frame(b"(", [encode_dtype(values.dtype, walk), walk.encode(values.shape), encode_content(values, walk)])
+
+
+def encode_unordered(value: Any, walk: Walk) -> bytes:
+    """Return the encoding of nested settings whose keys have no order, such as a layout's parameters."""
+    if isinstance(value, Mapping):
+        pairs = [frame(b"(", [walk.encode(key), encode_unordered(item, walk)]) for key, item in value.items()]
+        return frame(b"{", sorted(pairs))
+    if type(value) in (list, tuple):
+        return frame(b"l", [encode_unordered(item, walk) for item in value])
+    if type(value) is str:
+        return encode_str(value)  # a branch's title may well look like the name of a file
+    return walk.encode(value)
+
+
+def _encode_node(node: Any, walk: Walk) -> bytes:
+    kind = type(node).__name__
+    parts = [encode_str(kind), encode_unordered(node.parameters, walk)]
+    for name in _SETTINGS.get(kind, ()):
+        value = getattr(node, name)
+        parts.append(walk.encode(value) if type(value) in PLAIN or type(value) is list else encode_str(repr(value)))
+    parts += [encode_buffer(buffer, walk) for buffer in _own_buffers(node)]
+    parts += [_encode_node(content, walk) for content in _children(node)]
+    if node.parameter("__array__") == "string" and _is_at_hand(node._offsets if kind == "ListOffsetArray" else None):
+        parts.append(_files_named(node, walk))
+    return frame(b"(", parts)
+
+
+def _own_buffers(node: Any) -> Iterator[Any]:
+    for name in _BUFFERS.get(type(node).__name__, ()):
+        buffer = getattr(node, name)
+        yield buffer.data if isinstance(buffer, ak.index.Index) else buffer
+
+
+def _children(node: Any) -> list[Any]:
+    if hasattr(node, "_contents"):
+        return list(node._contents)
+    return [node._content] if hasattr(node, "_content") else []
+
+
+def _buffers_of(node: Any) -> Iterator[Any]:
+    """Yield every buffer of a layout, without touching any."""
+    yield from _own_buffers(node)
+    for content in _children(node):
+        yield from _buffers_of(content)
+
+
+def _is_at_hand(buffer: Any) -> bool:
+    if isinstance(buffer, ak.index.Index):
+        buffer = buffer.data
+    if isinstance(buffer, VirtualNDArray):
+        return bool(buffer.is_materialized)
+    return buffer is not None and not isinstance(buffer, (TypeTracerArray, PlaceholderArray))
+
+
+def _files_named(node: Any, walk: Walk) -> bytes:
+    """Return the encodings of those texts of a column that name files."""
+    content = node._content
+    if not _is_at_hand(content._data):
+        return b""
+    letters = np.asarray(content._data)
+    if not ((letters == ord(".")) | (letters == ord("/"))).any():
+        return b""
+    return encode_files_among(set(ak.to_list(ak.flatten(ak.Array(node), axis=None))), walk)
+
+
+def _source(buffer: Any, walk: Walk) -> bytes:
+    """Return the encoding of what will make a virtual buffer.
+
+    The buffer's key is not enough: a slice of a virtual buffer has the key of the whole.
+    """
+    generator = buffer._generator
+    parts = [encode_str(repr(buffer._shape))]
+    while (inner := _wrapped(generator)) is not None:
+        generator = inner
+    raw = getattr(generator, "__awkward_raw_generator__", None)
+    if raw is not None:
+        parts += [encode_str(buffer.buffer_key or ""), _encode_reader(raw, walk)]
+    elif str(getattr(generator, "__module__", "")).startswith("awkward."):
+        parts += _derived(generator, walk)
+    else:
+        parts.append(_encode_reader(generator, walk))
+    return frame(b"(", parts)
+
+
+def _wrapped(generator: Callable[[], Any]) -> Callable[[], Any] | None:
+    """Return what awkward's conversion to an array is wrapped around, if this is such a wrapper."""
+    if getattr(generator, "__qualname__", "") != "_lazy_asarray.<locals>.wrapped_generator":
+        return None
+    return _closure(generator)["generator"]  # type: ignore[no-any-return]
+
+
+def _closure(function: Any) -> dict[str, Any]:
+    cells = function.__closure__ or ()
+    return {name: cell.cell_contents for name, cell in zip(function.__code__.co_freevars, cells, strict=True)}
+
+
+def _derived(generator: Any, walk: Walk) -> Iterator[bytes]:
+    """Yield the encodings of how awkward derives one virtual buffer from others: a slice, a view, a new shape."""
+    yield walk.library(generator.__module__, f"{generator.__qualname__}:{generator.__code__.co_firstlineno}")
+    for name, value in sorted(_closure(generator).items()):
+        if isinstance(value, VirtualNDArray):
+            yield encode_buffer(value, walk)
+        elif type(value).__module__.startswith("awkward._nplikes"):
+            yield encode_str(type(value).__qualname__)
+        elif callable(value) and str(getattr(value, "__module__", "")).startswith("awkward."):
+            yield frame(b"(", _derived(value, walk))
+        elif name != "memo":
+            yield walk.encode(value)
+
+
+_readers: list[Callable[[Any, Walk], bytes | None]] = []
+
+
+def register_reader(encode: Callable[[Any, Walk], bytes | None]) -> Callable[[Any, Walk], bytes | None]:
+    """Register what identifies the functions by which a library fills virtual buffers; None for those of others."""
+    _readers.append(encode)
+    return encode
+
+
+def _encode_reader(reader: Any, walk: Walk) -> bytes:
+    for encode in _readers:
+        if (encoded := encode(reader, walk)) is not None:
+            return encoded
+    try:
+        return walk.encode(reader)
+    except Unidentifiable as error:
+        raise Unidentifiable(f"a virtual array that is not read yet, made by {error.reason}") from error
+
+
+def _attributes(attrs: Mapping[str, Any] | None, walk: Walk) -> bytes:
+    """Return the encoding of an array's attributes; those marked as transient are links to where it came from."""
+    kept = {name: value for name, value in (attrs or {}).items() if not name.startswith("@")}
+    parts = [encode_unordered(kept, walk)]
+    for name in ("@events_factory", "@original_array"):
+        if attrs and name in attrs and hasattr(attrs[name], "_partition_key"):
+            # Cross-references follow it to the other collections of the same events.
+            parts.append(walk.encode(attrs[name]))
+    return frame(b"(", parts)
+
+
+def _behavior(array: Any, layout: Any, walk: Walk) -> bytes:
+    """Return the encoding of the classes and overloads given with an array, and of the user's own global ones."""
+    given = array.behavior
+    parts = [] if given is None else [_overloads(given, walk)]
+    names = {node.parameter(name) for node in _nodes(layout) for name in ("__record__", "__list__", "__array__")}
+    own = {
+        key: value
+        for key, value in ak.behavior.items()
+        if names.intersection(key if isinstance(key, tuple) else (key,)) - {None}
+        and is_user_code(str(getattr(value, "__module__", None) or "builtins"))
+    }
+    if own:
+        parts.append(_overloads(own, walk))
+    return frame(b"(", parts)
+
+
+def _overloads(behavior: Mapping[Any, Any], walk: Walk) -> bytes:
+    pairs = [frame(b"(", [walk.encode(key), walk.encode(value)]) for key, value in behavior.items()]
+    return frame(b"{", sorted(pairs))
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    yield node
+    for content in _children(node):
+        yield from _nodes(content)

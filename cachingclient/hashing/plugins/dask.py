@@ -1,0 +1,54 @@
+"""dask: collections by their graphs, futures by the steps that make them; clients and actors have no identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cachingclient.hashing.plugins import register_hasher
+from cachingclient.hashing.plugins.stdlib import refuse
+from cachingclient.hashing.walk import Unidentifiable
+
+if TYPE_CHECKING:
+    from cachingclient.hashing.walk import Walk
+
+for _name, _what in {
+    "distributed.client.Client": "a dask client",
+    "distributed.actor.Actor": "a dask actor, whose state changes",
+    "distributed.core.Server": "a dask server",
+    "distributed.deploy.cluster.Cluster": "a dask cluster",
+    "distributed.queues.Queue": "a distributed queue",
+    "distributed.variable.Variable": "a distributed variable",
+    "distributed.lock.Lock": "a distributed lock",
+    "distributed.semaphore.Semaphore": "a distributed semaphore",
+    "distributed.event.Event": "a distributed event",
+    "distributed.pubsub.Pub": "a distributed publisher",
+    "distributed.pubsub.Sub": "a distributed subscriber",
+}.items():
+    refuse(_name, _what)
+
+_hash_collection: Callable[[Any, Walk], bytes] | None = None
+
+
+def use_for_collections(hasher: Callable[[Any, Walk], bytes]) -> None:
+    """Set what identifies a collection by its graph; the floor above this one knows how."""
+    global _hash_collection
+    _hash_collection = hasher
+
+
+@register_hasher("dask.base.DaskMethodsMixin", subclasses=True)
+def encode_collection(collection: Any, walk: Walk) -> bytes:
+    """Return the encoding of a collection: its key is a name, and a name says nothing about an edited function."""
+    if _hash_collection is None:
+        raise Unidentifiable(f"a dask collection, {type(collection).__name__}, inside another value")
+    return _hash_collection(collection, walk)
+
+
+@register_hasher("distributed.client.Future", subclasses=True)
+def encode_future(future: Any, walk: Walk) -> bytes:
+    """Return the encoding of a future by the step that makes it, if its client knows that."""
+    step_key_of = getattr(future.client, "step_key_of", None)
+    key = step_key_of(future.key) if step_key_of is not None else None
+    if key is None:
+        raise Unidentifiable(f"a future of an unknown step, {future.key!r}")
+    return walk.encode(key)
