@@ -126,6 +126,13 @@ class Problem:
     mended: bool = False
 
 
+class Lease:
+    """A claim on running a step, which lasts until it is released or its holder dies; this one claims nothing."""
+
+    def release(self) -> None:
+        """Let others run the step."""
+
+
 class Store(ABC):
     """Where results are kept. Safe to use from many threads and processes at once.
 
@@ -136,6 +143,7 @@ class Store(ABC):
     url: str
     options: Mapping[str, Any]
     read_only: bool = False
+    data_only: bool = False  # whether values that need pickle are refused
     latency: float = 0.0005  # seconds before the first byte of an entry; a guess by kind of store
     bandwidth: float = 1e9  # bytes a second once it flows
 
@@ -150,6 +158,9 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def payload(self, info: EntryInfo) -> bytes | Frame:
+        """Load the bytes of an entry, verified. Raises as ``read`` does."""
+
     def read(self, info: EntryInfo) -> Any:
         """Load the value: equal to what was kept, of the same type, arrays writable, changes to it change no entry.
 
@@ -160,6 +171,13 @@ class Store(ABC):
         StoreUnavailable
             The store does not answer.
         """
+        from cachingclient.storage.codecs import decode  # codecs import this module
+
+        payload = self.payload(info)
+        try:
+            return decode(payload, data_only=self.data_only)
+        except Exception as error:  # a missing library or a class that changed; the run goes on without the entry
+            raise EntryLost(info.key, f"it can't be decoded here: {type(error).__name__}: {error}") from error
 
     @abstractmethod
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
@@ -173,7 +191,7 @@ class Store(ABC):
 
     @abstractmethod
     def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
-        """File a kept result under more keys, without its bytes being read or written. Returns how many were new."""
+        """File a found result under more keys, without its bytes being read or written. Returns how many were new."""
 
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> int:
@@ -206,6 +224,10 @@ class Store(ABC):
     def totals(self) -> dict[str, tuple[int, int]]:
         """How many files and bytes there are of each sort, without reading them."""
         return {}
+
+    def lease(self, key: str, seconds: float) -> Lease | None:
+        """Claim the running of a step for some seconds at a time; None if another has claimed it."""
+        return Lease()
 
     def load_cost(self, nbytes: int) -> float:
         """Estimate the seconds that loading a result of this size takes."""

@@ -29,35 +29,57 @@ class DamagedEntryError(ValueError):
     """The bytes are not a whole description."""
 
 
-def pack(entry: Entry, payload: bytes | None, *, created: float | None = None) -> bytes:
-    """Write the description of an entry, with the payload when it is small.
+def describe(entry: Entry, payload: bytes | None) -> EntryInfo:
+    """Return the description of an entry, with the payload when it is small."""
+    encoded = entry.encoded
+    codecs = {"codecs": dict(encoded.codecs), "libraries": dict(encoded.libraries)}
+    return EntryInfo(
+        entry.keys[0],
+        entry.kind,
+        entry.name,
+        encoded.codec,
+        encoded.digest,
+        encoded.nbytes,
+        time.time(),
+        entry.seconds,
+        {**entry.details, **codecs},
+        payload,
+        entry.keys,
+    )
+
+
+def pack(info: EntryInfo) -> bytes:
+    """Write a description.
 
     Examples
     --------
     >>> from cachingclient.storage.codecs import encode
     >>> value = encode(42)
-    >>> data = pack(Entry(("0f" * 16,), "result", "answer", 1.5, {"user": "ada"}, value), b"".join(value.frames))
+    >>> entry = Entry(("0f" * 16,), "result", "answer", 1.5, {"user": "ada"}, value)
+    >>> data = pack(describe(entry, b"".join(value.frames)))
     >>> unpack("0f" * 16, data).details["user"]
     'ada'
     >>> unpack("0f" * 16, data[:-1])
     Traceback (most recent call last):
     cachingclient.storage.entry.DamagedEntryError: its bytes are not those that were written
     """
-    encoded = entry.encoded
     fields = {
-        "keys": list(entry.keys),
-        "kind": entry.kind,
-        "name": entry.name,
-        "codec": encoded.codec,
-        "digest": encoded.digest,
-        "nbytes": encoded.nbytes,
-        "created": time.time() if created is None else created,
-        "seconds": entry.seconds,
-        "codecs": dict(encoded.codecs),
-        "details": {**entry.details, "libraries": dict(encoded.libraries)},
-        "inline": payload is not None,
+        "keys": info.keys,
+        "kind": info.kind,
+        "name": info.name,
+        "codec": info.codec,
+        "digest": info.digest,
+        "nbytes": info.nbytes,
+        "created": info.created,
+        "seconds": info.seconds,
+        "details": dict(info.details),
+        "inline": info.payload is not None,
     }
-    return _guard(json.dumps(fields, separators=(",", ":")).encode(), payload or b"")
+    body = json.dumps(fields, separators=(",", ":")).encode()
+    payload = info.payload or b""
+    state = xxhash.xxh3_128(body)
+    state.update(payload)
+    return b"%b%d %b %d\n%b%b" % (MAGIC, FORMAT, state.hexdigest().encode(), len(body), body, payload)
 
 
 def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
@@ -69,7 +91,7 @@ def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
         The bytes are not those that were written, or never were a description.
     """
     fields, payload = _open(data)
-    if fields is None or not readable(fields["codecs"]):
+    if fields is None or not readable(fields["details"]["codecs"]):
         return None
     if key not in fields["keys"]:
         raise DamagedEntryError("it is filed under a key that is not its own")
@@ -86,20 +108,6 @@ def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
         payload if fields["inline"] else None,
         tuple(fields["keys"]),
     )
-
-
-def refiled(data: bytes, keys: tuple[str, ...]) -> bytes:
-    """Return the same description for other keys."""
-    fields, payload = _open(data)
-    if fields is None:
-        raise DamagedEntryError("it is of a newer format")
-    return _guard(json.dumps({**fields, "keys": list(keys)}, separators=(",", ":")).encode(), payload)
-
-
-def _guard(body: bytes, payload: bytes) -> bytes:
-    state = xxhash.xxh3_128(body)
-    state.update(payload)
-    return b"%b%d %b %d\n%b%b" % (MAGIC, FORMAT, state.hexdigest().encode(), len(body), body, payload)
 
 
 def _open(data: bytes | memoryview) -> tuple[dict[str, Any] | None, bytes]:

@@ -7,6 +7,7 @@
     v1/quarantine/<name>      what turned out damaged
     v1/tmp/                   files being written or removed
     v1/pins/<key>             entries that eviction leaves
+    v1/leases/<key>           steps that someone is running
     v1/uses/                  which entries were used, where files have no times
 
 A blob is written before the description that names it, and looked for once more afterwards: whoever removes blobs
@@ -26,10 +27,10 @@ from typing import Any
 
 import xxhash
 
-from cachingclient.storage import codecs
-from cachingclient.storage.base import Encoded, Entry, EntryInfo, EntryLost, Frame, Problem, Store, StoreError
-from cachingclient.storage.entry import INLINE, DamagedEntryError, pack, refiled, unpack
+from cachingclient.storage.base import Encoded, Entry, EntryInfo, EntryLost, Frame, Lease, Problem, Store, StoreError
+from cachingclient.storage.entry import INLINE, DamagedEntryError, describe, pack, unpack
 from cachingclient.storage.folder import ChangedError, Folder
+from cachingclient.storage.leases import claim
 from cachingclient.storage.uses import USES, UseJournal
 
 logger = logging.getLogger("cachingclient")
@@ -54,6 +55,8 @@ class FileSystemStore(Store):
     verify
         When a blob's digest is checked: at every read (``"always"``), at the first read in this process
         (``"first"``), or ``"never"``.
+    data_only
+        Whether results that only pickle can give back count as missing.
 
     Notes
     -----
@@ -71,13 +74,21 @@ class FileSystemStore(Store):
     42
     """
 
-    def __init__(self, folder: Folder, *, verify: str = "first", options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        verify: str = "first",
+        data_only: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         if verify not in VERIFY:
             raise ValueError(f"verify={verify!r}: takes one of {', '.join(map(repr, VERIFY))}")
         self.folder = folder
         self.url = folder.url
         self.options = dict(options or {})
         self.latency, self.bandwidth = folder.latency, folder.bandwidth
+        self.data_only = data_only
         self._verify = verify
         self._verified: set[str] = set()
         self._uses = UseJournal(folder)
@@ -95,7 +106,7 @@ class FileSystemStore(Store):
             except DamagedEntryError as error:
                 self._quarantine(name, f"the description of entry {names[name]}: {error}")
                 continue
-            if info is not None:
+            if info is not None and not (self.data_only and "pickle" in info.details["codecs"]):
                 found[info.key] = info
         return self._with_their_blobs(found) if self.folder.checks_are_cheap else found
 
@@ -108,14 +119,7 @@ class FileSystemStore(Store):
             self._quarantine(name, "a blob was cut short")
         return {k: info for k, info in found.items() if info.payload is not None or blob_name(info.digest) not in bad}
 
-    def read(self, info: EntryInfo) -> Any:
-        payload = self._payload(info)
-        try:
-            return codecs.decode(payload)
-        except Exception as error:  # a missing library or a class that changed; the run goes on without the entry
-            raise EntryLost(info.key, f"it can't be decoded here: {type(error).__name__}: {error}") from error
-
-    def _payload(self, info: EntryInfo) -> bytes | Frame:
+    def payload(self, info: EntryInfo) -> bytes | Frame:
         if info.payload is not None:
             return info.payload  # guarded by the digest of its description
         name = blob_name(info.digest)
@@ -159,7 +163,7 @@ class FileSystemStore(Store):
                 payload = b"".join(encoded.frames)
                 if xxhash.xxh3_128_hexdigest(payload) != encoded.digest:
                     raise ChangedError
-                return self.folder.put(names, [memoryview(pack(entry, payload))], overwrite=overwrite)
+                return self.folder.put(names, [memoryview(pack(describe(entry, payload)))], overwrite=overwrite)
             return self._write_with_blob(entry, names, overwrite)
         except ChangedError:
             raise StoreError(
@@ -180,7 +184,7 @@ class FileSystemStore(Store):
         blob = blob_name(encoded.digest)
         if not self._has_blob(encoded):
             self.folder.put([blob], encoded.frames, digest=encoded.digest, overwrite=True)
-        written = self.folder.put(names, [memoryview(pack(entry, None))], overwrite=overwrite)
+        written = self.folder.put(names, [memoryview(pack(describe(entry, None)))], overwrite=overwrite)
         if blob not in self.folder.stat([blob]):  # a purge took it before our description was there to hold it
             self.folder.put([blob], encoded.frames, digest=encoded.digest, overwrite=True)
         return written
@@ -203,13 +207,15 @@ class FileSystemStore(Store):
     def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
         if self.read_only:
             return 0
-        own = step_name(info.key)
-        data = self.folder.fetch([own]).get(own)
-        if data is None:
-            raise EntryLost(info.key, "its description is missing")
         names = {step_name(key): key for key in keys}
         new = names.keys() - self.folder.stat(list(names)).keys()
-        return sum(self.folder.put([name], [memoryview(refiled(data, (names[name],)))]) for name in new)
+        return sum(
+            self.folder.put([name], [memoryview(pack(replace(info, key=names[name], keys=(names[name],))))])
+            for name in sorted(new)
+        )
+
+    def lease(self, key: str, seconds: float) -> Lease | None:
+        return Lease() if self.read_only else claim(self.folder, key, seconds)
 
     def delete(self, keys: Iterable[str]) -> int:
         if self.read_only:

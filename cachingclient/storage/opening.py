@@ -11,6 +11,7 @@ from typing import Any
 
 from cachingclient.storage.base import Store
 from cachingclient.storage.filesystem import FileSystemStore
+from cachingclient.storage.folder import Folder
 from cachingclient.storage.local import LocalFolder
 
 _open: dict[tuple[str, str, int], Store] = {}
@@ -23,14 +24,22 @@ def open_store(url_or_store: str | os.PathLike[str] | Store, **options: Any) -> 
     Parameters
     ----------
     url_or_store
-        ``file:///folder`` or a path, ``memory://name``, or a :class:`Store`.
+        ``file:///folder`` or a path, ``s3://bucket/prefix``, another of the supported schemes, or a :class:`Store`.
+    verify
+        When digests are checked: at every read (``"always"``), at an entry's first read in a process (``"first"``,
+        the default), or ``"never"``.
+    trust
+        Which entries are believed: ``"all"`` (the default), ``"data"`` (only those that load without running
+        code), or ``"signed"`` (only those signed with ``signing_key``, a key file or a list of them).
+    near
+        The URL of a faster store that is looked at first; with ``behind=True`` results reach the far one later.
     **options
-        ``verify`` (``"always"``, ``"first"`` or ``"never"``); the rest is for the file system behind the URL.
+        The rest is for the file system behind the URL, as ``endpoint_url`` for S3.
 
     Raises
     ------
     ValueError
-        The scheme is unknown, or the place can't be a store.
+        The scheme is unknown, an option has a value that it does not take, or the place can't be a store.
     StoreUnavailable
         The store does not answer or refuses the credentials.
 
@@ -40,7 +49,7 @@ def open_store(url_or_store: str | os.PathLike[str] | Store, **options: Any) -> 
     <FileSystemStore memory://docs>
     >>> open_store("gopher://hole")
     Traceback (most recent call last):
-    ValueError: unknown scheme 'gopher' in store 'gopher://hole'; supported: file, memory
+    ValueError: unknown scheme 'gopher' in store 'gopher://hole'; supported: file, http, https, memory, ...
     """
     if isinstance(url_or_store, Store):
         return url_or_store
@@ -52,40 +61,71 @@ def open_store(url_or_store: str | os.PathLike[str] | Store, **options: Any) -> 
         raise ValueError(f"unknown scheme {scheme!r} in store {url!r}; supported: {', '.join(sorted(STORES))}")
     memo = url, json.dumps(options, sort_keys=True, default=repr), os.getpid()
     with _lock:
-        if memo not in _open:
-            _open[memo] = STORES[scheme](url, options)
-        return _open[memo]
+        if memo in _open:
+            return _open[memo]
+    store = _composed(scheme, url, options)
+    with _lock:
+        return _open.setdefault(memo, store)
 
 
-def _local(url: str, options: dict[str, Any]) -> Store:
-    path = url
-    if "://" in url:
-        parts = urllib.parse.urlsplit(url)
-        if parts.netloc not in ("", "localhost"):
-            raise ValueError(f"store {url!r} names a host; a file URL takes an absolute path, as in file:///folder")
-        path = urllib.parse.unquote(parts.path)
-    folder = LocalFolder(path, memory_map=options.get("memory_map"))
-    return FileSystemStore(folder, verify=options.get("verify", "first"), options=options)
+def _composed(scheme: str, url: str, options: dict[str, Any]) -> Store:
+    """The store for a scheme, signed and with a near one before it where the options say so."""
+    rest = {name: value for name, value in options.items() if name not in ("trust", "signing_key", "near", "behind")}
+    trust = options.get("trust", "all")
+    if trust not in ("all", "data", "signed"):
+        raise ValueError(f"trust={trust!r}: takes one of 'all', 'data', 'signed'")
+    store = STORES[scheme](url, {**rest, "data_only": trust == "data"})
+    store.options = dict(options)
+    if trust == "signed":
+        from cachingclient.storage.trust import SignedStore, load_key
+
+        files = options.get("signing_key") or []
+        store = SignedStore(store, map(load_key, [files] if isinstance(files, str) else files), options)
+    if "near" in options:
+        from cachingclient.storage.tiered import TieredStore
+
+        near = open_store(options["near"])
+        store = TieredStore(near, store, behind=options.get("behind", False), options=options)
+    return store
 
 
-def _remote(url: str, options: dict[str, Any]) -> Store:
-    from cachingclient.storage.remote import RemoteFolder  # fsspec is not needed for local stores
+def _files(make: Callable[..., Folder]) -> Callable[[str, dict[str, Any]], Store]:
+    """Stores of files in the folders that this makes."""
 
-    rest = {name: value for name, value in options.items() if name != "verify"}
-    return FileSystemStore(RemoteFolder(url, **rest), verify=options.get("verify", "first"), options=options)
+    def open_files(url: str, options: dict[str, Any]) -> Store:
+        options = dict(options)
+        verify, data_only = options.pop("verify", "first"), options.pop("data_only", False)
+        return FileSystemStore(make(url, **options), verify=verify, data_only=data_only)
+
+    return open_files
 
 
-def _s3(url: str, options: dict[str, Any]) -> Store:
-    from cachingclient.storage.s3 import S3Folder  # needs s3fs
+def _local(url: str, **options: Any) -> Folder:
+    if "://" not in url:
+        return LocalFolder(url, **options)
+    parts = urllib.parse.urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise ValueError(f"store {url!r} names a host; a file URL takes an absolute path, as in file:///folder")
+    return LocalFolder(urllib.parse.unquote(parts.path), **options)
 
-    rest = {name: value for name, value in options.items() if name != "verify"}
-    return FileSystemStore(S3Folder(url, **rest), verify=options.get("verify", "first"), options=options)
+
+# Optional libraries, and fsspec itself, are imported when such a store is opened.
+def _remote(url: str, **options: Any) -> Folder:
+    from cachingclient.storage.remote import RemoteFolder
+
+    return RemoteFolder(url, **options)
+
+
+def _s3(url: str, **options: Any) -> Folder:
+    from cachingclient.storage.s3 import S3Folder
+
+    return S3Folder(url, **options)
 
 
 STORES: dict[str, Callable[[str, dict[str, Any]], Store]] = {
-    "file": _local,
-    "memory": _remote,
-    "s3": _s3,
-    "http": _remote,
-    "https": _remote,
+    "file": _files(_local),
+    "memory": _files(_remote),
+    "s3": _files(_s3),
+    "http": _files(_remote),
+    "https": _files(_remote),
 }
