@@ -7,6 +7,8 @@ from cachingclient.storage.base import (
     Entry,
     EntryInfo,
     EntryLost,
+    Lease,
+    Problem,
     Store,
     StoreError,
     StoreUnavailable,
@@ -15,6 +17,7 @@ from cachingclient.storage.base import (
 from cachingclient.storage.codecs import decode, encode
 from cachingclient.storage.eviction import PruneReport, pin, prune
 from cachingclient.storage.inventory import VerifyReport, stats, verify
+from cachingclient.storage.leases import run_or_wait
 from cachingclient.storage.opening import open_store
 
 __all__ = [
@@ -22,6 +25,8 @@ __all__ = [
     "Entry",
     "EntryInfo",
     "EntryLost",
+    "Lease",
+    "Problem",
     "PruneReport",
     "Store",
     "StoreError",
@@ -33,6 +38,7 @@ __all__ = [
     "open_store",
     "pin",
     "prune",
+    "run_or_wait",
     "stats",
     "verify",
 ]
