@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cachingclient.hashing.digest import frame
@@ -22,6 +22,11 @@ def encode_object(obj: Any, walk: Walk) -> bytes:
     The bytes that pickle would write are of no use for this: they hold memo numbers, module paths and
     the order in which equal strings were met.
     """
+    from cachingclient.hashing.code import named_in_library
+
+    named = named_in_library(obj, walk)
+    if named is not None:
+        return named
     cls = type(obj)
     reduced = _reduce(obj)
     head = _encode_class(cls, walk)
@@ -32,13 +37,13 @@ def encode_object(obj: Any, walk: Walk) -> bytes:
     if constructor is _NEW_OBJECT and args[:1] == (cls,):
         args = args[1:]
     else:
-        parts.append(encode_within(constructor, walk, f"in what builds {article(cls)}"))
-    parts.append(frame(b"(", [encode_within(arg, walk, f"in {article(cls)}") for arg in args]))
+        parts.append(encode_within(constructor, walk, f"in what builds {cls.__qualname__}"))
+    parts.append(frame(b"(", [encode_within(arg, walk, f"in {cls.__qualname__}") for arg in args]))
     parts.append(_encode_state(state, cls, walk))
     if items is not None:
         parts.append(_encode_items(items, cls, walk))
     if pairs is not None:
-        parts.append(encode_pairs(pairs, walk, f"of {article(cls)}"))
+        parts.append(encode_pairs(pairs, walk, f"of {cls.__qualname__}"))
     if setter is not None:
         parts.append(walk.encode(setter))
     return frame(b"o", parts)
@@ -70,9 +75,14 @@ def encode_pairs(pairs: Iterable[tuple[Any, Any]], walk: Walk, where: str = "") 
     return frame(b"{", parts)
 
 
-def article(cls: type) -> str:
-    """Return the name of a class as it reads in a sentence."""
-    return cls.__qualname__
+def encode_unordered(value: Any, walk: Walk) -> bytes:
+    """Return the encoding of nested settings: their keys have no order, and their texts name no files."""
+    if isinstance(value, Mapping):
+        pairs = [frame(b"(", [walk.encode(key), encode_unordered(item, walk)]) for key, item in value.items()]
+        return frame(b"{", sorted(pairs))
+    if type(value) in (list, tuple):
+        return frame(b"l", [encode_unordered(item, walk) for item in value])
+    return encode_str(value) if type(value) is str else walk.encode(value)
 
 
 def _reduce(obj: Any) -> str | tuple[Any, ...]:
@@ -100,7 +110,7 @@ def _encode_state(state: object, cls: type, walk: Walk) -> bytes:
         return _encode_attributes(state, cls, walk)
     if type(state) is tuple and len(state) == 2 and all(part is None or type(part) is dict for part in state):
         return frame(b"(", [b"N" if part is None else _encode_attributes(part, cls, walk) for part in state])
-    return encode_within(state, walk, f"in the state of {article(cls)}")
+    return encode_within(state, walk, f"in the state of {cls.__qualname__}")
 
 
 def _encode_attributes(attributes: dict[Any, Any], cls: type, walk: Walk) -> bytes:
@@ -112,7 +122,7 @@ def _encode_attributes(attributes: dict[Any, Any], cls: type, walk: Walk) -> byt
             parts.append(encode_str(name) if type(name) is str else walk.encode(name))
             parts.append(walk.encode(value))
     except Unidentifiable as error:
-        raise located(error, f"in attribute {name!r} of {article(cls)}") from error.__cause__
+        raise located(error, f"in attribute {name!r} of {cls.__qualname__}") from error.__cause__
     return frame(b"{", parts)
 
 
@@ -122,5 +132,5 @@ def _encode_items(items: Iterable[Any], cls: type, walk: Walk) -> bytes:
         for item in items:
             parts.append(walk.encode(item))
     except Unidentifiable as error:
-        raise located(error, f"at index {len(parts)} of {article(cls)}") from error.__cause__
+        raise located(error, f"at index {len(parts)} of {cls.__qualname__}") from error.__cause__
     return frame(b"l", parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import urllib.error
@@ -102,9 +103,7 @@ def look_at_remote(url: str, timeout: float) -> Fingerprint | None:
     except TimeoutError as error:
         raise Unidentifiable(f"{url}, which did not answer within {timeout:g} s") from error
     except Exception as error:
-        raise Unidentifiable(
-            f"{url}, which can't be looked at now ({type(error).__name__}: {error})"
-        ) from error
+        raise Unidentifiable(f"{url}, which can't be looked at now ({type(error).__name__}: {error})") from error
 
 
 def within(timeout: float, function: Callable[..., _Out], *args: Any) -> _Out:
@@ -139,9 +138,7 @@ def map_concurrently(function: Callable[[_In], _Out], items: Iterable[_In]) -> l
 def _ask_http(url: str, timeout: float) -> Fingerprint | None:
     from cachingclient.hashing.walk import Unidentifiable
 
-    request = urllib.request.Request(
-        url.replace("dav", "http", 1) if url.startswith("dav") else url, method="HEAD"
-    )
+    request = urllib.request.Request(url.replace("dav", "http", 1) if url.startswith("dav") else url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:
             headers = response.headers
@@ -175,7 +172,26 @@ def _ask_filesystem(url: str, timeout: float) -> Fingerprint | None:
     """Ask whatever file system fsspec has for the scheme."""
     from fsspec.core import url_to_fs
 
-    filesystem, path = url_to_fs(url)
+    try:
+        return _ask_through(*url_to_fs(url), url)
+    except (FileNotFoundError, ImportError):
+        raise
+    except Exception as refused:
+        # The program may have a file system of its own for these URLs, with its credentials.
+        for filesystem in _instances(scheme_of(url) or ""):
+            with contextlib.suppress(Exception):
+                return _ask_through(filesystem, filesystem._strip_protocol(url), url)
+        raise refused
+
+
+def _instances(scheme: str) -> list[Any]:
+    """Return the file systems that this process made for a scheme."""
+    from fsspec import get_filesystem_class
+
+    return list(get_filesystem_class(scheme)._cache.values())
+
+
+def _ask_through(filesystem: Any, path: str, url: str) -> Fingerprint | None:
     filesystem.invalidate_cache()
     if "*" in path:
         listing: Mapping[str, Mapping[str, Any]] = filesystem.glob(path, detail=True)
@@ -187,9 +203,7 @@ def _ask_filesystem(url: str, timeout: float) -> Fingerprint | None:
         listing = filesystem.find(path, detail=True)
     if not listing:
         return None
-    files = sorted(
-        (name, info.get("size"), *_version(url, info, filesystem, name)) for name, info in listing.items()
-    )
+    files = sorted((name, info.get("size"), *_version(url, info, filesystem, name)) for name, info in listing.items())
     return _summary(url, sum(file[1] or 0 for file in files), files)
 
 
@@ -203,9 +217,7 @@ def _version(url: str, info: Mapping[str, Any], filesystem: Any, path: str) -> t
         try:
             changed = filesystem.modified(path)
         except NotImplementedError:
-            raise Unidentifiable(
-                f"{url}, whose server gives neither a version nor a time of change"
-            ) from None
+            raise Unidentifiable(f"{url}, whose server gives neither a version nor a time of change") from None
     return version, _as_text(changed)
 
 

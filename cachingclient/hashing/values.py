@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import functools
+import sys
 import types
 from collections.abc import Callable, Collection
 from typing import Any

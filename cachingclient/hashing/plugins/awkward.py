@@ -20,10 +20,11 @@ from awkward._nplikes.virtual import VirtualNDArray
 
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.environment import is_user_code
+from cachingclient.hashing.objects import encode_unordered
 from cachingclient.hashing.plugins import register_hasher
 from cachingclient.hashing.plugins._texts import encode_files_among
 from cachingclient.hashing.plugins.numpy import encode_content, encode_dtype
-from cachingclient.hashing.scalars import PLAIN, encode_int, encode_str
+from cachingclient.hashing.scalars import PLAIN, encode_str
 from cachingclient.hashing.walk import Unidentifiable
 
 if TYPE_CHECKING:
@@ -101,18 +102,6 @@ def encode_buffer(buffer: Any, walk: Walk) -> bytes:
         return frame(b"(", [kind, encode_dtype(buffer.dtype, walk), encode_str(repr(buffer._shape))])
     values = np.asarray(buffer)
     return frame(b"(", [encode_dtype(values.dtype, walk), walk.encode(values.shape), encode_content(values, walk)])
-
-
-def encode_unordered(value: Any, walk: Walk) -> bytes:
-    """Return the encoding of nested settings whose keys have no order, such as a layout's parameters."""
-    if isinstance(value, Mapping):
-        pairs = [frame(b"(", [walk.encode(key), encode_unordered(item, walk)]) for key, item in value.items()]
-        return frame(b"{", sorted(pairs))
-    if type(value) in (list, tuple):
-        return frame(b"l", [encode_unordered(item, walk) for item in value])
-    if type(value) is str:
-        return encode_str(value)  # a branch's title may well look like the name of a file
-    return walk.encode(value)
 
 
 def _encode_node(node: Any, walk: Walk) -> bytes:

@@ -8,8 +8,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from cachingclient.hashing.digest import digest, frame
+from cachingclient.hashing.objects import encode_unordered
 from cachingclient.hashing.plugins import register_hasher
-from cachingclient.hashing.plugins.awkward import encode_unordered, register_reader
+from cachingclient.hashing.plugins.awkward import register_reader
 from cachingclient.hashing.scalars import encode_int, encode_str
 from cachingclient.hashing.walk import Unidentifiable
 

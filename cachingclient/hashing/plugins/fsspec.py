@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cachingclient.hashing.digest import frame
+from cachingclient.hashing.objects import encode_unordered
 from cachingclient.hashing.plugins import register_hasher
 from cachingclient.hashing.plugins.stdlib import refuse
 from cachingclient.hashing.scalars import encode_str
@@ -30,9 +31,7 @@ refuse("fsspec.implementations.local.LocalFileOpener", "an open file")
 def encode_filesystem(filesystem: Any, walk: Walk) -> bytes:
     """Return the encoding of a file system by where it is, whoever has the key to it."""
     options = without_secrets(dict(filesystem.storage_options))
-    return frame(
-        b"(", [walk.encode(filesystem.protocol), walk.encode(tuple(filesystem.storage_args)), walk.encode(options)]
-    )
+    return encode_unordered([filesystem.protocol, filesystem.storage_args, options], walk)
 
 
 @register_hasher("fsspec.core.OpenFile", subclasses=True)

@@ -142,6 +142,13 @@ def encode_member(member: Enum, walk: Walk) -> bytes:
     return frame(b"(", [walk.encode(member._name_), walk.encode(member._value_)])
 
 
+@register_hasher(BaseException, subclasses=True)
+def encode_exception(error: BaseException, walk: Walk) -> bytes:
+    """Encode an exception by its arguments and attributes, also where pickling was taught to add the traceback."""
+    _, args, *state = error.__reduce__()
+    return frame(b"(", [walk.encode(args), walk.encode(state[0] if state and state[0] else None)])
+
+
 @register_hasher("uuid.UUID", subclasses=True)
 def encode_uuid(uuid: Any, walk: Walk) -> bytes:
     """Encode a UUID by its bits; how it was made is not kept by all copies of it."""
