@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 AGC_ARGS ?=
 
-.PHONY: agc test lint doc-examples bench docs clean
+.PHONY: agc test lint lint-rules lint-format lint-types doc-examples bench docs clean
 .DEFAULT_GOAL := test
 
 # One stamp an extra: an installation is repeated only when pyproject.toml changed.
@@ -25,9 +25,17 @@ agc: $(VENV)/.installed-agc
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.installed-test
+lint: lint-rules lint-format lint-types
+
+lint-rules lint-format lint-types: $(VENV)/.installed-test
+
+lint-rules:
 	$(BIN)/ruff check .
+
+lint-format:
 	$(BIN)/ruff format --check .
+
+lint-types:
 	$(BIN)/mypy
 
 doc-examples: $(VENV)/.installed-test
