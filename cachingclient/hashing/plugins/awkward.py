@@ -18,7 +18,7 @@ from awkward._nplikes.placeholder import PlaceholderArray
 from awkward._nplikes.typetracer import TypeTracerArray
 from awkward._nplikes.virtual import VirtualNDArray
 
-from cachingclient.hashing.digest import frame
+from cachingclient.hashing.digest import digest, frame
 from cachingclient.hashing.environment import is_user_code
 from cachingclient.hashing.objects import encode_unordered
 from cachingclient.hashing.plugins import register_hasher
@@ -40,6 +40,7 @@ _BUFFERS = {
     "BitMaskedArray": ("_mask",),
     "UnionArray": ("_tags", "_index"),
 }
+_MOST_SPLITS = 64
 _SETTINGS = {
     "RegularArray": ("_size", "_length"),
     "RecordArray": ("_fields", "_length"),
@@ -247,8 +248,53 @@ def _behavior(array: Any, layout: Any, walk: Walk) -> bytes:
 
 
 def _overloads(behavior: Mapping[Any, Any], walk: Walk) -> bytes:
-    pairs = [frame(b"(", [walk.encode(key), walk.encode(value)]) for key, value in behavior.items()]
-    return frame(b"{", sorted(pairs))
+    """Return the encoding of a behavior: what a library defines by name, what users add by its code."""
+    names, modules, others = _split(behavior)
+    for module in modules:
+        walk.library(module, "")
+    pairs = [frame(b"(", [walk.encode(key), walk.encode(value)]) for key, value in others]
+    return frame(b"{", [names, *sorted(pairs)])
+
+
+_Split = tuple[bytes, list[str], list[tuple[Any, Any]]]
+_splits: dict[int, tuple[list[tuple[Any, Any]], _Split]] = {}
+
+
+def _split(behavior: Mapping[Any, Any]) -> _Split:
+    """Return the digest of what a library's name stands for in a behavior, those libraries, and the other pairs.
+
+    coffea gives each array well over a thousand overloads, always the same: they are looked at once.
+    """
+    items = list(behavior.items())
+    known = _splits.get(id(behavior))
+    if known is not None and known[0] == items:
+        return known[1]
+    lines, modules, others = [], set(), []
+    for key, value in items:
+        parts = [
+            part if isinstance(part, str) else _library_name(part) for part in (key if type(key) is tuple else (key,))
+        ]
+        name = _library_name(value)
+        if name is None or None in parts:
+            others.append((key, value))
+        else:
+            lines.append(repr((parts, name)))
+            modules.add(name.partition(".")[0])
+    split = digest("\n".join(sorted(lines)).encode()), sorted(modules), others
+    if len(_splits) >= _MOST_SPLITS:
+        _splits.clear()
+    _splits[id(behavior)] = items, split
+    return split
+
+
+def _library_name(value: Any) -> str | None:
+    """Return the full name of a library's class or function; None for users' and for those made at run time."""
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if type(value) is np.ufunc:
+        module, name = "numpy", value.__name__ if getattr(np, value.__name__, None) is value else None
+    if not module or not name or getattr(value, "__closure__", None) or "<" in name or is_user_code(module):
+        return None
+    return f"{module}.{name}"
 
 
 def _nodes(node: Any) -> Iterator[Any]:
