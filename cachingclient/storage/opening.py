@@ -122,10 +122,17 @@ def _s3(url: str, **options: Any) -> Folder:
     return S3Folder(url, **options)
 
 
+def _xrootd(url: str) -> Folder:
+    from cachingclient.storage.xrootd import XRootDFolder
+
+    return XRootDFolder(url)
+
+
 STORES: dict[str, Callable[[str, dict[str, Any]], Store]] = {
     "file": _files(_local),
     "memory": _files(_remote),
     "s3": _files(_s3),
+    "root": _files(_xrootd),
     "http": _files(_remote),
     "https": _files(_remote),
 }

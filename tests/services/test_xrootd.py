@@ -1,0 +1,39 @@
+"""Stores on an XRootD server."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cachingclient.storage import StoreUnavailable, open_store
+from tests.services.service import free_port
+from tests.services.xrootd import XRootD
+from tests.storage.contract import StoreContract
+from tests.storage.entries import entry, new_key
+
+
+@pytest.fixture
+def url(xrootd_service: XRootD) -> str:
+    return f"{xrootd_service.url}/cache-{new_key()[:8]}"
+
+
+class TestXRootDStore(StoreContract):
+    """The contract on XRootD."""
+
+    @pytest.fixture
+    def url(self, url: str) -> str:
+        return url
+
+
+def test_large_results(url: str) -> None:
+    """Written and read in several requests."""
+    store, kept = open_store(url), entry(np.arange(4_000_000))
+    store.write(kept)
+    assert np.array_equal(store.read(store.find(kept.keys)[kept.keys[0]]), np.arange(4_000_000))
+
+
+def test_an_unreachable_server_is_given_up_in_time() -> None:
+    """Opening fails with a StoreUnavailable that names the store."""
+    url = f"root://127.0.0.1:{free_port()}//cache"
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        open_store(url)
