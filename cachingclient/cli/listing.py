@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -48,17 +49,21 @@ class Count:
 @store_option
 @filter_options
 @click.option("--kind", type=click.Choice(["result", "code", "all"]), default="result", help="Results, or code notes.")
-@click.option("--sort", type=click.Choice([*SORTS, "none"]), default="created", show_default=True, help="By what.")
+@click.option("--sort", type=click.Choice([*SORTS, "none"]), help="By what. [default: created; none with --json]")
 @click.option("--reverse", is_flag=True, help="The other way round.")
 @click.option("--limit", type=click.IntRange(min=0), default=0, help="At most so many; 0 is all.")
 @json_option
-def list_entries(store: Store, kind: str, sort: str, reverse: bool, limit: int, as_json: bool, **filters: Any) -> None:
+def list_entries(
+    store: Store, kind: str, sort: str | None, reverse: bool, limit: int, as_json: bool, **filters: Any
+) -> None:
     """List what a store keeps, the newest first.
 
     With --limit or --sort none a store of any size is listed in bounded memory.
     """
-    meant = (info for info in store.scan() if kind in (info.kind, "all"))
+    # Details are not listed, and weigh more than all the rest.
+    meant = (replace(info, details={}, keys=()) for info in store.scan() if kind in (info.kind, "all"))
     count = Count()
+    sort = sort or ("none" if as_json else "created")
     infos = ordered(count.over(Filter(**filters).select(meant)), sort, reverse, limit)
     now = time.time()
     if as_json:

@@ -67,9 +67,10 @@ def test_filters_orders_and_limits(cachectl: Cachectl, arguments: list[str], num
 
 def test_json_is_one_document(cachectl: Cachectl) -> None:
     """JSON has plain numbers: bytes and seconds."""
-    entries = json.loads(cachectl("list", "--json").stdout)
+    entries = json.loads(cachectl("list", "--json", "--sort", "created").stdout)
     newest = entries[0]
     assert [entry["key"] for entry in entries] == [key(number) for number in (3, 2, 1, 0)]
+    assert {entry["key"] for entry in json.loads(cachectl("list", "--json").stdout)} == {key(n) for n in range(4)}
     assert (newest["step"], newest["kind"], newest["seconds"]) == ("merge", "result", 0.5)
     assert newest["nbytes"] >= 8_000_000
     assert newest["age"] < 60
