@@ -16,6 +16,7 @@ import yaml
 from click.testing import CliRunner
 from distributed import LocalCluster
 
+from cachingclient import CacheWarning
 from cachingclient.cli import cli
 from cachingclient.cli.commands import COMMANDS
 
@@ -39,9 +40,14 @@ def with_examples(*languages: str) -> list[Path]:
 
 @pytest.mark.parametrize("page", with_examples("python", "pycon"), ids=lambda page: page.name)
 def test_python_examples_run(
-    page: Path, cluster: LocalCluster, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    cluster: LocalCluster,
+    store_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
-    """The Python of a page runs from top to bottom, and what its prompts show is what comes out."""
+    """The Python of a page runs from top to bottom without a warning of ours, and shows what its prompts say."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
     settings = {"scheduler-address": cluster.scheduler_address, "cachingclient.store": store_url}
@@ -55,6 +61,7 @@ def test_python_examples_run(
         finally:
             if hasattr(client := names.get("client"), "close"):
                 client.close()
+    assert [str(warning.message) for warning in recwarn if warning.category is CacheWarning] == []
 
 
 def _check_prompts(text: str, names: dict[str, object], page: Path) -> None:
