@@ -88,9 +88,7 @@ def look_at_path(path: str, mode: str, most_files: int) -> Fingerprint | None:
     if not stat.S_ISREG(seen.st_mode):
         return None
     look = _look_at_file(path, seen, mode, SMALL_FILE)
-    return Fingerprint(
-        path, "file", seen.st_size, look.mtime_ns, look.checksum, uuid=look.uuid, stamp=look.stamp
-    )
+    return Fingerprint(path, "file", seen.st_size, look.mtime_ns, look.checksum, uuid=look.uuid, stamp=look.stamp)
 
 
 def look_at_pattern(pattern: str, mode: str, most_files: int) -> Fingerprint | None:
@@ -162,9 +160,7 @@ def _look_at_file(path: str, seen: os.stat_result, mode: str, small: int) -> _Lo
     return _Look(seen.st_mtime_ns, None, uuid, stamp)
 
 
-def _look_at_listing(
-    url: str, kind: str, files: Iterable[tuple[str, str]], mode: str, most_files: int
-) -> Fingerprint:
+def _look_at_listing(url: str, kind: str, files: Iterable[tuple[str, str]], mode: str, most_files: int) -> Fingerprint:
     """Return the fingerprint of many files: their names, and of each its size and time or its content."""
     listing, stamps = xxhash.xxh3_128(), xxhash.xxh3_128()
     total = count = 0
@@ -172,25 +168,17 @@ def _look_at_listing(
     firm = True
     for name, path in files:
         if count == most_files:
-            note = (
-                f"only the first {most_files} files of {url} were looked at: a change in others goes unseen"
-            )
+            note = f"only the first {most_files} files of {url} were looked at: a change in others goes unseen"
             break
         status = _stat(path)
         if status is None:
             continue
         count += 1
         total += status.st_size
-        look = (
-            _look_at_file(path, status, mode, 0)
-            if stat.S_ISREG(status.st_mode)
-            else _Look(None, None, None, "-")
-        )
+        look = _look_at_file(path, status, mode, 0) if stat.S_ISREG(status.st_mode) else _Look(None, None, None, "-")
         firm = firm and bool(look.stamp)
         encoded = os.fsencode(name)
-        listing.update(
-            frame(b"", [b"%d" % status.st_size, repr(look[:3]).encode()]) + b"%d:" % len(encoded) + encoded
-        )
+        listing.update(frame(b"", [b"%d" % status.st_size, repr(look[:3]).encode()]) + b"%d:" % len(encoded) + encoded)
         stamps.update(b"%s:%d:%s;" % (look.stamp.encode(), len(encoded), encoded))
     stamp = stamps.hexdigest() if firm else ""
     return Fingerprint(url, kind, total, checksum=f"{count}:{listing.hexdigest()}", stamp=stamp, note=note)

@@ -101,9 +101,7 @@ class Inputs:
 
     def prefetch(self, texts: Iterable[str]) -> None:
         """Look at many inputs at once; what goes wrong is raised when one of them is asked for."""
-        wanted = [
-            text for text in dict.fromkeys(texts) if (text, False) not in self._known and _may_be_input(text)
-        ]
+        wanted = [text for text in dict.fromkeys(texts) if (text, False) not in self._known and _may_be_input(text)]
         map_concurrently(self._try, wanted)
 
     def recheck(self, fingerprints: Iterable[Fingerprint], *, remote: bool = True) -> list[Fingerprint]:

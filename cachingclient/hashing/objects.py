@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copyreg
+import sys
+from copyreg import __newobj__ as _new_object  # type: ignore[attr-defined]
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cachingclient.hashing.digest import frame
+from cachingclient.hashing.environment import is_user_code
 from cachingclient.hashing.scalars import encode_str
 from cachingclient.hashing.walk import Unidentifiable
 
 if TYPE_CHECKING:
     from cachingclient.hashing.walk import Walk
-
-_NEW_OBJECT = getattr(copyreg, "__newobj__")  # noqa: B009  (a plain attribute would be name-mangled in a class)
-
 
 def encode_object(obj: Any, walk: Walk) -> bytes:
     """Return the encoding of an object by its class, constructor, arguments, state and items.
@@ -29,12 +29,12 @@ def encode_object(obj: Any, walk: Walk) -> bytes:
         return named
     cls = type(obj)
     reduced = _reduce(obj)
-    head = _encode_class(cls, walk)
     if isinstance(reduced, str):
-        return _encode_global(obj, reduced, head, walk)
+        return _encode_global(obj, reduced, walk)
+    head = encode_within(cls, walk, f"in class {cls.__qualname__}")
     constructor, args, state, items, pairs, setter = (*reduced, None, None, None, None)[:6]
     parts = [head]
-    if constructor is _NEW_OBJECT and args[:1] == (cls,):
+    if constructor is _new_object and args[:1] == (cls,):
         args = args[1:]
     else:
         parts.append(encode_within(constructor, walk, f"in what builds {cls.__qualname__}"))
@@ -95,14 +95,12 @@ def _reduce(obj: Any) -> str | tuple[Any, ...]:
         raise Unidentifiable(f"{name} object that can't be taken apart ({error})") from error
 
 
-def _encode_class(cls: type, walk: Walk) -> bytes:
-    return encode_within(cls, walk, f"in class {cls.__qualname__}")
-
-
-def _encode_global(obj: Any, name: str, head: bytes, walk: Walk) -> bytes:
+def _encode_global(obj: Any, name: str, walk: Walk) -> bytes:
     """Return the encoding of an object that its library finds again by name."""
-    module = getattr(obj, "__module__", None) or type(obj).__module__
-    return frame(b"g", [head, encode_str(str(module)), encode_str(name)])
+    module = str(getattr(obj, "__module__", None) or type(obj).__module__)
+    if is_user_code(module) or getattr(sys.modules.get(module), name, None) is not obj:
+        raise Unidentifiable(f"{module}.{name}, which gives a pickle nothing but this name")
+    return walk.library(module, name)
 
 
 def _encode_state(state: object, cls: type, walk: Walk) -> bytes:

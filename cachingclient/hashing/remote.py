@@ -123,7 +123,7 @@ def within(timeout: float, function: Callable[..., _Out], *args: Any) -> _Out:
         raise TimeoutError
     if not outcome[0]:
         raise outcome[1]
-    return outcome[1]  # type: ignore[no-any-return]
+    return outcome[1]
 
 
 def map_concurrently(function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
@@ -154,8 +154,8 @@ def _ask_http(url: str, timeout: float) -> Fingerprint | None:
 
 def _ask_rucio(url: str, timeout: float) -> Fingerprint | None:
     """Ask for the files of a DID, ``rucio://scope:name``: their checksums don't change once they are there."""
-    from rucio.client import Client  # type: ignore[import-untyped]
-    from rucio.common.exception import DataIdentifierNotFound  # type: ignore[import-untyped]
+    from rucio.client import Client
+    from rucio.common.exception import DataIdentifierNotFound
 
     scope, _, name = url.partition("://")[2].replace("/", ":", 1).partition(":")
     try:
@@ -173,7 +173,8 @@ def _ask_filesystem(url: str, timeout: float) -> Fingerprint | None:
     from fsspec.core import url_to_fs
 
     try:
-        return _ask_through(*url_to_fs(url), url)
+        filesystem, path = url_to_fs(url)
+        return _ask_through(filesystem, path, url)
     except (FileNotFoundError, ImportError):
         raise
     except Exception as refused:

@@ -7,6 +7,7 @@ is imported for those who don't use it.
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,6 +38,7 @@ LIBRARIES: dict[str, str] = {
 """Top-level library -> the module of this package that knows its types."""
 
 _loaded: set[str] = set()
+_loading = threading.RLock()
 _exact: dict[type | str, Hasher] = {}
 _families: dict[type | str, Hasher] = {}
 _listeners: list[Callable[[], None]] = []
@@ -102,9 +104,11 @@ def _look_up(table: dict[type | str, Hasher], cls: type) -> Hasher | None:
 
 
 def _load_for(cls: type) -> None:
-    for base in (*cls.__mro__, *type(cls).__mro__):
-        library = str(base.__module__).partition(".")[0]
-        plugin = LIBRARIES.get(library)
+    metaclass: type = type(cls)
+    for base in (*cls.__mro__, *metaclass.__mro__):
+        plugin = LIBRARIES.get(str(base.__module__).partition(".")[0])
         if plugin is not None and plugin not in _loaded:
-            _loaded.add(plugin)
-            importlib.import_module(f"{__name__}.{plugin}")
+            # Another thread must not take a plugin for loaded that has registered half of its types.
+            with _loading:
+                importlib.import_module(f"{__name__}.{plugin}")
+                _loaded.add(plugin)

@@ -179,7 +179,7 @@ def _wrapped(generator: Callable[[], Any]) -> Callable[[], Any] | None:
     """Return what awkward's conversion to an array is wrapped around, if this is such a wrapper."""
     if getattr(generator, "__qualname__", "") != "_lazy_asarray.<locals>.wrapped_generator":
         return None
-    return _closure(generator)["generator"]  # type: ignore[no-any-return]
+    return _closure(generator)["generator"]
 
 
 def _closure(function: Any) -> dict[str, Any]:
@@ -289,9 +289,9 @@ def _split(behavior: Mapping[Any, Any]) -> _Split:
 
 def _library_name(value: Any) -> str | None:
     """Return the full name of a library's class or function; None for users' and for those made at run time."""
+    if isinstance(value, np.ufunc):
+        return f"numpy.{value.__name__}" if getattr(np, value.__name__, None) is value else None
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if type(value) is np.ufunc:
-        module, name = "numpy", value.__name__ if getattr(np, value.__name__, None) is value else None
     if not module or not name or getattr(value, "__closure__", None) or "<" in name or is_user_code(module):
         return None
     return f"{module}.{name}"

@@ -82,14 +82,14 @@ def encode_schema(schema: Any, walk: Walk) -> bytes:
 
 
 @register_reader
-def encode_reader(reader: Any, walk: Walk) -> bytes | None:
+def encode_reader(reader: object, walk: Walk) -> bytes | None:
     """Return the encoding of how NanoEvents fills a buffer: from which file, which range, by which operations."""
     if not isinstance(reader, functools.partial):
         return None
     if getattr(reader.func, "__qualname__", "") != "BaseSourceMapping.__getitem__.<locals>._getitem":
         return None
-    names = reader.func.__code__.co_freevars
-    mapping = reader.func.__closure__[names.index("self")].cell_contents
+    read: Any = reader.func
+    mapping = read.__closure__[read.__code__.co_freevars.index("self")].cell_contents
     return _encode_mapping(mapping, reader.args[0], walk)
 
 

@@ -187,7 +187,7 @@ def _as_bytes(values: Array) -> memoryview:
     """Return the memory of a contiguous array; types such as datetime64 don't offer it themselves."""
     if not values.size or not values.dtype.itemsize:
         return memoryview(b"")
-    return memoryview(values.reshape(-1).view(np.uint8))
+    return values.reshape(-1).view(np.uint8).data
 
 
 def _chunks(values: Array) -> Iterator[Array]:

@@ -96,7 +96,7 @@ def encode_arrow(array: Any, walk: Walk) -> bytes:
         array = array.storage
     head = [encode_int(len(array)), b""]
     if array.null_count:
-        head[1] = digest(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)))
+        head[1] = digest(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).data)
     return frame(b"(", [*head, *_content(array, walk)])
 
 
@@ -129,7 +129,7 @@ def _without_nulls(array: Any) -> Any:
 
 def _bools(array: Any, walk: Walk) -> list[bytes]:
     values = pc.fill_null(array, False) if array.null_count else array
-    return [digest(np.packbits(values.to_numpy(zero_copy_only=False)))]
+    return [digest(np.packbits(values.to_numpy(zero_copy_only=False)).data)]
 
 
 def _binary(array: Any, walk: Walk) -> list[bytes]:
@@ -143,7 +143,7 @@ def _binary(array: Any, walk: Walk) -> list[bytes]:
     lengths = np.diff(bounds).astype(np.int64)
     data = array.buffers()[2]
     content = memoryview(data)[bounds[0] : bounds[-1]] if data is not None else b""
-    return [digest(lengths), digest(content), _files(array, walk)]
+    return [digest(lengths.data), digest(content), _files(array, walk)]
 
 
 def _files(array: Any, walk: Walk) -> bytes:
@@ -160,7 +160,7 @@ def _views(array: Any, walk: Walk) -> list[bytes]:
 
 def _lists(array: Any, walk: Walk) -> list[bytes]:
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return [digest(lengths), encode_arrow(array.flatten(), walk)]
+    return [digest(lengths.data), encode_arrow(array.flatten(), walk)]
 
 
 def _maps(array: Any, walk: Walk) -> list[bytes]:

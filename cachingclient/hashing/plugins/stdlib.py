@@ -21,8 +21,9 @@ from cachingclient.hashing.walk import Unidentifiable
 if TYPE_CHECKING:
     from cachingclient.hashing.walk import Walk
 
-_ITERATORS = (
-    *{type(iter(empty)) for empty in ([], (), {}, {}.values(), {}.items(), set(), "", b"", bytearray(), range(0))},
+_EMPTY: tuple[Iterable[Any], ...] = ([], (), {}, {}.values(), {}.items(), set(), "", b"", bytearray(), range(0))
+_ITERATORS: tuple[type, ...] = (
+    *{type(iter(empty)) for empty in _EMPTY},
     *(map, filter, zip, enumerate, reversed, type(reversed([])), type(reversed({})), type(iter(int, 0))),
     *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
     *(types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType),
@@ -83,8 +84,8 @@ def refuse(kind: type | str, what: str) -> None:
 
 for _kind, _what in _NO_IDENTITY.items():
     refuse(_kind, _what)
-for _kind in _ITERATORS:
-    refuse(_kind, f"a {_kind.__name__} whose items can be taken only once")
+for _iterator in _ITERATORS:
+    refuse(_iterator, f"a {_iterator.__name__} whose items can be taken only once")
 
 
 @register_hasher("_io._IOBase", subclasses=True)
@@ -142,11 +143,21 @@ def encode_member(member: Enum, walk: Walk) -> bytes:
     return frame(b"(", [walk.encode(member._name_), walk.encode(member._value_)])
 
 
+@register_hasher("typing.TypeVar")
+@register_hasher("typing.ParamSpec")
+@register_hasher("typing.TypeVarTuple")
+@register_hasher("typing.NewType")
+def encode_type_parameter(parameter: Any, walk: Walk) -> bytes:
+    """Encode a type parameter, which pickle would find by its name, by what it stands for."""
+    settings = ("__bound__", "__constraints__", "__covariant__", "__contravariant__", "__supertype__")
+    return walk.encode((parameter.__name__, [getattr(parameter, name, None) for name in settings]))
+
+
 @register_hasher(BaseException, subclasses=True)
 def encode_exception(error: BaseException, walk: Walk) -> bytes:
     """Encode an exception by its arguments and attributes, also where pickling was taught to add the traceback."""
-    _, args, *state = error.__reduce__()
-    return frame(b"(", [walk.encode(args), walk.encode(state[0] if state and state[0] else None)])
+    state = error.__reduce__()[1:]
+    return frame(b"(", [walk.encode(part or None) for part in (*state, None)[:2]])
 
 
 @register_hasher("uuid.UUID", subclasses=True)
