@@ -42,7 +42,7 @@ doc-examples: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/test_docs.py cachingclient $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed-test
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/[!_]*.py; do $(BIN)/python $$script || exit 1; done
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build -W -b html docs docs/_build
