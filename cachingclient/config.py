@@ -10,6 +10,7 @@ Every accessor reads dask's configuration when it is called, so ``dask.config.se
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -186,7 +187,9 @@ def _names(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _get(name: str) -> Any:
-    return dask.config.get(f"cachingclient.{name}")
+    # A `with dask.config.set(...)` that was entered before this module was imported takes the defaults with it.
+    default = functools.reduce(dict.__getitem__, name.split("."), _DEFAULTS["cachingclient"])
+    return dask.config.get(f"cachingclient.{name}", default)
 
 
 def _choice(name: str, choices: tuple[str, ...]) -> str:

@@ -84,3 +84,16 @@ def test_misspelled_settings_are_found() -> None:
         assert config.unknown() == ["cachingclient.modus", "cachingclient.timeouts.flush-"]
     with dask.config.set({"cachingclient.write_queue": "1MB"}):
         assert config.unknown() == []
+
+
+def test_a_setting_made_before_the_import_does_not_take_the_defaults_along() -> None:
+    """When the package is first imported inside a `with dask.config.set`, all settings are there afterwards."""
+    code = (
+        "import dask\n"
+        "with dask.config.set({'cachingclient.policy': 'all'}):\n"
+        "    from cachingclient import config\n"
+        "    print(config.policy(), config.mode())\n"
+        "print(config.policy(), config.mode(), config.flush_timeout())\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["all", "readwrite", "auto", "readwrite", "300.0"]
