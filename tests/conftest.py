@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,16 +82,18 @@ async def make_async_client(cluster: LocalCluster, store_url: str) -> AsyncItera
     """Like make_client, for asynchronous clients: `client = await make_async_client()`."""
     from cachingclient import DiracClient
 
-    async with AsyncExitStack() as stack:
+    # Closed by hand: a fixture is left in another context than it was entered in, which `async with` refuses.
+    clients: list[DiracClient] = []
 
-        async def make(**kwargs: Any) -> DiracClient:
-            kwargs.setdefault("cache", store_url)
-            kwargs.setdefault("policy", "all")
-            client = DiracClient(cluster.scheduler_address, asynchronous=True, **kwargs)
-            entered: DiracClient = await stack.enter_async_context(client)
-            return entered
+    async def make(**kwargs: Any) -> DiracClient:
+        kwargs.setdefault("cache", store_url)
+        kwargs.setdefault("policy", "all")
+        clients.append(await DiracClient(cluster.scheduler_address, asynchronous=True, **kwargs))
+        return clients[-1]
 
-        yield make
+    yield make
+    for client in reversed(clients):
+        await client.close()
 
 
 @pytest.fixture
