@@ -14,7 +14,7 @@ Mode = Literal["stat", "content", "name"]
 
 LONGEST_NAME = 4096
 _SUFFIX = re.compile(r"\.[A-Za-z0-9_]{1,12}$")
-_OBJECT_IN_FILE = re.compile(r"^(.*\.[A-Za-z0-9_]{1,12}):[^:/\\][^:\\]*$")
+_OBJECT_IN_FILE = re.compile(r"^(.+\.root):[^:/\\][^:\\]*$")
 _ONLY_SEPARATORS = re.compile(r"[./\s]*$")
 _MAGIC = re.compile(r"[*?\[]")
 
