@@ -233,6 +233,9 @@ class Store(ABC):
         """Estimate the seconds that loading a result of this size takes."""
         return self.latency + nbytes / self.bandwidth
 
+    def flush(self) -> None:  # noqa: B027  most stores write at once
+        """Send on what was gathered; what was written before is safe after it. Raises StoreError if it can't."""
+
     def close(self) -> None:  # noqa: B027  most stores hold nothing
         """Let go of connections. The store may be used again afterwards."""
 

@@ -128,11 +128,18 @@ def _xrootd(url: str) -> Folder:
     return XRootDFolder(url)
 
 
+def _rucio(url: str, options: dict[str, Any]) -> Store:
+    from cachingclient.storage.rucio import RucioStore
+
+    return RucioStore(url, **{name: value for name, value in options.items() if name != "verify"})
+
+
 STORES: dict[str, Callable[[str, dict[str, Any]], Store]] = {
     "file": _files(_local),
     "memory": _files(_remote),
     "s3": _files(_s3),
     "root": _files(_xrootd),
+    "rucio": _rucio,
     "http": _files(_remote),
     "https": _files(_remote),
 }

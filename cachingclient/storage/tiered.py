@@ -135,8 +135,12 @@ class TieredStore(Store):
     def lease(self, key: str, seconds: float) -> Lease | None:
         return self.far.lease(key, seconds)
 
-    def close(self) -> None:
+    def flush(self) -> None:
         for each in self._waiting:
             each.result()
+        self.far.flush()
+
+    def close(self) -> None:
+        self.flush()
         self.near.close()
         self.far.close()

@@ -26,6 +26,7 @@ logger = logging.getLogger("cachingclient")
 
 
 SHORTEST_SECRET = 32
+ADDED = frozenset({"signature", "codecs", "libraries", "place"})
 
 
 class Key(Protocol):
@@ -220,6 +221,9 @@ class SignedStore(Store):
     def lease(self, key: str, seconds: float) -> Lease | None:
         return self.inner.lease(key, seconds)
 
+    def flush(self) -> None:
+        self.inner.flush()
+
     def close(self) -> None:
         self.inner.close()
 
@@ -229,6 +233,6 @@ def _facts(keys: Iterable[str], kind: str, name: str, codec: str, digest: str, n
 
 
 def _message(facts: dict[str, Any], details: Mapping[str, Any], sha256: str) -> bytes:
-    """What is signed. Codec and library versions are added by the store and only tell how to read the bytes."""
-    rest = {name: value for name, value in details.items() if name not in ("signature", "codecs", "libraries")}
+    """What is signed: all but what the store adds, which only tells where and how to read the bytes."""
+    rest = {name: value for name, value in details.items() if name not in ADDED}
     return json.dumps([facts, rest, sha256], sort_keys=True).encode()

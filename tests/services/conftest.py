@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services import s3, xrootd
+from tests.services import rucio, s3, xrootd
 
 pytest.register_assert_rewrite("tests.storage.contract")
 
@@ -31,4 +31,12 @@ def s3_service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def xrootd_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[xrootd.XRootD]:
     pytest.importorskip("XRootD", reason="pip install xrootd")
     with xrootd.XRootD(tmp_path_factory.mktemp("xrootd")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def rucio_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rucio.Rucio]:
+    pytest.importorskip("rucio.client", reason="pip install rucio-clients")
+    with rucio.Rucio(tmp_path_factory.mktemp("rucio")) as service, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUCIO_CONFIG", str(service.client_cfg))
         yield service

@@ -1,0 +1,318 @@
+"""A store in Rucio: ``rucio://scope/name?rse=NAME&lifetime=30d``.
+
+Rucio takes tens of milliseconds a file, so entries are gathered into packs, and looked up in indices that are kept
+on the local disk. See ``packs.py`` for the files and ``catalogue.py`` for what is asked of Rucio.
+
+Notes
+-----
+An entry that was written is in Rucio after ``flush`` (which ``close`` does, and a timer soon after the first write);
+a process that is killed before loses what it had gathered. Ordinary accounts can't delete in Rucio: a deleted entry
+is no longer found, and its bytes go when the lifetime of its week ends. There are no leases and no pins.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import xxhash
+
+from cachingclient.storage.base import Entry, EntryInfo, EntryLost, Frame, Store, StoreError
+from cachingclient.storage.entry import DamagedEntryError, describe, pack, unpack
+from cachingclient.storage.packs import Flag, Record, padding, read_index, write_index
+
+logger = logging.getLogger("cachingclient")
+
+INLINE = 1024  # indices are fetched whole, so only the smallest results travel in them
+MOST_BYTES, MOST_ENTRIES, LONGEST = 256 << 20, 5000, 30.0  # of a pack before it is sent
+REFRESH_EVERY = 10.0
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+OPTIONS = ("rse", "lifetime", "read_rse")
+
+
+class RucioStore(Store):
+    """Entries in packs below a Rucio container.
+
+    Parameters
+    ----------
+    url
+        ``rucio://scope/name?rse=NAME``; also ``lifetime=30d`` and ``read_rse=EXPRESSION``, from which to read.
+    local
+        The folder for indices and for packs that were fetched; by default in the user's cache folder.
+    **client
+        What ``rucio.client.Client`` takes; without them, what Rucio's own configuration says.
+    """
+
+    latency = 0.1
+    bandwidth = 1e8
+
+    def __init__(self, url: str, *, data_only: bool = False, local: str | None = None, **client: Any) -> None:
+        self.url, self.data_only = url, data_only
+        self.options = {"local": local, **client} if local else client
+        scope, name, query = _parsed(url)
+        from cachingclient.storage.catalogue import Catalogue  # needs rucio-clients
+
+        self._catalogue = Catalogue(
+            scope, name, query["rse"], _seconds(query.get("lifetime", "30d"), url), query.get("read_rse"), **client
+        )
+        self._local = Path(local) if local else _default_local(url)
+        self._local.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = threading.RLock()
+        self._known: dict[str, bytes] = {}  # key -> description
+        self._indices: set[str] = set()
+        self._refreshed = float("-inf")
+        self._gathering = _Gathering(self._local)
+        self._timer: threading.Timer | None = None
+
+    def find(self, keys: Iterable[str]) -> dict[str, EntryInfo]:
+        with self._lock:
+            self._refresh()
+            known = {key: self._known[key] for key in keys if key in self._known}
+        infos = ((key, unpack(key, data)) for key, data in known.items())
+        return {key: info for key, info in infos if info is not None and not self._refused(info)}
+
+    def _refused(self, info: EntryInfo) -> bool:
+        return self.data_only and "pickle" in info.details["codecs"]
+
+    def _refresh(self) -> None:
+        """Learn of indices that others added, in the order in which they were written."""
+        if time.monotonic() - self._refreshed < REFRESH_EVERY:
+            return
+        there = {name for name in self._catalogue.files() if name.endswith(".idx")}
+        new = sorted(there - self._indices)
+        missing = [name for name in new if not (self._local / name).exists()]
+        if missing:
+            self._catalogue.fetch(missing, self._local)
+        if self._indices - there:  # their lifetime ended
+            self._known.clear()
+            new = sorted(there)
+        elif new and self._indices and new[0] < max(self._indices):
+            self._known.clear()  # an earlier one came late: first come, first served, by name
+            new = sorted(there)
+        for name in new:
+            self._learn(name)
+        for record in self._gathering.records:
+            self._apply(record)
+        self._indices = there
+        self._refreshed = time.monotonic()
+
+    def _learn(self, name: str) -> None:
+        try:
+            records = list(read_index((self._local / name).read_bytes()))
+        except (OSError, DamagedEntryError) as error:
+            logger.warning("index %s of %s is left out: %s", name, self.url, error)
+            return
+        for record in records:
+            self._apply(record)
+
+    def _apply(self, record: Record) -> None:
+        if record.flag is Flag.REMOVE:
+            self._known.pop(record.key, None)
+        elif record.flag is Flag.REPLACE:
+            self._known[record.key] = record.description
+        else:
+            self._known.setdefault(record.key, record.description)
+
+    def payload(self, info: EntryInfo) -> bytes | Frame:
+        if info.payload is not None:
+            return info.payload
+        name, offset = info.details["place"]
+        frame = self._gathering.frame(name, offset, info.nbytes) or self._packed(info.key, name, offset, info.nbytes)
+        if frame.nbytes != info.nbytes or xxhash.xxh3_128_hexdigest(frame) != info.digest:
+            raise EntryLost(info.key, "its bytes are not those that were written")
+        return frame
+
+    def _packed(self, key: str, name: str, offset: int, nbytes: int) -> Frame:
+        path = self._local / name
+        with self._lock:
+            if not path.exists():
+                self._catalogue.fetch([name], self._local)
+        try:
+            return _mapped(path, offset, nbytes)
+        except (OSError, ValueError) as error:
+            raise EntryLost(key, f"pack {name} can't be had: {error}") from error
+
+    def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
+        with self._lock:
+            self._refresh()
+            if not overwrite and entry.keys[0] in self._known:
+                return False
+            info = self._gathering.take(entry)
+            self._file(info, info.keys, Flag.REPLACE if overwrite else Flag.FIRST)
+        return True
+
+    def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
+        with self._lock:
+            self._refresh()
+            new = [key for key in keys if key not in self._known]
+            for key in new:
+                self._file(replace(info, key=key, keys=(key,)), (key,), Flag.FIRST)
+        return len(new)
+
+    def delete(self, keys: Iterable[str]) -> int:
+        freed = 0
+        with self._lock:
+            for info in self.find(keys).values():
+                freed += info.nbytes
+                for key in info.keys:
+                    self._file(info, (key,), Flag.REMOVE)
+        return freed
+
+    def _file(self, info: EntryInfo, keys: Iterable[str], flag: Flag) -> None:
+        for key in keys:
+            record = Record(key, flag, b"" if flag is Flag.REMOVE else pack(info))
+            self._gathering.records.append(record)
+            self._apply(record)
+        if self._gathering.nbytes >= MOST_BYTES or len(self._gathering.records) >= MOST_ENTRIES:
+            self.flush()
+        elif self._timer is None:
+            self._timer = threading.Timer(LONGEST, self._flush_later)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._gathering.records:
+                paths = self._gathering.finish()
+                self._catalogue.add(paths)
+                self._indices.add(paths[-1].name)
+                self._gathering = _Gathering(self._local)
+
+    def _flush_later(self) -> None:
+        try:
+            self.flush()
+        except StoreError as error:
+            logger.warning("results wait to be sent: %s", error)
+
+    def scan(self) -> Iterator[EntryInfo]:
+        with self._lock:
+            self._refresh()
+            known = dict(self._known)
+        for key, data in known.items():
+            info = unpack(key, data)
+            if info is not None and info.key == info.keys[0]:
+                yield info if info.payload is None else replace(info, payload=b"")
+
+    def touch(self, keys: Iterable[str]) -> None:
+        """Rucio evicts by lifetime, not by use."""
+
+    def totals(self) -> dict[str, tuple[int, int]]:
+        infos = list(self.scan())
+        return {"entries": (len(infos), sum(info.nbytes for info in infos))}
+
+    def close(self) -> None:
+        self.flush()
+
+
+class _Gathering:
+    """The pack that is growing in this process, and the records of its index."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.records: list[Record] = []
+        self.nbytes = 0
+        self._name = f"gathering-{os.getpid()}-{os.urandom(8).hex()}"
+
+    def take(self, entry: Entry) -> EntryInfo:
+        """Append an entry's payload; returns its description, which says where it lies."""
+        encoded = entry.encoded
+        if encoded.nbytes <= INLINE:
+            payload = b"".join(encoded.frames)
+            digest = xxhash.xxh3_128_hexdigest(payload)
+            info = describe(entry, payload)
+        else:
+            start, digest = self._append(encoded.frames)
+            info = describe(replace(entry, details={**entry.details, "place": [self._name, start]}), None)
+        if digest != encoded.digest:
+            raise StoreError(
+                f"the result of {entry.name} was changed by a later step before it was written, so it is not kept"
+            )
+        return info
+
+    def _append(self, frames: Iterable[Frame]) -> tuple[int, str]:
+        state = xxhash.xxh3_128()
+        try:
+            with (self.folder / self._name).open("ab") as file:
+                file.write(padding(self.nbytes))
+                start = position = self.nbytes + len(padding(self.nbytes))
+                for frame in frames:
+                    file.write(frame)
+                    state.update(frame)
+                    position += frame.nbytes
+        except OSError as error:
+            raise StoreError(f"{self.folder} can't be written: {error.strerror or error}") from error
+        self.nbytes = position
+        return start, state.hexdigest()
+
+    def frame(self, name: str, offset: int, nbytes: int) -> Frame | None:
+        """A payload that is still being gathered here."""
+        return _mapped(self.folder / name, offset, nbytes) if name == self._name and self.nbytes else None
+
+    def finish(self) -> list[Path]:
+        """Give pack and index their names; the index comes last."""
+        stamp = f"{int(time.time() * 1000):013}"
+        paths = []
+        records = self.records
+        if self.nbytes:
+            growing = self.folder / self._name
+            digest = xxhash.xxh3_128_hexdigest(_mapped(growing, 0, self.nbytes))
+            path = self.folder / f"cachingclient.{stamp}.{digest}.pack"
+            os.link(growing, path)  # found infos still name the growing one
+            paths.append(path)
+            records = [_placed(record, self._name, path.name) for record in records]
+        data = write_index(records)
+        index = self.folder / f"cachingclient.{stamp}.{xxhash.xxh3_128_hexdigest(data)}.idx"
+        index.write_bytes(data)
+        return [*paths, index]
+
+
+def _placed(record: Record, growing: str, final: str) -> Record:
+    """The same record, with the pack's final name."""
+    info = unpack(record.key, record.description) if record.description else None
+    place = info.details.get("place") if info else None
+    if info is None or not place or place[0] != growing:
+        return record
+    return replace(record, description=pack(replace(info, details={**info.details, "place": [final, place[1]]})))
+
+
+def _mapped(path: Path, offset: int, nbytes: int) -> Frame:
+    """Part of a file as private, writable memory."""
+    with path.open("rb") as file:
+        page = offset - offset % mmap.ALLOCATIONGRANULARITY
+        memory = mmap.mmap(file.fileno(), offset + nbytes - page, access=mmap.ACCESS_COPY, offset=page)
+    return memoryview(memory)[offset - page : offset - page + nbytes]
+
+
+def _parsed(url: str) -> tuple[str, str, dict[str, str]]:
+    parts = urlsplit(url)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    name = parts.path.strip("/")
+    if not parts.netloc or not name or "/" in name or "rse" not in query:
+        raise ValueError(f"store {url!r}: a Rucio store is rucio://scope/name?rse=NAME")
+    unknown = query.keys() - set(OPTIONS)
+    if unknown:
+        raise ValueError(f"store {url!r} has unknown option {sorted(unknown)[0]!r}; takes {', '.join(OPTIONS)}")
+    return parts.netloc, name, query
+
+
+def _seconds(text: str, url: str) -> int:
+    number, unit = text[:-1], text[-1:]
+    if not number.isdigit() or unit not in UNITS:
+        raise ValueError(f"store {url!r}: lifetime={text!r} takes a number with s, m, h, d or w, as 30d")
+    return int(number) * UNITS[unit]
+
+
+def _default_local(url: str) -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return base / "cachingclient-rucio" / xxhash.xxh3_128_hexdigest(url.encode())

@@ -1,0 +1,134 @@
+"""Stores in a real Rucio, as an ordinary account."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cachingclient.storage import EntryLost, Store, StoreUnavailable, open_store
+from tests.services.rucio import RSE, Rucio
+from tests.storage.contract import BIG, StoreContract
+from tests.storage.entries import entry, new_key
+
+
+@pytest.fixture
+def url(rucio_service: Rucio) -> str:
+    return rucio_service.url(f"cache-{new_key()[:8]}")
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> Store:
+    return open_store(url, local=str(tmp_path / "one"))
+
+
+@pytest.fixture
+def elsewhere(url: str, tmp_path: Path) -> Store:
+    """The same store on a host that knows nothing of it yet."""
+    return open_store(url, local=str(tmp_path / "other"))
+
+
+class TestRucioStore(StoreContract):
+    """The contract on Rucio."""
+
+    @pytest.fixture
+    def url(self, url: str) -> str:
+        return url
+
+    @pytest.fixture
+    def options(self, tmp_path: Path) -> dict[str, Any]:
+        return {"local": str(tmp_path / "local")}
+
+    def test_an_entry_deleted_after_it_was_found_is_lost(self, store: Store) -> None:
+        """Not here: ordinary accounts can't delete in Rucio, so its bytes stay, and stay right."""
+        kept = entry(np.arange(BIG) + 0.5)
+        store.write(kept)
+        info = store.find(kept.keys)[kept.keys[0]]
+        store.delete(kept.keys)
+        assert store.find(kept.keys) == {}
+        assert store.read(info)[0] == 0.5
+
+
+def test_what_is_flushed_is_found_elsewhere(store: Store, elsewhere: Store) -> None:
+    """Small and big results, read on another host through Rucio."""
+    kept = [entry(1), entry(np.arange(BIG)), entry("x" * 2000)]
+    for each in kept:
+        store.write(each)
+    store.flush()
+    found = elsewhere.find([each.keys[0] for each in kept])
+    assert [elsewhere.read(found[kept[n].keys[0]]) for n in (0, 2)] == [1, "x" * 2000]
+    assert elsewhere.read(found[kept[1].keys[0]])[7] == 7
+
+
+def test_what_was_found_before_a_flush_is_readable_after(store: Store) -> None:
+    """The pack's name changes, the entry does not."""
+    kept = entry(np.arange(BIG))
+    store.write(kept)
+    info = store.find(kept.keys)[kept.keys[0]]
+    store.flush()
+    assert store.read(info)[7] == 7
+
+
+def test_a_deleted_entry_is_deleted_elsewhere(store: Store, elsewhere: Store) -> None:
+    """Also when it was in an earlier pack."""
+    kept, other = entry(np.arange(BIG)), entry(2)
+    store.write(kept)
+    store.write(other)
+    store.flush()
+    store.delete(kept.keys)
+    store.flush()
+    assert elsewhere.find([*kept.keys, *other.keys]).keys() == set(other.keys)
+
+
+def test_a_pack_that_is_gone_is_an_entry_lost(store: Store, elsewhere: Store, rucio_service: Rucio) -> None:
+    """A replica that vanished costs a run, not an error of Rucio's."""
+    kept = entry(np.arange(BIG) * 3)
+    store.write(kept)
+    store.flush()
+    info = elsewhere.find(kept.keys)[kept.keys[0]]
+    for path in (rucio_service.folder / "rse").rglob(info.details["place"][0]):
+        path.unlink()
+    with pytest.raises(EntryLost, match="can't be had"):
+        elsewhere.read(info)
+
+
+def test_unknown_rse_and_scope_are_named(rucio_service: Rucio, tmp_path: Path) -> None:
+    """Opening fails and says which."""
+    local = str(tmp_path)
+    with pytest.raises(StoreUnavailable, match="no RSE 'NOWHERE_SCRATCHDISK'"):
+        open_store("rucio://user.alice/cache?rse=NOWHERE_SCRATCHDISK", local=local)
+    with pytest.raises(StoreUnavailable, match=r"no scope 'user\.bob'"):
+        open_store(f"rucio://user.bob/cache?rse={RSE}", local=local)
+
+
+def test_wrong_credentials_are_refused(rucio_service: Rucio, tmp_path: Path) -> None:
+    """With an error that says so (Rucio reads its configuration once a process, so in one of its own)."""
+    text = rucio_service.client_cfg.read_text()
+    wrong = tmp_path / "wrong.cfg"
+    wrong.write_text(text.replace("= secret", "= wrong").replace("token-alice", "token-wrong"))
+    program = f"from cachingclient.storage import open_store; open_store({rucio_service.url('cache')!r})"
+    environment = {**os.environ, "RUCIO_CONFIG": str(wrong), "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment, cwd=Path.cwd()
+    )
+    assert "StoreUnavailable: Rucio refuses us for user.alice:cache" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("rucio://user.alice/cache", "rse=NAME"),
+        ("rucio://user.alice?rse=A", "scope/name"),
+        ("rucio://user.alice/cache?rse=A&lifetime=long", "lifetime='long'"),
+        ("rucio://user.alice/cache?rse=A&color=red", "unknown option 'color'"),
+    ],
+)
+def test_bad_urls_are_refused(url: str, why: str) -> None:
+    """Before anything is asked of Rucio."""
+    with pytest.raises(ValueError, match=why):
+        open_store(url)
