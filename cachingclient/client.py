@@ -22,12 +22,12 @@ from distributed import Client, Future
 from distributed.client import _MapExpr
 
 from cachingclient import config
-from cachingclient.graph import Key, Lowered, lower, raise_
-from cachingclient.hashing.environment import Environment
+from cachingclient.graph import GraphNode, Key, Lowered, lower, raise_
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle, Step
+from cachingclient.ingredients import notes_for
 from cachingclient.notes import NoteKeeper
-from cachingclient.planner import Choices, Plan, make_plan
+from cachingclient.planner import Action, Choices, Plan, make_plan
 from cachingclient.policy import CachePolicy, find_policy
 from cachingclient.recovery import Recovery
 from cachingclient.registry import Registry, Run
@@ -36,9 +36,11 @@ from cachingclient.rewrite import rewrite
 from cachingclient.steps import Context
 from cachingclient.storage import EntryInfo, Store, open_store
 from cachingclient.worker import flush_worker, process, topic_of
+from cachingclient.writer import Job
 
 Mode = Literal["readwrite", "read", "refresh", "off"]
 _impure: contextvars.ContextVar[bool] = contextvars.ContextVar("impure", default=False)
+MOST_SECONDS_FOR_RECORDS = 5.0
 _OWN_FRAMES = r"cachingclient[\\/]steps"
 
 
@@ -91,12 +93,15 @@ class DiracClient(Client):
         self._policy = find_policy(policy if policy is not None else config.policy())
         self._environment = config.environment()
         self._inputs = config.inputs()
-        off = cache is False or self._mode == "off"
-        self.cache: Store | None = None if off else open_store(cache if cache is not None else config.store())
+        self.cache: Store | None = None
+        if cache is not False and self._mode != "off":
+            self.cache = open_store(cache if cache is not None else config.store())
         self.reports: deque[RunReport] = deque(maxlen=1000)
         self._registry = Registry()
         self._notes = NoteKeeper()
         self._reports: weakref.WeakValueDictionary[str, RunReport] = weakref.WeakValueDictionary()
+        self._received: dict[str, int] = {}
+        self._drawn: dict[bytes, Key] = {}
         self._run_count = 0
         self._recovery = Recovery(self, super()._handle_task_erred)
         self._planning = threading.RLock()
@@ -111,9 +116,12 @@ class DiracClient(Client):
     @property
     def report(self) -> RunReport | None:
         """What the last graph did; None before the first."""
-        if self.reports and not self.asynchronous and self.status == "running":
-            self._take_records(self.run(flush_worker))
-        return self.reports[-1] if self.reports else None
+        if not self.reports:
+            return None
+        if not self.asynchronous and self.status == "running":
+            self.flush()
+            self.reports[-1].plan.learn(self._find)
+        return self.reports[-1]
 
     def plan(self, *collections: Any, optimize_graph: bool = True) -> Plan:
         """Return what computing these collections would load, run and keep, without running anything.
@@ -132,7 +140,10 @@ class DiracClient(Client):
                 raise TypeError(f"plan takes dask collections, got a {type(collection).__name__}")
         expr = FinalizeCompute(collections_to_expr(collections, optimize_graph)).optimize()
         lowered = lower(expr)
-        return self._make_plan(lowered, list(flatten(expr.__dask_keys__())), Choices(held=self._held(lowered)))
+        choices = Choices(unkept=_unkept(lowered), held=frozenset(self._pin(lowered)), drawn=dict(self._drawn))
+        plan = self._make_plan(lowered, list(flatten(expr.__dask_keys__())), choices)
+        plan.learn(self._find)
+        return plan
 
     def flush(self) -> Any:
         """Wait until everything that is to be kept is in the store, on every worker."""
@@ -140,7 +151,7 @@ class DiracClient(Client):
 
     def step_key_of(self, key: Key) -> str | None:
         """Return the step key behind one of this client's futures; None if it is uncacheable or unknown."""
-        step = self._registry.steps.get(key)
+        step = self._registry.get(key)
         return step.key.hex() if step is not None and step.key is not None else None
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
@@ -152,7 +163,7 @@ class DiracClient(Client):
 
     # ---- between dask's client and the scheduler ----
 
-    def submit(self, func: Callable[..., Any], *args: Any, pure: bool = True, **kwargs: Any) -> Future:
+    def submit(self, func: Callable[..., Any], *args: Any, pure: bool = True, **kwargs: Any) -> Future[Any]:
         """As `distributed.Client.submit`; with ``pure=False`` the step runs every time."""
         token = _impure.set(not pure)
         try:
@@ -160,55 +171,76 @@ class DiracClient(Client):
         finally:
             _impure.reset(token)
 
-    def _graph_to_futures(self, expr: Expr, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future]:
+    def _graph_to_futures(self, expr: Expr, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future[Any]]:
         """Plan a graph, send what is left of it, and remember what its keys stand for."""
         keys = list(keys)
-        if self.cache is None or options.get("actors"):
+        if self.cache is None or options.get("actors") or not isinstance(expr, Expr):
             return super()._graph_to_futures(expr, keys, *args, **options)
         with self._planning:
             try:
-                run = self._prepare(expr, keys, options)
-                expr = raise_(run.sent, run.lowered.annotations)
+                run, nodes = self._prepare(expr, keys, options)
+                expr = raise_(nodes, run.lowered.annotations)
             except Exception as error:
                 self._notes.add(f"this graph runs without the cache: {type(error).__name__}: {error}")
                 return super()._graph_to_futures(expr, keys, *args, **options)
             with self._refcount_lock:
                 fresh = [key for key in run.plan.wanted if key not in self.futures]
+                if priorities := options.get("internal_priority"):
+                    # The scheduler trips over a key without one, such as a large keyword of map.
+                    options["internal_priority"] = {**dict.fromkeys(nodes, -1), **priorities}
                 futures = super()._graph_to_futures(expr, keys, *args, **options)
-                run.alive = set(fresh)
-                self._registry.add(run, fresh)
+                run.alive, run.unfinished = set(fresh), set(fresh)
+                self._registry.add(run, fresh, nodes)
+                if not fresh:
+                    run.pinned.clear()
+        self._keep_ingredients(run.plan)
+        run.plan.slim()
         return futures
 
-    def _prepare(self, expr: Expr, keys: list[Key], options: Mapping[str, Any]) -> Run:
+    def _keep_ingredients(self, plan: Plan) -> None:
+        """Keep what the code of new steps is made of, so that a later miss can be explained."""
+        if self.cache is None or not self._keeps:
+            return
+        for entry in notes_for(plan.new_functions):
+            process().writer.submit(Job(self.cache, entry, False, lambda kept, note: None))
+
+    def _prepare(self, expr: Expr, keys: list[Key], options: Mapping[str, Any]) -> tuple[Run, dict[Key, GraphNode]]:
         """Plan a graph and build what is sent for it."""
         start = time.perf_counter()
         lowered = lower(expr)
         impure = frozenset(keys) if _impure.get() or _is_impure_map(expr) else frozenset()
         unkept = _unkept(lowered)
-        plan = self._make_plan(lowered, keys, Choices(impure, unkept, self._held(lowered)))
+        pinned = self._pin(lowered)
+        again = [key for key in keys if key in self._registry.taken and key not in pinned]
+        choices = Choices(impure, unkept, frozenset(pinned).union(again), drawn=self._drawn)
+        plan = self._make_plan(lowered, keys, choices)
         self._run_count += 1
         name = f"{self.id}/{self._run_count}"
-        sent = rewrite(plan, lowered, self._context(name), self._registry.taken)
+        nodes = rewrite(plan, lowered, self._context(name), self._registry.taken) | self._registry.closure(again)
         report = RunReport(plan, (), time.perf_counter() - start, self.cache.url if self.cache else "")
         kept = {name: value for name, value in options.items() if name not in ("internal_priority", "actors")}
-        run = Run(name, self._run_count, lowered, plan, report, kept, sent, set(keys), impure, unkept)
+        run = Run(name, self._run_count, lowered, plan, report, kept, set(keys), impure, unkept, pinned=pinned)
         self._reports[name] = report
         self.reports.append(report)
-        return run
+        return run, nodes
 
     def send_again(self, run: Run, keys: Iterable[Key]) -> None:
         """Send keys of a run once more, its lost entries computed again."""
         with self._planning, self._refcount_lock:
             keys = [key for key in keys if key in self.futures]
             lost = frozenset(key for key, step in run.plan.steps.items() if step.step_key in run.lost)
-            held = self._held(run.lowered).difference(keys)
-            plan = self._make_plan(run.lowered, keys, Choices(run.impure, run.unkept, held, lost))
+            run.pinned = self._pin(run.lowered, but=keys)
+            choices = Choices(run.impure, run.unkept, frozenset(run.pinned), lost, self._drawn)
+            plan = self._make_plan(run.lowered, keys, choices)
             sent = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
             super()._graph_to_futures(raise_(sent, run.lowered.annotations), keys, **run.options)
-            self._registry.extend(run, sent)
+            self._registry.add(run, (), sent)
+            run.plan.steps.update((key, step) for key, step in plan.steps.items() if step.action is not Action.HELD)
 
     def forget_at_scheduler(self, keys: list[Key]) -> None:
         """Have the scheduler forget keys whose futures stay."""
+        for key in keys:
+            self._registry.taken.pop(key, None)
         self._send_to_scheduler({"op": "client-releases-keys", "keys": keys, "client": self.id})
 
     def run_of(self, key: Key) -> Run | None:
@@ -222,25 +254,44 @@ class DiracClient(Client):
     def _handle_task_erred(self, key: Any = None, exception: Any = None, traceback: Any = None) -> None:
         if not self._recovery.takes(key, exception, traceback, self.run_of(key)):
             super()._handle_task_erred(key, exception, traceback)
+            self._finish(key)
+
+    def _handle_key_in_memory(self, key: Any = None, type: Any = None, workers: Any = None) -> None:
+        super()._handle_key_in_memory(key, type, workers)
+        self._finish(key)
+
+    def _finish(self, key: Key) -> None:
+        run = self.run_of(key)
+        if run is not None:
+            run.finish(key)
 
     def _make_plan(self, lowered: Lowered, wanted: Iterable[Key], choices: Choices) -> Plan:
         nodes = {key: node for key, node in lowered.nodes.items() if key not in choices.held}
-        merkle = Merkle(self._registry.steps, Inputs(self._inputs), self._environment)
+        merkle = Merkle(self._registry, Inputs(self._inputs), self._environment)
         plan = make_plan(Lowered(nodes, lowered.annotations), wanted, merkle, self._find, choices)
         for code in plan.codes.values():
             for warning in code.warnings:
                 self._notes.add(warning)
         return plan
 
-    def _held(self, lowered: Lowered) -> frozenset[Key]:
-        """Return the keys of a graph whose futures this client has, finished or on their way."""
-        return frozenset(
-            key for key in lowered.nodes.keys() & self.futures.keys() if self.futures[key].status in ("pending", "finished")
-        )
+    def _pin(self, lowered: Lowered, but: Iterable[Key] = ()) -> dict[Key, Future[Any]]:
+        """Return the keys of a graph that this client has, finished or on their way, and see that they stay."""
+        with self._refcount_lock:
+            return {
+                key: Future(key, self)
+                for key in (lowered.nodes.keys() & self.futures.keys()).difference(but)
+                if self.futures[key].status in ("pending", "finished")
+            }
 
     def _context(self, name: str) -> Context:
         assert self.cache is not None
-        return Context(name, self.cache, self._policy, self._environment, self._inputs, self._mode == "refresh")
+        overwrite = self._mode == "refresh"
+        return Context(name, self.cache, self._policy, self._environment, self._inputs, overwrite, self._keeps)
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether results are kept at all."""
+        return self._mode != "read" and self.cache is not None and not self.cache.read_only
 
     def _find(self, keys: Iterable[str]) -> Mapping[str, EntryInfo]:
         """Look entries up; a store that does not answer has none."""
@@ -290,23 +341,33 @@ class DiracClient(Client):
     def _receive_records(self, event: tuple[float, bytes]) -> None:
         """Take records that a worker sent."""
         run, records = pickle.loads(event[1])
-        self._take_records({"": {run: records}})
+        self._received[run] = self._received.get(run, 0) + len(records)
+        self._take_records(run, records)
 
-    def _take_records(self, by_worker: Mapping[str, Mapping[str, list[StepRecord]]]) -> None:
-        for by_run in by_worker.values():
-            for run, records in by_run.items():
-                report = self._reports.get(run)
-                if report is not None:
-                    report.records.extend(records)
-                for record in records:
-                    if record.note:
-                        self._notes.add(f"step {record.name}: {record.note}")
+    def _take_records(self, run: str, records: list[StepRecord]) -> None:
+        report = self._reports.get(run)
+        if report is not None:
+            report.records.extend(records)
+        for record in records:
+            if record.note:
+                self._notes.add(f"step {record.name}: {record.note}")
 
     async def _flush(self) -> None:
-        if self.cache is not None:
-            by_worker = await self._run(flush_worker, on_error="ignore")
-            self._take_records(by_worker)
-            await asyncio.to_thread(process().writer.flush)
+        """Have every worker write and hand over its records; wait for those that it sent before."""
+        if self.cache is None:
+            return
+        runs = list(self._reports)
+        answers = await self._run(flush_worker, runs, on_error="ignore")
+        sent: dict[str, int] = {}
+        for records, counts in answers.values():
+            for run, taken in records.items():
+                self._take_records(run, taken)
+            for run, count in counts.items():
+                sent[run] = sent.get(run, 0) + count
+        deadline = time.monotonic() + MOST_SECONDS_FOR_RECORDS
+        while any(self._received.get(run, 0) < count for run, count in sent.items()) and time.monotonic() < deadline:
+            await asyncio.sleep(0.002)
+        await asyncio.to_thread(process().writer.flush)
 
     async def _close(self, fast: bool = False) -> None:
         if self.cache is not None and not fast and self.status in ("running", "closing"):

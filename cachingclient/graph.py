@@ -6,7 +6,8 @@ rewritten graph that the scheduler takes as it is. Everything between works on t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from dask._task_spec import Set as SetNode
 from dask._task_spec import _execute_subgraph as execute_subgraph
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.typing import Key
+from distributed.client import _MapExpr
 
 __all__ = [
     "Alias",
@@ -31,6 +33,7 @@ __all__ = [
     "TaskRef",
     "execute_subgraph",
     "lower",
+    "moves_data",
     "raise_",
     "with_function",
 ]
@@ -64,7 +67,17 @@ def lower(expr: Expr) -> Lowered:
     ['a']
     """
     nodes = convert_legacy_graph(expr.__dask_graph__())
+    if isinstance(expr, _MapExpr):
+        nodes = _with_own_names(nodes)
     return Lowered(nodes, {kind: dict(values) for kind, values in expr.__dask_annotations__().items()})
+
+
+def _with_own_names(nodes: Mapping[Key, GraphNode]) -> dict[Key, GraphNode]:
+    """Rename the large keywords of a map: dask keys them by the bare name of the argument, the same in every map."""
+    names: dict[Key, Key] = {
+        key: f"{key}-{uuid.uuid4().hex}" for key, node in nodes.items() if isinstance(node, DataNode)
+    }
+    return {names.get(key, key): node.substitute(names, key=names.get(key, key)) for key, node in nodes.items()}
 
 
 def raise_(nodes: dict[Key, GraphNode], annotations: Mapping[str, Mapping[Key, Any]]) -> Expr:
@@ -101,24 +114,12 @@ def with_function(task: Task, function: Callable[..., Any]) -> Task:
     return new
 
 
-def dependents_of(nodes: Mapping[Key, GraphNode], keys: Iterable[Key]) -> set[Key]:
-    """Return the given keys and everything in the graph that is computed from them.
+def moves_data(node: GraphNode) -> bool:
+    """Tell whether a node moves data between workers outside the graph, as the barrier of a P2P shuffle does.
 
     Examples
     --------
-    >>> nodes = {"b": Alias("b", "a"), "c": Alias("c", "b"), "d": DataNode("d", 1)}
-    >>> sorted(dependents_of(nodes, ["a"]))
-    ['a', 'b', 'c']
+    >>> moves_data(Task("a", abs, -1))
+    False
     """
-    users: dict[Key, list[Key]] = {}
-    for key, node in nodes.items():
-        for dependency in node.dependencies:
-            users.setdefault(dependency, []).append(key)
-    found: set[Key] = set()
-    waiting = list(keys)
-    while waiting:
-        key = waiting.pop()
-        if key not in found:
-            found.add(key)
-            waiting.extend(users.get(key, ()))
-    return found
+    return isinstance(node, Task) and type(node) is not Task and not isinstance(node, NestedContainer)

@@ -9,15 +9,17 @@ Planning does no I/O but the batched look-ups it is given, and knows neither sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from dask.utils import key_split
 
-from cachingclient.graph import Alias, GraphNode, Key, Lowered, NestedContainer, Task
+from cachingclient.graph import Alias, GraphNode, Key, Lowered, NestedContainer, Task, moves_data
 from cachingclient.hashing.merkle import Code, Merkle, Step
+from cachingclient.hashing.walk import Identity
 from cachingclient.storage import EntryInfo
 
 Find = Callable[[Iterable[str]], Mapping[str, EntryInfo]]
@@ -80,6 +82,8 @@ class Plan:
         The code of the steps to run, by digest, where it is known.
     known_codes
         The digests of those codes that the store has seen before.
+    new_functions
+        The functions in them that it has not.
     details
         For each step its identity, as `Merkle` gave it.
     """
@@ -88,7 +92,24 @@ class Plan:
     wanted: frozenset[Key]
     codes: dict[bytes, Code] = field(default_factory=dict)
     known_codes: frozenset[bytes] = frozenset()
+    new_functions: tuple[Identity, ...] = ()
     details: Mapping[Key, Step] = field(default_factory=dict)
+
+    def slim(self) -> None:
+        """Let go of what only sending needed: a report may be kept for long."""
+        self.details = {}
+        for step in self.steps.values():
+            if step.info is not None and step.info.payload is not None:
+                step.info = dataclasses.replace(step.info, payload=None)
+
+    def learn(self, find: Find) -> None:
+        """Look up what is known of steps that are not needed: how long they took is what is saved."""
+        unknown = {
+            step.step_key: step for step in self.steps.values() if step.action is Action.PRUNED and step.info is None
+        }
+        unknown.pop(None, None)
+        for step_key, info in find([key for key in unknown if key is not None]).items() if unknown else ():
+            unknown[step_key].info = dataclasses.replace(info, payload=None)
 
     def picture(self, path: Any) -> Any:
         """Draw the plan by step name into a PNG, SVG or PDF file."""
@@ -123,12 +144,15 @@ class Choices:
         Keys whose results, or whose computation, the scheduler already has.
     lost
         Keys whose entries were found to be lost: they run.
+    drawn
+        The steps so far that may differ from call to call, and the key each was first called by.
     """
 
     impure: frozenset[Key] = frozenset()
     unkept: frozenset[Key] = frozenset()
     held: frozenset[Key] = frozenset()
     lost: frozenset[Key] = frozenset()
+    drawn: MutableMapping[bytes, Key] = field(default_factory=dict)
 
 
 def make_plan(lowered: Lowered, wanted: Iterable[Key], merkle: Merkle, find: Find, choices: Choices) -> Plan:
@@ -160,25 +184,48 @@ def make_plan(lowered: Lowered, wanted: Iterable[Key], merkle: Merkle, find: Fin
     identities = merkle.steps(lowered.nodes, wanted)
     for key in choices.impure & identities.keys():
         identities[key] = Step(None, "the user called it not pure")
-    _tell_apart(identities, lowered.nodes)
+    _refuse_moves(identities, lowered.nodes)
+    _tell_apart(identities, lowered.nodes, choices.drawn)
     hits = _look_up(lowered.nodes, wanted, identities, find, choices)
     steps = dict(_decide(lowered.nodes, wanted, identities, hits, choices))
     to_run = [identities[key].code for key, step in steps.items() if step.action is Action.RUN]
     codes = {code.digest: code for code in to_run if code is not None}
-    return Plan(steps, wanted, codes, _seen_before(codes, find), identities)
+    functions = {function.digest: function for code in codes.values() for function in code.functions}
+    seen = find(functions) if functions else {}
+    known = frozenset(code.digest for code in codes.values() if all(f.digest in seen for f in code.functions))
+    new = tuple(function for digest, function in functions.items() if digest not in seen)
+    return Plan(steps, wanted, codes, known, new, identities)
 
 
-def _tell_apart(identities: dict[Key, Step], nodes: Mapping[Key, GraphNode]) -> None:
+def _refuse_moves(identities: dict[Key, Step], nodes: Mapping[Key, GraphNode]) -> None:
+    """Make what feeds a P2P shuffle uncacheable: it hands data on itself, which loading it would not."""
+    waiting = [
+        dependency
+        for key in identities.keys() & nodes.keys()
+        if moves_data(nodes[key])
+        for dependency in nodes[key].dependencies
+    ]
+    while waiting:
+        key = waiting.pop()
+        node = nodes.get(key)
+        if isinstance(node, Alias):
+            waiting.append(node.target)
+        identities[key] = Step(None, "it moves data between workers, for a P2P shuffle")
+
+
+def _tell_apart(identities: dict[Key, Step], nodes: Mapping[Key, GraphNode], drawn: MutableMapping[bytes, Key]) -> None:
     """Make equal steps uncacheable where the same call may give different results: ten draws are not one draw."""
-    doubtful: dict[bytes, list[Key]] = {}
+    varying: dict[bytes, list[Key]] = {}
     for key, step in identities.items():
-        if step.key is not None and step.code is not None and type(nodes.get(key)) is Task and step.code.warnings:
-            doubtful.setdefault(step.key, []).append(key)
-    for keys in doubtful.values():
-        for key in keys if len(keys) > 1 else ():
+        if step.key is not None and step.code is not None and type(nodes.get(key)) is Task and step.code.varying:
+            varying.setdefault(step.key, []).append(key)
+    for step_key, keys in varying.items():
+        if len(keys) == 1 and drawn.setdefault(step_key, keys[0]) == keys[0]:
+            continue
+        for key in keys:
             code = identities[key].code
             assert code is not None
-            identities[key] = Step(None, f"called {len(keys)} times alike, and {code.warnings[0]}")
+            identities[key] = Step(None, f"called more than once alike, and {code.varying[0]}")
 
 
 def _look_up(
@@ -213,7 +260,7 @@ def _below(
     top: Iterable[Key], depth: int, nodes: Mapping[Key, GraphNode], asked: set[Key], choices: Choices
 ) -> Iterator[Key]:
     """Yield the keys at most so many levels down that were not asked for, the top ones included."""
-    level = [key for key in top]
+    level = list(top)
     seen = set(level)
     for _ in range(depth):
         below = []
@@ -292,11 +339,3 @@ def _needed(
         if key in nodes and key not in choices.held and key not in hits:
             waiting.extend(nodes[key].dependencies)
     return needed
-
-
-def _seen_before(codes: Mapping[bytes, Code], find: Find) -> frozenset[bytes]:
-    """Return the codes that were kept before: only those can have an entry for the contents of their inputs."""
-    notes = find({function.digest for code in codes.values() for function in code.functions})
-    return frozenset(
-        digest for digest, code in codes.items() if all(function.digest in notes for function in code.functions)
-    )

@@ -46,7 +46,8 @@ class Recovery:
         error = clean_exception(exception, traceback)[1]
         if run is None or not isinstance(error, EntryLost) or run.attempts >= MOST_ATTEMPTS:
             return False
-        self.client.note(f"{error}; it is computed again")
+        if not run.lost:
+            self.client.note(f"{error}; it is computed again, and so is what else turns out to be lost")
         run.lost.add(error.key)
         self._erred[key] = exception, traceback
         if self._task is None or self._task.done():

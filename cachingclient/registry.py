@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from distributed import Future
 
 from cachingclient.graph import GraphNode, Key, Lowered
 from cachingclient.hashing.merkle import Step
@@ -36,6 +39,10 @@ class Run:
         The step keys whose entries turned out to be lost.
     attempts
         How often it was sent again.
+    pinned
+        Futures of earlier graphs that this one takes results from: not to be released before it is done.
+    unfinished
+        The keys that are not done.
     """
 
     name: str
@@ -44,21 +51,46 @@ class Run:
     plan: Plan
     report: RunReport
     options: Mapping[str, Any]
-    sent: dict[Key, GraphNode]
     alive: set[Key]
     impure: frozenset[Key] = frozenset()
     unkept: frozenset[Key] = frozenset()
     lost: set[str] = field(default_factory=set)
     attempts: int = 0
+    sent: dict[Key, GraphNode] = field(default_factory=dict)
+    pinned: dict[Key, Future[Any]] = field(default_factory=dict)
+    unfinished: set[Key] = field(default_factory=set)
+
+    def finish(self, key: Key) -> None:
+        """Note that a key is done, one way or another; with the last, futures of earlier graphs may go."""
+        self.unfinished.discard(key)
+        if not self.unfinished:
+            self.pinned.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A node that the scheduler may still hold under its key, and the step it stands for."""
+
+    node: GraphNode
+    step_key: bytes | None
 
 
 class Registry:
     """Finds steps and runs by key, and forgets them with the last future that needs them.
 
+    Attributes
+    ----------
+    steps
+        The step behind each key that has a future.
+    runs
+        The run behind each key that has a future.
+    taken
+        What the scheduler may still hold: the first node sent under a key counts, as it does for the scheduler.
+
     Examples
     --------
     >>> registry = Registry()
-    >>> registry.steps["x-1"] = Step(b"\\0" * 16)
+    >>> registry.steps["x-1"] = Step(b"\0" * 16)
     >>> registry.release("x-1")
     >>> "x-1" in registry.steps
     False
@@ -66,24 +98,26 @@ class Registry:
 
     def __init__(self) -> None:
         self.steps: dict[Key, Step] = {}
-        self.taken: dict[Key, GraphNode] = {}
         self.runs: dict[Key, Run] = {}
-        self._owners: dict[Key, Run] = {}
+        self.taken: dict[Key, Taken] = {}
+        self._senders: Counter[Key] = Counter()
+        self._needed: Counter[Key] = Counter()
 
-    def add(self, run: Run, fresh: Iterable[Key]) -> None:
-        """Take over a run that was sent; `fresh` are the keys whose futures it answers for."""
+    def add(self, run: Run, fresh: Iterable[Key], nodes: Mapping[Key, GraphNode]) -> None:
+        """Take over what was sent for a run; `fresh` are the keys whose futures it answers for."""
         for key in fresh:
             step = run.plan.details.get(key)
             if step is not None:
-                self.steps[key] = step
+                self.steps[key] = Step(step.key, step.reason)
             self.runs[key] = run
-        self.extend(run, run.sent)
-
-    def extend(self, run: Run, nodes: Mapping[Key, GraphNode]) -> None:
-        """Note nodes that were sent for a run."""
+        for key, node in nodes.items():
+            if key not in run.sent:
+                self._senders[key] += 1
+                self._needed.update(node.dependencies)
+            if key not in self.taken:
+                step = run.plan.details.get(key)
+                self.taken[key] = Taken(node, step.key if step is not None else None)
         run.sent.update(nodes)
-        self.taken.update(nodes)
-        self._owners.update(dict.fromkeys(nodes, run))
 
     def release(self, key: Key) -> None:
         """Forget a key whose last future is gone, and its run with the last key of it."""
@@ -92,10 +126,37 @@ class Registry:
         if run is None:
             return
         run.alive.discard(key)
+        run.finish(key)
+        if not self._needed[key]:
+            # Nothing that the scheduler holds is computed from it: the scheduler forgets it too.
+            self.taken.pop(key, None)
         if not run.alive:
-            for sent in run.sent:
-                if self._owners.get(sent) is run:
-                    del self._owners[sent]
-                    del self.taken[sent]
+            self._forget(run)
 
+    def _forget(self, run: Run) -> None:
+        for key, node in run.sent.items():
+            self._needed.subtract(node.dependencies)
+            self._senders[key] -= 1
+            if not self._senders[key]:
+                del self._senders[key]
+                self.taken.pop(key, None)
+        self._needed += Counter()
+        run.sent.clear()
 
+    def get(self, key: Key) -> Step | None:
+        """Return the step behind a key that has a future, or that the scheduler may hold."""
+        found = self.steps.get(key)
+        if found is None and (taken := self.taken.get(key)) is not None:
+            found = Step(taken.step_key, "" if taken.step_key else "it was uncacheable in an earlier graph")
+        return found
+
+    def closure(self, keys: Iterable[Key]) -> dict[Key, GraphNode]:
+        """Return the nodes that the scheduler has for these keys and all that they need."""
+        found: dict[Key, GraphNode] = {}
+        waiting = list(keys)
+        while waiting:
+            key = waiting.pop()
+            if key not in found and key in self.taken:
+                found[key] = self.taken[key].node
+                waiting.extend(found[key].dependencies)
+        return found

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from cachingclient.graph import GraphNode, Key, Lowered, Task, with_function
 from cachingclient.planner import Action, Plan, PlannedStep
+from cachingclient.registry import Taken
 from cachingclient.steps import Context, Load, RunAndKeep
 from cachingclient.storage import EntryInfo
 
@@ -15,7 +16,7 @@ MOST_SENT_PAYLOAD = 4096
 """Results up to this many bytes travel with the graph; larger ones are read by the worker."""
 
 
-def rewrite(plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, GraphNode]) -> dict[Key, GraphNode]:
+def rewrite(plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, Taken]) -> dict[Key, GraphNode]:
     """Return the nodes to send.
 
     Parameters
@@ -27,8 +28,8 @@ def rewrite(plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, 
     context
         What all steps of the run share.
     taken
-        Nodes that were sent before and that the scheduler may still hold. A key must not come back to it with
-        other dependencies, so such a node is sent under a new name; the keys that were asked for keep theirs.
+        What was sent before and the scheduler may still hold. A key must not come back to it with other
+        dependencies, or for another step, so such a node is sent under a new name.
     """
     sent: dict[Key, GraphNode] = {}
     renamed: dict[Key, Key | GraphNode] = {}
@@ -39,11 +40,16 @@ def rewrite(plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, 
         if renamed and not renamed.keys().isdisjoint(node.dependencies):
             node = node.substitute(renamed)
         before = taken.get(key)
-        if before is not None and key not in plan.wanted and before.dependencies != node.dependencies:
+        if before is not None and key not in plan.wanted and not _is_same(before, node, plan.details[key].key):
             renamed[key] = name = f"{step.name}-{uuid.uuid4().hex}"
             node = _with_key(node, name)
         sent[node.key] = node
     return sent
+
+
+def _is_same(before: Taken, node: GraphNode, step_key: bytes | None) -> bool:
+    """Tell whether the scheduler may take a node for what it holds under the same key."""
+    return before.node.dependencies == node.dependencies and before.step_key == step_key
 
 
 def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> GraphNode:
@@ -66,7 +72,7 @@ def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> G
             identity.parts,
             identity.inputs,
             seek=identity.code.digest in plan.known_codes,
-            by_content=not identity.code.warnings,
+            by_content=not identity.code.varying,
             dependencies=len(node.dependencies),
         ),
     )
@@ -80,10 +86,12 @@ def _slim(info: EntryInfo) -> EntryInfo | None:
 
 
 def _with_key(node: GraphNode, key: Key) -> GraphNode:
-    """Return a node under another key."""
-    if isinstance(node, Task):
-        new = with_function(node, node.func)
-    else:
+    """Return a node under another key; what is recorded of it stays under its own."""
+    if not isinstance(node, Task):
         new = node.copy()
+    elif isinstance(node.func, (Load, RunAndKeep)):
+        new = with_function(node, dataclasses.replace(node.func, known_as=node.key))
+    else:
+        new = with_function(node, node.func)
     new.key = key
     return new

@@ -9,10 +9,12 @@ from typing import Any
 
 from distributed.worker import thread_state
 
+from cachingclient.graph import Key
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.fingerprint import Fingerprint
-from cachingclient.hashing.inputs import Inputs
+from cachingclient.hashing.inputs import Inputs, Mode
 from cachingclient.hashing.merkle import Code, Merkle, look_at_call
+from cachingclient.ingredients import describe_difference
 from cachingclient.policy import CachePolicy, Cost, KeepAll
 from cachingclient.storage import Entry, EntryInfo, EntryLost, Store, UncodableError, encode
 from cachingclient.worker import process, size_of, versions
@@ -34,14 +36,17 @@ class Context:
         As the client was given them.
     overwrite
         Whether what is in the store is replaced (``mode="refresh"``).
+    keep
+        Whether anything is kept (not in ``mode="read"``, and not in a store that can't be written).
     """
 
     run: str
     store: Store
     policy: CachePolicy
     environment: Environment
-    inputs: str
+    inputs: Mode
     overwrite: bool = False
+    keep: bool = True
 
 
 @dataclass(slots=True)
@@ -58,6 +63,7 @@ class Load:
     info: EntryInfo | None
     name: str
     context: Context
+    known_as: Key | None = None
 
     @property
     def __name__(self) -> str:
@@ -78,8 +84,7 @@ class Load:
         except Exception as error:
             raise EntryLost(self.key, f"{type(error).__name__}: {error}") from error
         seconds = time.perf_counter() - start
-        key = getattr(thread_state, "key", self.name)
-        process().record(self.context.run, key, self.name, "loaded", seconds, info.nbytes, saved=info.seconds)
+        process().record(self.context.run, _key_of(self), self.name, "loaded", seconds, info.nbytes, saved=info.seconds)
         return value
 
 
@@ -116,6 +121,12 @@ class RunAndKeep:
         The files that it names.
     seek
         Whether the same code ran before, so that a result for equal inputs may be there.
+    by_content
+        Whether equal inputs mean an equal result: not if it reads a clock or draws random numbers.
+    dependencies
+        How many steps it takes results from.
+    known_as
+        Its key in the user's graph, where it was sent under another.
     """
 
     function: Callable[..., Any]
@@ -128,6 +139,7 @@ class RunAndKeep:
     seek: bool = False
     by_content: bool = True
     dependencies: int = 0
+    known_as: Key | None = None
 
     @property
     def __name__(self) -> str:
@@ -149,7 +161,7 @@ class RunAndKeep:
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Attempt:
         """Check the code and look for a result by content. A fault here costs the keeping, never the result."""
         attempt = _Attempt()
-        if not self.seek and self._is_hopeless():
+        if not self.seek and (not self.context.keep or self._is_hopeless()):
             return attempt
         try:
             self._identify(args, kwargs, attempt)
@@ -165,11 +177,11 @@ class RunAndKeep:
 
     def _identify(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: _Attempt) -> None:
         """Compare the code that is about to run here with the client's, and name the call by its inputs."""
-        merkle = Merkle({}, process().inputs(self.context.inputs), self.context.environment)
+        merkle = Merkle({}, Inputs(self.context.inputs), self.context.environment)
         code, content = look_at_call(self.function, args, kwargs, merkle)
         attempt.sound = isinstance(code, Code) and code.digest == self.code
         if not attempt.sound:
-            attempt.note = "not kept: " + process().difference(code, self.context.store, self.function)
+            attempt.note = "not kept: " + describe_difference(code, self.code, self.context.store, self.function)
         elif content is not None and self.by_content:
             attempt.content = content.hex()
 
@@ -183,7 +195,7 @@ class RunAndKeep:
             return
         attempt.value = store.read(info)
         attempt.found = True
-        if self.step_key is not None:
+        if self.step_key is not None and self.context.keep:
             store.alias(info, [self.step_key.hex()])
         seconds = time.perf_counter() - start
         self._record("cut off", seconds, info.nbytes, saved=info.seconds)
@@ -191,7 +203,7 @@ class RunAndKeep:
     def _finish(self, attempt: _Attempt, result: Any, seconds: float) -> None:
         """Keep the result if that is sound and worth it. A fault here costs the keeping, never the result."""
         try:
-            worth = self._is_worth_it(result, seconds)
+            worth = self.context.keep and self._is_worth_it(result, seconds)
             if not worth or not attempt.sound:
                 self._record("ran", seconds, 0, note=attempt.note if worth else "")
                 return
@@ -221,8 +233,7 @@ class RunAndKeep:
         encoded = encode(result)
         details = {"code": self.code.hex(), "arguments": [part.hex() for part in self.parts], **versions()}
         entry = Entry(tuple(keys), "result", self.name, seconds, details, encoded)
-        key = getattr(thread_state, "key", self.name)
-        ledger, run, name = process(), self.context.run, self.name
+        ledger, run, key, name = process(), self.context.run, _key_of(self), self.name
 
         def done(kept: bool, note: str) -> None:
             ledger.record(run, key, name, "ran", seconds, encoded.nbytes, kept=kept, note=note)
@@ -230,5 +241,9 @@ class RunAndKeep:
         ledger.writer.submit(Job(self.context.store, entry, self.context.overwrite, done))
 
     def _record(self, action: str, seconds: float, nbytes: int, *, note: str = "", saved: float = 0.0) -> None:
-        key = getattr(thread_state, "key", self.name)
-        process().record(self.context.run, key, self.name, action, seconds, nbytes, note=note, saved=saved)
+        process().record(self.context.run, _key_of(self), self.name, action, seconds, nbytes, note=note, saved=saved)
+
+
+def _key_of(step: Load | RunAndKeep) -> Key:
+    """Return the key of the step that this thread runs, as the user's graph has it."""
+    return step.known_as if step.known_as is not None else getattr(thread_state, "key", step.name)

@@ -14,10 +14,7 @@ from typing import Any
 from dask.sizeof import sizeof
 from distributed import Worker, WorkerPlugin, get_worker
 
-from cachingclient.hashing.inputs import Inputs
-from cachingclient.hashing.merkle import Code
 from cachingclient.report import StepRecord
-from cachingclient.storage import Store
 from cachingclient.writer import Writer
 
 SEND_EVERY = 0.25
@@ -33,19 +30,18 @@ class Process:
         Files results in the background.
     not_worth
         For each code, how many runs in a row were not worth keeping.
+    sent
+        For each run, how many records are on their way to the client or there.
     """
 
     def __init__(self) -> None:
         self.writer = Writer()
         self.not_worth: dict[bytes, int] = {}
+        self.sent: dict[str, int] = {}
         self._records: dict[str, list[StepRecord]] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._worker: Worker | None = None
-
-    def inputs(self, mode: str) -> Inputs:
-        """Return a fresh look at files: the worker's own, not the client's."""
-        return Inputs(mode)  # type: ignore[arg-type]
 
     def record(self, run: str, key: Any, name: str, action: Any, seconds: float, nbytes: int, **more: Any) -> None:
         """Note what was done for one step; the client hears of it soon."""
@@ -53,7 +49,7 @@ class Process:
         with self._lock:
             self._records.setdefault(run, []).append(StepRecord(key, name, action, seconds, nbytes, **more))
             if self._timer is None:
-                self._timer = threading.Timer(SEND_EVERY, self._send)
+                self._timer = threading.Timer(SEND_EVERY, self.send)
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -64,11 +60,14 @@ class Process:
             self._timer = None
         return records
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Send what was recorded, through the scheduler."""
         worker = self._worker
+        if worker is None or worker.status.name in ("closed", "failed"):
+            return
         for run, records in self.take().items():
-            if worker is not None and worker.status.name not in ("closed", "failed"):
-                worker.log_event(topic_of(run), pickle.dumps((run, records)))
+            self.sent[run] = self.sent.get(run, 0) + len(records)
+            worker.log_event(topic_of(run), pickle.dumps((run, records)))
 
     def _attach(self) -> None:
         """Remember the worker, and have it flush before it leaves."""
@@ -80,17 +79,6 @@ class Process:
             return
         self._worker.loop.add_callback(self._worker.plugin_add, FlushAtTheEnd(), "cachingclient")
 
-    def difference(self, here: Code | str, store: Store, function: Any) -> str:
-        """Say how the code here differs from the client's."""
-        where = f"{getattr(function, '__module__', None)}.{getattr(function, '__qualname__', type(function).__name__)}"
-        if isinstance(here, str):
-            return f"the code of {where} has no identity on this worker: {here}"
-        found = ", ".join(sorted(modules_of(here))) or where
-        return (
-            f"the worker's code of {where} is not the client's; restart the workers "
-            f"if one of these was edited or upgraded since they started: {found}"
-        )
-
 
 class FlushAtTheEnd(WorkerPlugin):
     """Flushes the writer when a worker closes in good order."""
@@ -99,8 +87,9 @@ class FlushAtTheEnd(WorkerPlugin):
 
     async def teardown(self, worker: Worker) -> None:
         """Write what waits and send what was recorded."""
-        await asyncio.to_thread(process().writer.flush)
-        process()._send()
+        # Not on a thread of the default pool: at the interpreter's exit it takes no more work.
+        process().writer.flush()
+        process().send()
 
 
 @functools.cache
@@ -109,22 +98,23 @@ def process() -> Process:
     return Process()
 
 
-async def flush_worker() -> dict[str, list[StepRecord]]:
-    """Write what waits on this worker and return the records that were not sent; run on each worker."""
+async def flush_worker(runs: list[str]) -> tuple[dict[str, list[StepRecord]], dict[str, int]]:
+    """Write what waits on this worker; run on each worker.
+
+    Returns
+    -------
+    records
+        Those that were not sent.
+    sent
+        How many were sent before, for each of the runs.
+    """
     await asyncio.to_thread(process().writer.flush)
-    return process().take()
+    return process().take(), {run: process().sent.get(run, 0) for run in runs}
 
 
 def topic_of(run: str) -> str:
     """Return the topic that the records of a run go to: its client's."""
     return f"cachingclient-{run.partition('/')[0]}"
-
-
-def modules_of(code: Code) -> set[str]:
-    """Return the user's modules that some code reaches, as its ingredients name them."""
-    labels = [label for function in code.functions for label in function.ingredients]
-    names = {label.split(" ", 1)[1] for label in labels if label.split(" ", 1)[0] in ("function", "class", "module")}
-    return {name.rpartition(".")[0] or name for name in names}
 
 
 def size_of(value: Any) -> int:

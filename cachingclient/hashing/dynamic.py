@@ -80,11 +80,11 @@ def check_use(obj: Any, reference: Reference, where: str, walk: Walk, namespace:
     elif name.startswith("sys.modules"):
         raise Unidentifiable(f"sys.modules is searched by a name known only at run time ({line})")
     elif name in CLOCKS:
-        walk.warn(f"{where} calls {name}: its result may differ from run to run ({line})")
+        walk.warn(f"{where} calls {name}: its result may differ from run to run ({line})", varies=True)
     elif name in PROCESS:
         walk.warn(f"{where} reads {name}: its result may depend on the process it runs in ({line})")
     elif (name in GENERATORS and reference.argument == NO_ARGUMENTS) or _draws_unseeded(name):
-        walk.warn(f"{where} draws random numbers from {name} without a seed ({line})")
+        walk.warn(f"{where} draws random numbers from {name} without a seed ({line})", varies=True)
 
 
 def _import_by_name(reference: Reference, line: str, walk: Walk) -> None:

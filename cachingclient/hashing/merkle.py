@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import xxhash
 from dask.utils import key_split
@@ -21,6 +21,7 @@ from cachingclient.graph import (
     Task,
     TaskRef,
     execute_subgraph,
+    moves_data,
 )
 from cachingclient.hashing.digest import CANONICAL_VERSION
 from cachingclient.hashing.environment import Environment
@@ -29,7 +30,7 @@ from cachingclient.hashing.scalars import PLAIN
 from cachingclient.hashing.walk import Identity, Unidentifiable, identify
 
 VERSION = bytes([CANONICAL_VERSION])
-_NOTHING: Mapping[Key, "Step"] = {}
+_NOTHING: Mapping[Key, Step] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,13 @@ class Code:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes it doubtful that equal calls give equal results."""
+        """What the user should know of."""
         return tuple(warning for function in self.functions for warning in function.warnings)
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """Why equal calls may give different results: clocks, random numbers without a seed."""
+        return tuple(warning for function in self.functions for warning in function.varying)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,13 @@ class _Parts:
     reason: str = ""
 
 
+class Known(Protocol):
+    """Finds the steps of earlier calls; a dict does."""
+
+    def get(self, key: Key, /) -> Step | None:
+        """Return the step behind a key, None if it is not known."""
+
+
 class Merkle:
     """Gives steps their keys, looking at every function, value and file once.
 
@@ -110,9 +123,7 @@ class Merkle:
     True
     """
 
-    def __init__(
-        self, known: Mapping[Key, Step], inputs: Inputs | None = None, environment: Environment | None = None
-    ) -> None:
+    def __init__(self, known: Known, inputs: Inputs | None = None, environment: Environment | None = None) -> None:
         self.known = known
         self.inputs = inputs if inputs is not None else Inputs()
         self.environment = environment if environment is not None else Environment()
@@ -143,11 +154,15 @@ class Merkle:
 
     def _step(self, node: GraphNode, done: Mapping[Key, Step]) -> Step:
         """Return the step of a node whose dependencies are done."""
-        kind = type(node)
-        if kind is Task:
+        if type(node) is Task:
             return self._task(node, done)
-        if kind is Alias:
+        if isinstance(node, Alias):
             return done[node.target]
+        if isinstance(node, Task) and moves_data(node):
+            code = self.code(node.func)
+            return Step(
+                None, code if isinstance(code, str) else f"it is a {type(node).__name__}, which moves data itself"
+            )
         return self.value(node, done)
 
     def _task(self, task: Task, done: Mapping[Key, Step]) -> Step:
@@ -259,7 +274,11 @@ class Merkle:
         if type(function) is functools.partial:
             return self._partial(function)
         identity = self._identify(function)
-        return identity if isinstance(identity, str) else Code(bytes.fromhex(identity.digest), (identity,), identity.inputs)
+        return (
+            identity
+            if isinstance(identity, str)
+            else Code(bytes.fromhex(identity.digest), (identity,), identity.inputs)
+        )
 
     def _partial(self, partial: functools.partial[Any]) -> Code | str:
         """Return the code of a partial; thousands of them over one function look at it once."""
@@ -292,7 +311,7 @@ class Merkle:
         upstream = sorted(b"^" + step.key for step in bound.values() if step.key is not None)
         return Step(_join(b"subgraph", [inner.key]), "", code, tuple(upstream), inputs)
 
-    def _within(self, holes: Mapping[Key, Step]) -> Merkle:
+    def _within(self, holes: Known) -> Merkle:
         """Return a Merkle for a graph inside a task, sharing what has been looked at."""
         inner = Merkle(holes, self.inputs, self.environment)
         inner.codes, inner._values = self.codes, self._values
@@ -327,7 +346,9 @@ def look_at_call(
     """Return the code of a call as it stands in this process, and the key of the call by the contents of its inputs."""
     if function is execute_subgraph:
         nodes, out, names, *values = args
-        step = merkle.subgraph(nodes, out, {name: merkle.value(value) for name, value in zip(names, values, strict=True)})
+        step = merkle.subgraph(
+            nodes, out, {name: merkle.value(value) for name, value in zip(names, values, strict=True)}
+        )
         assert step.code is not None
         return step.code, step.key and _join(b"content", [step.key])
     code = merkle.code(function)

@@ -43,7 +43,9 @@ class Identity:
     ingredients
         The named parts that went into it, each with its own digest.
     warnings
-        What was seen that may make equal keys stand for different results (a clock, unseeded random numbers).
+        What was seen that a key can't cover.
+    varying
+        Those of the warnings that say equal calls may give different results: a clock, unseeded random numbers.
     inputs
         The files it names and what they looked like.
     """
@@ -51,6 +53,7 @@ class Identity:
     digest: str
     ingredients: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    varying: tuple[str, ...] = ()
     inputs: tuple[Fingerprint, ...] = ()
 
 
@@ -66,7 +69,7 @@ class Walk:
         self.inputs = inputs if inputs is not None else Inputs()
         self.environment = environment if environment is not None else Environment()
         self.ingredients: dict[str, str] = {}
-        self.warnings: dict[str, None] = {}
+        self.warnings: dict[str, bool] = {}
         self.files: dict[str, Fingerprint] = {}
         self._distributions: set[str] = set()
         self._also: list[bytes] = []
@@ -130,9 +133,9 @@ class Walk:
         """Name a part of the identity, so that a miss can be explained by it."""
         self.ingredients[label] = digest(encoded).hex()
 
-    def warn(self, text: str) -> None:
-        """Note something that makes the identity doubtful without ruling it out."""
-        self.warnings[text] = None
+    def warn(self, text: str, *, varies: bool = False) -> None:
+        """Note something that makes the identity doubtful without ruling it out; `varies` from call to call."""
+        self.warnings[text] = varies
 
     def file(self, fingerprint: Fingerprint) -> None:
         """Note a file that the identity depends on."""
@@ -153,7 +156,9 @@ class Walk:
             self.ingredient(f"package {name} {version}", encoded)
             parts.append(encoded)
         whole = frame(b"$identity:", [bytes([CANONICAL_VERSION]), *parts, *self._also])
-        return Identity(digest(whole).hex(), self.ingredients, tuple(self.warnings), tuple(self.files.values()))
+        varying = tuple(text for text, varies in self.warnings.items() if varies)
+        inputs = tuple(self.files.values())
+        return Identity(digest(whole).hex(), self.ingredients, tuple(self.warnings), varying, inputs)
 
 
 def identify(obj: object, inputs: Inputs | None = None, environment: Environment | None = None) -> Identity:
