@@ -5,6 +5,7 @@ Notes
 Memory order counts, but only as far as pickling keeps it: an array in Fortran order differs from the same
 values in C order. A program can see it (``ravel("K")``), the last digits of a sum depend on it, and it lets
 both be hashed without a copy. Other strides are those of a view; they are gone after a pickle and don't count.
+Byte order counts too, though some pickles turn numbers into the machine's own order.
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ def encode_seeds(seeds: np.random.SeedSequence, walk: Walk) -> bytes:
 
 
 @register_hasher("numpy.lib._npyio_impl.NpzFile", subclasses=True)
+@register_hasher("numpy.lib.npyio.NpzFile", subclasses=True)
 def encode_npz(file: Any, walk: Walk) -> bytes:
     """Refuse an open archive of arrays."""
     raise Unidentifiable(f"an open archive {getattr(file.fid, 'name', None)!r}")

@@ -51,7 +51,8 @@ def encode_index(index: pd.Index[Any], walk: Walk) -> bytes:
         parts += [encode_numpy(np.asarray(codes, dtype=np.int64), walk) for codes in index.codes]
         parts.append(walk.encode(index.sortorder))
     else:
-        parts.append(encode_values(index.array, walk))
+        # The array of an index does not know its frequency in every release.
+        parts += [encode_values(index.array, walk), walk.encode(getattr(index, "freq", None))]
     return frame(b"(", parts)
 
 
