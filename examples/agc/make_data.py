@@ -109,7 +109,7 @@ def jobs(scale: float) -> list[Job]:
 
 def shares(sample: Sample, scale: float) -> list[int]:
     events = max(int(sample.events * scale), 1)
-    files = max(round(sample.files * scale), min(sample.files, 2))
+    files = max(round(sample.files * scale), 1)
     return [events * (i + 1) // files - events * i // files for i in range(files)]
 
 

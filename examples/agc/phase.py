@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import pickle
 import subprocess
@@ -66,7 +67,9 @@ def run(phase: Phase) -> Outcome:
         places = [phase.code, str(HERE), os.environ.get("PYTHONPATH")]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
         order = json.dumps(asdict(phase))
-        done = subprocess.run([sys.executable, __file__, order, str(answer)], env=environment)
+        # -P: an edited copy of the analysis goes before the module beside this one.
+        command = [sys.executable, "-P", __file__, order, str(answer)]
+        done = subprocess.run(command, env=environment)
         if done.returncode:
             raise RuntimeError(f"the run {phase.name!r} ended with status {done.returncode}")
         outcome = pickle.loads(answer.read_bytes())
@@ -76,7 +79,13 @@ def run(phase: Phase) -> Outcome:
 @contextmanager
 def connected(phase: Phase) -> Iterator[Client]:
     """A client of the phase's kind; its workers have imported the analysis, as after a first run."""
-    with LocalCluster(n_workers=phase.workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(
+        n_workers=phase.workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,  # a heartbeat that meets the cluster's end is no news
+    ) as cluster:
         if phase.cache is None:
             client = Client(cluster)
         else:

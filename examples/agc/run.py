@@ -26,6 +26,8 @@ from rich.console import Console
 from rich.table import Table
 from ttbar import LUMINOSITY
 
+PICTURED = EDITS[1]  # of its run some steps load, some run and some are not needed
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -67,11 +69,10 @@ def compared(order: Phase, cache: str, picture: Path, console: Console) -> list[
         with TemporaryDirectory(prefix="agc-edit-") as folder:
             code = str(edited(edit, Path(folder).resolve()))
             name = f"{edit.name} edited"
-            # The picture is of the first edit's run: it shows all that can become of a step.
-            shown = str(picture) if edit is EDITS[0] else None
+            shown = str(picture) if edit is PICTURED else None
             rows.append(
                 Comparison(
-                    f"{name}: {edit.new}",
+                    name,
                     timed(replace(order, name=f"{name}, plain", code=code)),
                     timed(replace(cached, name=f"{name}, through the cache", code=code, picture=shown)),
                 )
@@ -80,8 +81,14 @@ def compared(order: Phase, cache: str, picture: Path, console: Console) -> list[
 
 
 def table(rows: list[Comparison]) -> Table:
-    shown = Table(title="ttbar: what each run loaded, ran and kept", title_justify="left")
-    shown.add_column("run")
+    caption = "\n".join(f"{edit.name} edited: {edit.old} -> {edit.new}" for edit in EDITS)
+    shown = Table(
+        title="ttbar: what each run loaded, ran and kept",
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+    )
+    shown.add_column("run", no_wrap=True)
     for title in ("steps", "loaded", "ran", "kept", "plain", "wall", "speed-up"):
         shown.add_column(title, justify="right")
     shown.add_column("equal")
@@ -175,7 +182,8 @@ def main(
     keep_cache: bool,
 ) -> None:
     """Run the ttbar analysis plain, cold, warm and after edits; MORE files may follow --input."""
-    console = Console()
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=120)
     if more and not files:
         raise click.UsageError("files are given by --input FILE...")
     output.mkdir(parents=True, exist_ok=True)
@@ -183,10 +191,13 @@ def main(
     manifest = the_manifest((*files, *more), scale, output, console)
     order = Phase("plain", str(HERE), str(manifest), policy=policy, workers=workers, front=front)
     plan = output / "plan.png"
-    rows = compared(order, store, plan, console)
+    try:
+        rows = compared(order, store, plan, console)
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from error
     console.print(table(rows))
-    console.print("after the edit of the selection:")
-    console.print(next(row for row in rows if row.name.startswith(EDITS[0].name)).cached.report)
+    console.print(f"\n{PICTURED.name} edited, in full:")
+    console.print(next(row for row in rows if row.name.startswith(PICTURED.name)).cached.report)
     pictures = draw(rows[0].cached.histograms, output, LUMINOSITY)
     console.print(f"what is kept: cachectl list --store {store}", soft_wrap=True)
     differing = [row.name for row in rows if not row.equal]

@@ -23,15 +23,14 @@ def samples(manifest: Path) -> list[ttbar.Sample]:
 
 @pytest.fixture(scope="module")
 def histograms(samples: list[ttbar.Sample]) -> ttbar.Histograms:
-    """The analysis of all samples, a file of each, in this process."""
-    halves = [replace(sample, files=sample.files[:1]) for sample in samples]
-    return dask.compute(ttbar.build(halves), scheduler="sync")[0]
+    """The analysis of all samples, in this process."""
+    return dask.compute(ttbar.build(samples), scheduler="sync")[0]
 
 
 @pytest.fixture(scope="module")
 def few(samples: list[ttbar.Sample]) -> list[ttbar.Sample]:
-    """One file each of a nominal and of a varied sample."""
-    return [replace(sample, files=sample.files[:1]) for sample in samples[:2]]
+    """A nominal and a varied sample."""
+    return samples[:2]
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +172,10 @@ def test_map_gives_the_histograms_of_the_graph(
     assert same(ttbar.run_with_map(plain_client, few).result(), histograms_of_few)
 
 
-def test_a_new_file_leaves_the_calls_of_other_chunks_alone(samples: list[ttbar.Sample]) -> None:
+def test_a_new_file_leaves_the_calls_of_other_chunks_alone() -> None:
     """Only merges and the normalisation see that a sample has grown."""
-    fewer = [replace(sample, files=sample.files[:1]) for sample in samples]
+    files = tuple(ttbar.DataFile(f"{i}.root", "Events", 20_000, f"uuid-{i}") for i in range(3))
+    grown = ttbar.Sample("ttbar", "nominal", 1.0, files)
 
     def calls(samples: list[ttbar.Sample]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
@@ -188,7 +188,7 @@ def test_a_new_file_leaves_the_calls_of_other_chunks_alone(samples: list[ttbar.S
         ttbar.assemble(each, samples, ttbar.CHUNK_SIZE)
         return found
 
-    before, after = calls(fewer), calls(samples)
+    before, after = calls([replace(grown, files=files[:2])]), calls([grown])
     assert before["normalise"].isdisjoint(after["normalise"])
     for step in ("load_columns", "select_objects", "smear_jets", "observe", "weigh_btags", "fill"):
         assert before[step] < after[step]
