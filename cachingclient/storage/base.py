@@ -15,6 +15,7 @@ A new kind of store is one module with a subclass of :class:`Store` and one line
 
 from __future__ import annotations
 
+import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -228,6 +229,10 @@ class Store(ABC):
     def lease(self, key: str, seconds: float) -> Lease | None:
         """Claim the running of a step for some seconds at a time; None if another has claimed it."""
         return Lease()
+
+    def recent(self, limit: int) -> list[EntryInfo]:
+        """The entries that were used last, the last first, at most so many."""
+        return heapq.nlargest(limit, self.scan(), key=lambda info: info.last_used or info.created)
 
     def load_cost(self, nbytes: int) -> float:
         """Estimate the seconds that loading a result of this size takes."""

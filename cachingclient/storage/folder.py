@@ -6,8 +6,10 @@ written into them, so the whole place may be deleted at any time.
 
 from __future__ import annotations
 
+import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from cachingclient.storage.base import Frame
@@ -73,6 +75,10 @@ class Folder(ABC):
             count += 1
             nbytes += status.nbytes
         return count, nbytes
+
+    def newest(self, prefix: str, limit: int) -> list[FileStat]:
+        """The files below a prefix with the latest times, the latest first."""
+        return heapq.nlargest(limit, self.walk(prefix), key=attrgetter("modified"))
 
     def move(self, name: str, new: str) -> None:
         """Give a file another name, replacing what is there."""

@@ -142,6 +142,14 @@ class StoreContract:
         store.delete(kept.pop().keys)
         assert sorted(info.key for info in store.scan()) == sorted(each.keys[0] for each in kept)
 
+    def test_recent_lists_a_few(self, store: Store) -> None:
+        """No more than asked, and each once."""
+        kept = [entry(i, new_key(), new_key()) for i in range(4)]
+        for each in kept:
+            store.write(each)
+        assert {info.key for info in store.recent(10)} == {each.keys[0] for each in kept}
+        assert len({info.key for info in store.recent(3)}) == 3
+
     def test_touching_is_allowed_for_any_key(self, store: Store) -> None:
         """Recording the use of entries, even of missing ones, leaves them as they are."""
         kept = entry("value")
