@@ -1,0 +1,177 @@
+"""Awkward arrays: form and content count, offsets into buffers do not, and what is not read yet stays unread."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import awkward as ak
+import cloudpickle
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cachingclient.hashing.walk import Unidentifiable, identify
+
+COPIES: dict[str, Callable[[Any], Any]] = {
+    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
+    "cloudpickle": lambda value: cloudpickle.loads(cloudpickle.dumps(value)),
+    "deepcopy": copy.deepcopy,
+}
+
+
+def digest(value: object) -> str:
+    """Return the identity of a value alone."""
+    return identify(value).digest
+
+
+class PointArray(ak.Array):
+    """The array class of a behavior."""
+
+    def radius(self) -> Any:
+        """Return the distance from the origin."""
+        return np.sqrt(self.x**2 + self.y**2)
+
+
+POINTS = [{"x": 1.0, "y": 2.0}, {"x": 3.0, "y": 4.0}]
+
+ARRAYS: dict[str, Callable[[], Any]] = {
+    "numbers": lambda: ak.Array([1, 2, 3]),
+    "other numbers": lambda: ak.Array([1, 2, 4]),
+    "floats": lambda: ak.Array([1.0, 2.0, 3.0]),
+    "single precision": lambda: ak.Array(np.array([1, 2, 3], "f4")),
+    "lists": lambda: ak.Array([[1, 2], [], [3]]),
+    "lists cut elsewhere": lambda: ak.Array([[1], [2], [3]]),
+    "regular": lambda: ak.Array(np.arange(6).reshape(2, 3)),
+    "regular of another size": lambda: ak.Array(np.arange(6).reshape(3, 2)),
+    "records": lambda: ak.Array(POINTS),
+    "other fields": lambda: ak.Array([{"x": 1.0, "z": 2.0}, {"x": 3.0, "z": 4.0}]),
+    "named records": lambda: ak.Array(POINTS, with_name="Point"),
+    "other named records": lambda: ak.Array(POINTS, with_name="Vector"),
+    "records with a behavior": lambda: ak.Array(POINTS, with_name="Point", behavior={("*", "Point"): PointArray}),
+    "parameters": lambda: ak.with_parameter(ak.Array([1, 2, 3]), "__doc__", "momentum"),
+    "attributes": lambda: ak.Array([1, 2, 3], attrs={"unit": "GeV"}),
+    "text": lambda: ak.Array(["a", "bc"]),
+    "text cut elsewhere": lambda: ak.Array(["ab", "c"]),
+    "missing": lambda: ak.Array([1, None, 3]),
+    "missing elsewhere": lambda: ak.Array([None, 1, 3]),
+    "unions": lambda: ak.Array([1, "a", [2]]),
+    "categories": lambda: ak.str.to_categorical(ak.Array(["a", "b", "a"])),
+    "empty": lambda: ak.Array([]),
+    "a record": lambda: ak.Array(POINTS)[0],
+    "another record": lambda: ak.Array(POINTS)[1],
+    "a layout": lambda: ak.Array([1, 2, 3]).layout,
+    "a form": lambda: ak.Array([1, 2, 3]).layout.form,
+    "a typetracer": lambda: ak.Array(ak.Array([1, 2, 3]).layout.to_typetracer()),
+}
+
+
+def test_whatever_changes_shows() -> None:
+    """Every change gives another identity, and arrays made again have the same one."""
+    digests = {name: digest(make()) for name, make in ARRAYS.items()}
+    assert len(set(digests.values())) == len(digests)
+    assert {name: digest(make()) for name, make in ARRAYS.items()} == digests
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("name", sorted(ARRAYS.keys() - {"a typetracer", "a layout"}))
+def test_a_copy_has_the_identity_of_the_original(name: str, way: str) -> None:
+    """Arrays, records and forms survive copying."""
+    value = ARRAYS[name]()
+    assert digest(COPIES[way](value)) == digest(value)
+
+
+nested = st.lists(st.lists(st.none() | st.integers(0, 9), max_size=4), min_size=1, max_size=8)
+
+
+@given(nested, st.data())
+def test_offsets_do_not_count(values: list[Any], data: st.DataObject) -> None:
+    """A slice and a selection have the identity of the array made anew."""
+    array = ak.Array([[1, None], *values])[1:]
+    positions = data.draw(st.lists(st.integers(0, len(values) - 1), max_size=5))
+    chosen = ak.drop_none(array, axis=1)[np.array(positions, dtype=np.int64)]
+    made = ak.Array([[item for item in values[position] if item is not None] for position in positions])
+    if ak.type(chosen) == ak.type(made):
+        assert digest(chosen) == digest(made)
+    assert digest(array) == digest(ak.Array([[1, None], *values])[1:])
+
+
+@given(nested, nested)
+def test_arrays_that_differ_have_different_identities(one: list[Any], other: list[Any]) -> None:
+    """Two arrays with unequal elements are told apart."""
+    if one != other:
+        assert digest(ak.Array(one)) != digest(ak.Array(other))
+
+
+def test_an_edited_behavior_shows() -> None:
+    """The code of a behavior's class is part of what the array can do."""
+
+    def make(factor: float) -> Any:
+        class Scaled(ak.Array):
+            def scaled(self) -> Any:
+                return self.x * factor
+
+        return ak.Array(POINTS, with_name="Point", behavior={("*", "Point"): Scaled})
+
+    assert digest(make(1.0)) == digest(make(1.0))
+    assert digest(make(1.0)) != digest(make(2.0))
+
+
+def test_a_global_behavior_of_the_user_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class registered for a record's name changes what its arrays can do."""
+    before = digest(ak.Array(POINTS, with_name="MyPoint"))
+    monkeypatch.setitem(ak.behavior, ("MyPoint", "helper"), PointArray.radius)
+    assert digest(ak.Array(POINTS, with_name="MyPoint")) != before
+    assert digest(ak.Array(POINTS, with_name="YourPoint")) == digest(ak.Array(POINTS, with_name="YourPoint"))
+
+
+FORM = ak.Array([1, 2, 3]).layout.form_with_key("node{id}")
+
+
+def read(number: int) -> np.ndarray[Any, Any]:
+    """Fill a virtual buffer; asking for an identity must never come here."""
+    raise AssertionError("a virtual buffer was read")
+
+
+def virtual(number: int, reader: Callable[[int], Any] = read) -> Any:
+    """Return an array that is read when needed."""
+    return ak.from_buffers(FORM, 10, {"node0-data": lambda: reader(number)})
+
+
+def test_a_virtual_array_is_not_read() -> None:
+    """What it will hold is told by what will fill it."""
+    assert digest(virtual(1)) == digest(virtual(1))
+    assert digest(virtual(1)) != digest(virtual(2))
+
+
+def test_slices_of_a_virtual_array_differ() -> None:
+    """Parts of equal length have the same buffer key and are not the same."""
+    array = virtual(1)
+    assert digest(array[:5]) == digest(virtual(1)[:5])
+    assert digest(array[:5]) != digest(array[5:])
+    assert digest(array[:5][1:]) != digest(array[:5][:4])
+
+
+def test_a_view_of_a_virtual_buffer_differs() -> None:
+    """The same bytes as another type are other values."""
+    buffer = virtual(1).layout.data
+    assert digest(ak.contents.NumpyArray(buffer)) != digest(ak.contents.NumpyArray(buffer.view(np.float64)))
+
+
+def test_a_virtual_array_that_was_read_is_its_content() -> None:
+    """After reading, the content counts: from then on it can be written to."""
+    array = virtual(1, np.arange(10).__add__)
+    before = digest(array)
+    ak.materialize(array)
+    assert ak.sum(array) == 55
+    assert digest(array) != before
+    assert digest(array) == digest(ak.Array(np.arange(10) + 1))
+
+
+def test_a_virtual_array_from_something_live_has_no_identity() -> None:
+    """A reader that holds an open file can't be told from another."""
+    with open(__file__) as file, pytest.raises(Unidentifiable, match="an open file"):
+        identify(ak.from_buffers(FORM, 10, {"node0-data": lambda: file.read()}))
