@@ -120,6 +120,10 @@ class RemoteFolder(Folder):
             else:
                 yield _file_stat(name, item)
 
+    def ask_again(self) -> None:
+        """Forget that the server was away."""
+        self._away_until = 0.0
+
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
 

