@@ -7,6 +7,7 @@ from cachingclient.notes import CacheWarning
 from cachingclient.planner import Action, Plan, PlannedStep
 from cachingclient.policy import CachePolicy, Cost
 from cachingclient.report import RunReport, StepRecord
+from cachingclient.step import step
 from cachingclient.storage import Store, open_store
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "Store",
     "open_store",
     "register_hasher",
+    "step",
 ]

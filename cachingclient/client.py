@@ -33,7 +33,8 @@ from cachingclient.recovery import Recovery
 from cachingclient.registry import Registry, Run
 from cachingclient.report import RunReport, StepRecord
 from cachingclient.rewrite import rewrite
-from cachingclient.steps import Context
+from cachingclient.step import apply_annotations, uncached
+from cachingclient.steps import Context, has_expired
 from cachingclient.storage import EntryInfo, Store, open_store
 from cachingclient.worker import flush_worker, process, topic_of
 from cachingclient.writer import Job
@@ -139,8 +140,8 @@ class DiracClient(Client):
             if not dask.is_dask_collection(collection):
                 raise TypeError(f"plan takes dask collections, got a {type(collection).__name__}")
         expr = FinalizeCompute(collections_to_expr(collections, optimize_graph)).optimize()
-        lowered = lower(expr)
-        choices = Choices(unkept=_unkept(lowered), held=frozenset(self._pin(lowered)), drawn=dict(self._drawn))
+        lowered = apply_annotations(lower(expr))
+        choices = Choices(unkept=uncached(lowered), held=frozenset(self._pin(lowered)), drawn=dict(self._drawn))
         plan = self._make_plan(lowered, list(flatten(expr.__dask_keys__())), choices)
         plan.learn(self._find)
         return plan
@@ -207,9 +208,9 @@ class DiracClient(Client):
     def _prepare(self, expr: Expr, keys: list[Key], options: Mapping[str, Any]) -> tuple[Run, dict[Key, GraphNode]]:
         """Plan a graph and build what is sent for it."""
         start = time.perf_counter()
-        lowered = lower(expr)
+        lowered = apply_annotations(lower(expr))
         impure = frozenset(keys) if _impure.get() or _is_impure_map(expr) else frozenset()
-        unkept = _unkept(lowered)
+        unkept = uncached(lowered)
         pinned = self._pin(lowered)
         again = [key for key in keys if key in self._registry.taken and key not in pinned]
         choices = Choices(impure, unkept, frozenset(pinned).union(again), drawn=self._drawn)
@@ -299,7 +300,7 @@ class DiracClient(Client):
         if self._mode == "refresh":
             return {}
         try:
-            return self.cache.find(keys)
+            return {key: info for key, info in self.cache.find(keys).items() if not has_expired(info)}
         except Exception as error:
             self._notes.add(f"the store {self.cache.url} does not answer, everything runs: {error}")
             return {}
@@ -384,13 +385,6 @@ def _check_mode(mode: str) -> str:
 
 def _is_impure_map(expr: Expr) -> bool:
     return isinstance(expr, _MapExpr) and not expr.pure
-
-
-def _unkept(lowered: Lowered) -> frozenset[Key]:
-    """Return the keys for which the user said ``cache=False``."""
-    if dask.get_annotations().get("cache") is False:
-        return frozenset(lowered.nodes)
-    return frozenset(key for key, value in lowered.annotations.get("cache", {}).items() if value is False)
 
 
 def _hide_own_frames() -> None:

@@ -74,7 +74,7 @@ def lower(expr: Expr) -> Lowered:
 
 def _with_own_names(nodes: Mapping[Key, GraphNode]) -> dict[Key, GraphNode]:
     """Rename the large keywords of a map: dask keys them by the bare name of the argument, the same in every map."""
-    names: dict[Key, Key] = {
+    names: dict[Key, Any] = {
         key: f"{key}-{uuid.uuid4().hex}" for key, node in nodes.items() if isinstance(node, DataNode)
     }
     return {names.get(key, key): node.substitute(names, key=names.get(key, key)) for key, node in nodes.items()}

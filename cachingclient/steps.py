@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from distributed.worker import thread_state
 
+from cachingclient import config
 from cachingclient.graph import Key
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.fingerprint import Fingerprint
 from cachingclient.hashing.inputs import Inputs, Mode
 from cachingclient.hashing.merkle import Code, Merkle, look_at_call
 from cachingclient.ingredients import describe_difference
-from cachingclient.policy import CachePolicy, Cost, KeepAll
-from cachingclient.storage import Entry, EntryInfo, EntryLost, Store, UncodableError, encode
+from cachingclient.notes import CacheWarning
+from cachingclient.policy import CachePolicy, Cost, KeepAll, find_policy
+from cachingclient.step import StepFunction
+from cachingclient.storage import Entry, EntryInfo, EntryLost, Store, UncodableError, encode, open_store
 from cachingclient.worker import process, size_of, versions
 from cachingclient.writer import Job
 
@@ -47,6 +53,37 @@ class Context:
     inputs: Mode
     overwrite: bool = False
     keep: bool = True
+
+
+_current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("current", default=None)
+
+
+def current_context() -> Context | None:
+    """Return the context of the task that this thread runs; outside of any, that of the configured store."""
+    found = _current.get()
+    return found if found is not None else _configured_context()
+
+
+@functools.cache
+def _configured_context() -> Context | None:
+    """Return a context from the settings alone, for steps that are called in plain Python."""
+    mode = config.mode()
+    if mode == "off":
+        return None
+    try:
+        store = open_store(config.store())
+    except Exception as error:
+        warnings.warn(f"steps run without the cache: {error}", CacheWarning, stacklevel=2)
+        return None
+    keep = mode != "read" and not store.read_only
+    return Context(
+        "", store, find_policy(config.policy()), config.environment(), config.inputs(), mode == "refresh", keep
+    )
+
+
+def has_expired(info: EntryInfo) -> bool:
+    """Tell whether the time that the user gave a result is over."""
+    return float(info.details.get("expires", "inf")) < time.time()
 
 
 @dataclass(slots=True)
@@ -110,7 +147,7 @@ class RunAndKeep:
     step_key
         The step key, 16 bytes; None where it has none, and only the contents of the inputs can name the result.
     code
-        The digest of the function's code on the client.
+        The digest of the function's code on the client; None where no client knows of the call, or has no say in it.
     name
         The step's name.
     context
@@ -131,7 +168,7 @@ class RunAndKeep:
 
     function: Callable[..., Any]
     step_key: bytes | None
-    code: bytes
+    code: bytes | None
     name: str
     context: Context
     parts: tuple[bytes, ...] = ()
@@ -152,8 +189,13 @@ class RunAndKeep:
         attempt = self._prepare(args, kwargs)
         if attempt.found:
             return attempt.value
+        function = self.function.function if isinstance(self.function, StepFunction) else self.function
+        token = _current.set(self.context)
         start = time.perf_counter()
-        result = self.function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        finally:
+            _current.reset(token)
         seconds = time.perf_counter() - start
         self._finish(attempt, result, seconds)
         return result
@@ -161,6 +203,7 @@ class RunAndKeep:
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Attempt:
         """Check the code and look for a result by content. A fault here costs the keeping, never the result."""
         attempt = _Attempt()
+        process().attach()
         if not self.seek and (not self.context.keep or self._is_hopeless()):
             return attempt
         try:
@@ -173,14 +216,14 @@ class RunAndKeep:
         return attempt
 
     def _is_hopeless(self) -> bool:
-        return not isinstance(self.context.policy, KeepAll) and process().not_worth.get(self.code, 0) >= HOPELESS_AFTER
+        return not isinstance(self.context.policy, KeepAll) and process().not_worth.get(self.name, 0) >= HOPELESS_AFTER
 
     def _identify(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: _Attempt) -> None:
         """Compare the code that is about to run here with the client's, and name the call by its inputs."""
         merkle = Merkle({}, Inputs(self.context.inputs), self.context.environment)
         code, content = look_at_call(self.function, args, kwargs, merkle)
-        attempt.sound = isinstance(code, Code) and code.digest == self.code
-        if not attempt.sound:
+        attempt.sound = isinstance(code, Code) and self.code in (None, code.digest)
+        if not attempt.sound and self.code is not None:
             attempt.note = "not kept: " + describe_difference(code, self.code, self.context.store, self.function)
         elif content is not None and self.by_content:
             attempt.content = content.hex()
@@ -191,7 +234,7 @@ class RunAndKeep:
         start = time.perf_counter()
         store = self.context.store
         info = store.find([attempt.content]).get(attempt.content)
-        if info is None:
+        if info is None or has_expired(info):
             return
         attempt.value = store.read(info)
         attempt.found = True
@@ -209,7 +252,7 @@ class RunAndKeep:
                 return
             changed = Inputs(self.context.inputs).recheck(self.inputs) if self.inputs else []
             if changed:
-                self._record("ran", seconds, 0, note=f"not kept: {changed[0]} changed while the step ran")
+                self._record("ran", seconds, 0, note=f"not kept: {changed[0].url} changed while the step ran")
                 return
             self._keep(attempt, result, seconds)
         except UncodableError as error:
@@ -222,7 +265,7 @@ class RunAndKeep:
         nbytes = size_of(result)
         cost = Cost(seconds, nbytes, self.dependencies, self.context.store.load_cost(nbytes))
         worth = self.context.policy.keep(cost)
-        counts[self.code] = 0 if worth else counts.get(self.code, 0) + 1
+        counts[self.name] = 0 if worth else counts.get(self.name, 0) + 1
         return worth
 
     def _keep(self, attempt: _Attempt, result: Any, seconds: float) -> None:
@@ -231,7 +274,13 @@ class RunAndKeep:
             self._record("ran", seconds, 0)
             return
         encoded = encode(result)
-        details = {"code": self.code.hex(), "arguments": [part.hex() for part in self.parts], **versions()}
+        details = {
+            "code": self.code.hex() if self.code else None,
+            "arguments": [part.hex() for part in self.parts],
+            **versions(),
+        }
+        if isinstance(self.function, StepFunction) and self.function.options.ttl is not None:
+            details["expires"] = time.time() + self.function.options.ttl
         entry = Entry(tuple(keys), "result", self.name, seconds, details, encoded)
         ledger, run, key, name = process(), self.context.run, _key_of(self), self.name
 

@@ -29,14 +29,14 @@ class Process:
     writer
         Files results in the background.
     not_worth
-        For each code, how many runs in a row were not worth keeping.
+        For each step's name, how many runs in a row were not worth keeping.
     sent
         For each run, how many records are on their way to the client or there.
     """
 
     def __init__(self) -> None:
         self.writer = Writer()
-        self.not_worth: dict[bytes, int] = {}
+        self.not_worth: dict[str, int] = {}
         self.sent: dict[str, int] = {}
         self._records: dict[str, list[StepRecord]] = {}
         self._lock = threading.Lock()
@@ -45,7 +45,9 @@ class Process:
 
     def record(self, run: str, key: Any, name: str, action: Any, seconds: float, nbytes: int, **more: Any) -> None:
         """Note what was done for one step; the client hears of it soon."""
-        self._attach()
+        self.attach()
+        if self._worker is None:
+            return  # a step called in plain Python: there is no client to tell
         with self._lock:
             self._records.setdefault(run, []).append(StepRecord(key, name, action, seconds, nbytes, **more))
             if self._timer is None:
@@ -69,8 +71,8 @@ class Process:
             self.sent[run] = self.sent.get(run, 0) + len(records)
             worker.log_event(topic_of(run), pickle.dumps((run, records)))
 
-    def _attach(self) -> None:
-        """Remember the worker, and have it flush before it leaves."""
+    def attach(self) -> None:
+        """Remember the worker that this thread runs a task for, and have it flush before it leaves."""
         if self._worker is not None and self._worker.status.name == "running":
             return
         try:

@@ -170,7 +170,7 @@ class Merkle:
         if task.func is execute_subgraph:
             return self._subgraph(task, done)
         code = self.code(task.func)
-        parts = self._arguments(task.args, task.kwargs, done)
+        parts = self._arguments(*relevant_arguments(task.func, task.args, task.kwargs), done)
         if isinstance(code, str):
             return Step(None, code)
         if parts.reason:
@@ -327,6 +327,14 @@ def _join(tag: bytes, encodings: Iterable[bytes]) -> bytes:
     return xxhash.xxh3_128_digest(b"".join(pieces))
 
 
+def relevant_arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """Return the arguments that count: all, unless the function says otherwise by ``__cache_arguments__``."""
+    relevant = getattr(function, "__cache_arguments__", None)
+    return (args, kwargs) if relevant is None else relevant(args, kwargs)
+
+
 def content_key(code: bytes, merkle: Merkle, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes | None:
     """Return the key of a step by what its inputs contain, wherever they came from; None if an input has no identity.
 
@@ -352,4 +360,5 @@ def look_at_call(
         assert step.code is not None
         return step.code, step.key and _join(b"content", [step.key])
     code = merkle.code(function)
+    args, kwargs = relevant_arguments(function, args, kwargs)
     return code, None if isinstance(code, str) else content_key(code.digest, merkle, args, kwargs)

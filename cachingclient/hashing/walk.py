@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from cachingclient.hashing.digest import CANONICAL_VERSION, compact, digest, frame
-from cachingclient.hashing.environment import Environment, distributions_of
+from cachingclient.hashing.environment import OWN_PACKAGE, Environment, distributions_of
 from cachingclient.hashing.inputs import Fingerprint, Inputs
 from cachingclient.hashing.scalars import PLAIN
 
@@ -73,6 +73,7 @@ class Walk:
         self.files: dict[str, Fingerprint] = {}
         self._distributions: set[str] = set()
         self._also: list[bytes] = []
+        self._demanded: set[str] = set()
         self._numbers: dict[int, int] = {}
         self._queue: list[tuple[object, str, Callable[[Any, Walk], bytes]]] = []
         self._open: dict[int, int] = {}
@@ -122,7 +123,8 @@ class Walk:
 
     def library(self, module: str, name: str) -> bytes:
         """Return the encoding of a library's function, class or module, whose version then counts."""
-        self._distributions.update(distributions_of(module))
+        if module.partition(".")[0] != OWN_PACKAGE:
+            self._distributions.update(distributions_of(module))
         return compact(b"L", f"{module}:{name}".encode())
 
     def also(self, encoded: bytes) -> None:
@@ -136,6 +138,10 @@ class Walk:
     def warn(self, text: str, *, varies: bool = False) -> None:
         """Note something that makes the identity doubtful without ruling it out; `varies` from call to call."""
         self.warnings[text] = varies
+
+    def demand(self, names: Iterable[str]) -> None:
+        """Have what is otherwise left out of code described too, since some of the code reads it."""
+        self._demanded.update(names)
 
     def file(self, fingerprint: Fingerprint) -> None:
         """Note a file that the identity depends on."""
@@ -151,6 +157,8 @@ class Walk:
             self.ingredient(label, encoded)
             parts.append(encoded)
             position += 1
+            if position == len(self._queue):
+                self._describe_demanded()
         for name, version in self.environment.versions(self._distributions).items():
             encoded = frame(b"$package:", [name.encode(), version.encode()])
             self.ingredient(f"package {name} {version}", encoded)
@@ -159,6 +167,15 @@ class Walk:
         varying = tuple(text for text, varies in self.warnings.items() if varies)
         inputs = tuple(self.files.values())
         return Identity(digest(whole).hex(), self.ingredients, tuple(self.warnings), varying, inputs)
+
+
+    def _describe_demanded(self) -> None:
+        """Add docstrings, names or subclasses of all code met so far; that may lead to more code."""
+        from cachingclient.hashing.layout import describe_layout
+
+        for name in sorted(self._demanded):
+            for obj, _, _ in self._queue[:]:
+                self._also.append(describe_layout(obj, name, self))
 
 
 def identify(obj: object, inputs: Inputs | None = None, environment: Environment | None = None) -> Identity:

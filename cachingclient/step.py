@@ -1,0 +1,177 @@
+"""`@step`: a user's word on one function, in a graph or called inside a task that dask can't see into."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+import dask
+from distributed.worker import thread_state
+
+from cachingclient.graph import Key, Lowered, Task, with_function
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user said about a step; see `step`."""
+
+    version: object = None
+    ignore: tuple[str, ...] = ()
+    cache: bool = True
+    ttl: float | None = None
+
+
+class StepFunction(Generic[P, R]):
+    """A function that is a step. Calling it inside a task, or in plain Python, looks its result up first."""
+
+    function: Callable[P, R]
+    __name__: str
+
+    def __init__(self, function: Callable[P, R], options: Options) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.options = options
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what was kept for equal code and equal arguments, else run the function and keep its result."""
+        from cachingclient.steps import RunAndKeep, current_context
+
+        context = current_context() if self.options.cache else None
+        if context is None:
+            return self.function(*args, **kwargs)
+        outer = getattr(thread_state, "key", "")
+        call = RunAndKeep(
+            self, None, None, self.__name__, context, seek=True, known_as=f"{outer}/{uuid.uuid4().hex}"
+        )  # fmt: skip
+        result: R = call(*args, **kwargs)
+        return result
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self.__call__, instance)
+
+    def __cache_token__(self) -> tuple[object, ...]:
+        return self.function, self.options.version, self.options.ignore
+
+    def __reduce__(self) -> Any:
+        module = sys.modules.get(self.__module__)
+        if self.__module__ != "__main__" and getattr(module, self.__name__, None) is self:
+            return self.__name__
+        return StepFunction, (self.function, self.options)
+
+    def __cache_arguments__(
+        self, args: Iterable[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments that count in the step's key: all but the ignored ones."""
+        if not self.options.ignore:
+            return tuple(args), dict(kwargs)
+        bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
+        return (), {name: value for name, value in bound.arguments.items() if name not in self.options.ignore}
+
+
+def apply_annotations(lowered: Lowered) -> Lowered:
+    """Make steps of the tasks that the user annotated with options: ``dask.annotate(cache={"ttl": 3600})``.
+
+    Raises
+    ------
+    TypeError
+        If the annotation is neither a bool nor a dict of the options of `step`.
+    """
+    nodes = dict(lowered.nodes)
+    for key, value in lowered.annotations.get("cache", {}).items():
+        node = nodes.get(key)
+        if isinstance(value, dict) and isinstance(node, Task) and not isinstance(node.func, StepFunction):
+            nodes[key] = with_function(node, step(**value)(node.func))
+        elif not isinstance(value, (bool, dict)):
+            raise TypeError(f"the annotation cache is {value!r}; it takes True, False or a dict of options of step")
+    return Lowered(nodes, lowered.annotations)
+
+
+def uncached(lowered: Lowered) -> frozenset[Key]:
+    """Return the keys that the user wants neither loaded nor kept, by annotation or by ``@step(cache=False)``."""
+    if dask.get_annotations().get("cache") is False:
+        return frozenset(lowered.nodes)
+    annotated = {key for key, value in lowered.annotations.get("cache", {}).items() if value is False}
+    marked = {
+        key
+        for key, node in lowered.nodes.items()
+        if isinstance(node, Task) and type(node.func) is StepFunction and not node.func.options.cache
+    }
+    return frozenset(annotated | marked)
+
+
+@overload
+def step(function: Callable[P, R], /) -> StepFunction[P, R]: ...
+
+
+@overload
+def step(
+    *, version: object = None, ignore: Iterable[str] = (), cache: bool = True, ttl: float | None = None
+) -> Callable[[Callable[P, R]], StepFunction[P, R]]: ...
+
+
+def step(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    version: object = None,
+    ignore: Iterable[str] = (),
+    cache: bool = True,
+    ttl: float | None = None,
+) -> Any:
+    """Mark a function as a step.
+
+    In a graph this sets how the step is cached. Called inside a task that dask can't see into, such as a coffea
+    processor, or in plain Python, the function is looked up by its code and the contents of its arguments, and
+    its result is kept.
+
+    Parameters
+    ----------
+    function
+        The function, when used without parentheses.
+    version
+        Part of the step's key beside its code: change it to have the step run again.
+    ignore
+        Names of arguments that do not change the result, such as a number of threads.
+    cache
+        False to neither load nor keep this step's results. Steps after it are cached all the same.
+    ttl
+        Seconds after which a kept result counts as missing.
+
+    Raises
+    ------
+    TypeError
+        If what is marked is no function.
+    ValueError
+        If `ignore` names an argument that the function has not, or `ttl` is not above 0.
+
+    Examples
+    --------
+    >>> @step(version=2, ignore=["threads"])
+    ... def total(values, threads=1):
+    ...     return sum(values)
+    >>> total([1, 2, 3], threads=4)
+    6
+    """
+    if function is not None:
+        return step()(function)
+    if ttl is not None and not ttl > 0:
+        raise ValueError(f"ttl is {ttl!r}; it takes a number of seconds above 0, or None")
+    options = Options(version, tuple(ignore), cache, ttl)
+
+    def mark(marked: Callable[..., Any]) -> StepFunction[..., Any]:
+        if not callable(marked):
+            raise TypeError(f"step marks a function, got {marked!r}")
+        unknown = [name for name in options.ignore if name not in inspect.signature(marked).parameters]
+        if unknown:
+            raise ValueError(f"ignore names {unknown[0]!r}, which is no argument of {marked.__qualname__}")
+        return StepFunction(marked, options)
+
+    return mark
