@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import dask
 from distributed.worker import thread_state
@@ -55,7 +55,7 @@ class StepFunction(Generic[P, R]):
         return result
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(self.__call__, instance)
+        return self if instance is None else functools.partial(cast(Any, self), instance)
 
     def __cache_token__(self) -> tuple[object, ...]:
         return self.function, self.options.version, self.options.ignore

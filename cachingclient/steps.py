@@ -274,11 +274,9 @@ class RunAndKeep:
             self._record("ran", seconds, 0)
             return
         encoded = encode(result)
-        details = {
-            "code": self.code.hex() if self.code else None,
-            "arguments": [part.hex() for part in self.parts],
-            **versions(),
-        }
+        details: dict[str, Any] = dict(versions())
+        details["code"] = self.code.hex() if self.code is not None else None
+        details["arguments"] = [part.hex() for part in self.parts]
         if isinstance(self.function, StepFunction) and self.function.options.ttl is not None:
             details["expires"] = time.time() + self.function.options.ttl
         entry = Entry(tuple(keys), "result", self.name, seconds, details, encoded)
