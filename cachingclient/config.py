@@ -63,6 +63,21 @@ def default_store() -> str:
     return (Path(base).expanduser().absolute() / "cachingclient").as_uri()
 
 
+def store_options() -> dict[str, Any]:
+    """What the configured store is opened with, besides its URL: the options of `open_store`.
+
+    Examples
+    --------
+    >>> with dask.config.set({"cachingclient.store-options": {"endpoint-url": "https://s3.example.org"}}):
+    ...     store_options()
+    {'endpoint_url': 'https://s3.example.org'}
+    """
+    value = _get("store-options")
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise _error("store-options", value, "names with values, e.g. {endpoint_url: https://s3.example.org}")
+    return {name.replace("-", "_"): option for name, option in value.items()}
+
+
 def policy() -> Policy:
     """Which results are kept: ``"auto"`` or ``"all"``.
 
@@ -180,7 +195,7 @@ def unknown() -> list[str]:
 def _names(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in tree.items():
         name = f"{prefix}{key}".replace("_", "-")
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and name != "cachingclient.store-options":
             yield from _names(value, f"{name}.")
         else:
             yield name

@@ -47,6 +47,8 @@ def test_environment_variables_and_yaml_reach_a_new_process(tmp_path: Path) -> N
     [
         ("store", 3, config.store, "a URL"),
         ("store", "", config.store, "a URL"),
+        ("store-options", ["verify"], config.store_options, "names with values"),
+        ("store-options", {1: 2}, config.store_options, "names with values"),
         ("policy", "always", config.policy, "'auto' or 'all'"),
         ("mode", "write", config.mode, "'readwrite', 'read', 'refresh' or 'off'"),
         ("inputs", None, config.inputs, "'stat', 'content' or 'name'"),
@@ -82,7 +84,7 @@ def test_misspelled_settings_are_found() -> None:
     """Names that no setting has are listed, in either spelling of dask's; known ones are not."""
     with dask.config.set({"cachingclient.modus": "read", "cachingclient.timeouts.flush_": 1}):
         assert config.unknown() == ["cachingclient.modus", "cachingclient.timeouts.flush-"]
-    with dask.config.set({"cachingclient.write_queue": "1MB"}):
+    with dask.config.set({"cachingclient.write_queue": "1MB", "cachingclient.store-options": {"anything": 1}}):
         assert config.unknown() == []
 
 

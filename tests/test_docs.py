@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -93,17 +94,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_setting_is_on_its_page() -> None:
     """The table of settings has each setting of the packaged defaults, with its default, and no other."""
     defaults = yaml.safe_load((ROOT / "cachingclient" / "cachingclient.yaml").read_text())["cachingclient"]
-    flat = {}
+    flat: dict[str, object] = {}
     for name, value in defaults.items():
-        flat |= (
-            {f"{name}.{inner}": found for inner, found in value.items()} if isinstance(value, dict) else {name: value}
-        )
+        nested = isinstance(value, dict) and value
+        flat |= {f"{name}.{inner}": found for inner, found in value.items()} if nested else {name: value}
+    written = {name: "a list" if isinstance(value, list) else json.dumps(value) for name, value in flat.items()}
     rows = dict(re.findall(r"^\| `([\w.-]+)` \| `?([^|`]+)`? \|", (ROOT / "docs" / "settings.md").read_text(), re.M))
-    shown = {
-        name: "a list" if isinstance(value, list) else "null" if value is None else value
-        for name, value in flat.items()
-    }
-    assert rows == shown
+    assert rows == {name: text.strip('"') for name, text in written.items()}
 
 
 def test_every_command_is_on_its_page() -> None:

@@ -8,13 +8,14 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import click
 
 from cachingclient import config, human
+from cachingclient.cli.options import open_chosen, store_url_options
 from cachingclient.cli.output import print_json
-from cachingclient.storage import Entry, Store, StoreError, encode, open_store
+from cachingclient.storage import Entry, Store, StoreError, encode
 
 PROBE_BYTES = 4_000_000
 OPTIONAL = {
@@ -36,15 +37,15 @@ class Finding(NamedTuple):
 
 
 @click.command()
-@click.option("--store", metavar="URL", help="The store. [default: the setting cachingclient.store]")
+@store_url_options
 @click.option("--json", "as_json", is_flag=True, help="JSON.")
 @click.pass_context
-def doctor(ctx: click.Context, store: str | None, as_json: bool) -> None:
+def doctor(ctx: click.Context, /, store: str | None, options: dict[str, Any], as_json: bool) -> None:
     """Check the settings, the installed versions, and the store by keeping and loading a result.
 
     Exits with 1 when there is a warning and with 2 when caching can't work.
     """
-    findings = [*_settings(), *_versions(), *_store(store)]
+    findings = [*_settings(), *_versions(), *_store(store, options)]
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
@@ -57,6 +58,7 @@ def doctor(ctx: click.Context, store: str | None, as_json: bool) -> None:
 def _settings() -> Iterator[Finding]:
     readers: list[Callable[[], object]] = [
         config.store,
+        config.store_options,
         config.policy,
         config.mode,
         config.inputs,
@@ -90,12 +92,12 @@ def _versions() -> Iterator[Finding]:
             yield Finding("note", f"{name} is not installed ({use})")
 
 
-def _store(url: str | None) -> Iterator[Finding]:
+def _store(url: str | None, options: dict[str, Any]) -> Iterator[Finding]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            store = open_store(config.store() if url is None else url)
-    except (ValueError, StoreError) as error:
+            store = open_chosen(url, options)
+    except (TypeError, ValueError, StoreError) as error:
         yield Finding("fault", f"store: {error}")
         return
     yield from (Finding("warning", str(warning.message)) for warning in caught)

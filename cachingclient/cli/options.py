@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import click
+import yaml
 
 from cachingclient import config, human
 from cachingclient.cli.commands import Unreachable
 from cachingclient.storage import EntryInfo, Store, open_store
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = Callable[..., Any]
 
 
 class Age(click.ParamType[float]):
@@ -98,13 +100,51 @@ def filter_options(command: Command) -> Command:
 
 
 def store_option(command: Command) -> Command:
-    """Add ``--store``; the command gets an open `Store` as ``store``."""
+    """Add ``--store`` and ``--option``; the command gets an open `Store` as ``store``."""
+
+    @functools.wraps(command)
+    def with_store(*args: Any, store: str | None, options: dict[str, Any], **kwargs: Any) -> Any:
+        return command(*args, store=_open(store, options), **kwargs)
+
+    return store_url_options(with_store)
+
+
+def store_url_options(command: Command) -> Command:
+    """Add ``--store`` and ``--option``; the command gets them as ``store`` and ``options``, unopened."""
+    command = click.option(
+        "--option",
+        "-o",
+        "options",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=lambda ctx, param, values: dict(map(_option, values)),
+        help="What else opening --store takes, e.g. endpoint_url=http://localhost:9000; repeatable.",
+    )(command)
     return click.option(
         "--store",
         metavar="URL",
-        callback=lambda ctx, param, value: _open(value),
-        help="The store, e.g. file:///scratch/cache. [default: the setting cachingclient.store]",
+        help="The store, e.g. file:///scratch/cache. [default: the settings store and store-options]",
     )(command)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE")
+    return name.strip().replace("-", "_"), yaml.safe_load(value)
+
+
+def open_chosen(url: str | None, options: dict[str, Any]) -> Store:
+    """Open the store of a URL with these options, or the configured one.
+
+    Raises
+    ------
+    ValueError, StoreError
+        As `open_store` does.
+    """
+    if url is not None:
+        return open_store(url, **options)
+    return open_store(config.store(), **config.store_options() | options)
 
 
 def json_option(command: Command) -> Command:
@@ -114,13 +154,13 @@ def json_option(command: Command) -> Command:
     )
 
 
-def _open(url: str | None) -> Store:
+def _open(url: str | None, options: dict[str, Any]) -> Store:
     if url is not None:
         # Opening a local store makes its folder: right for an analysis, wrong for a look at a mistyped path.
         parts = urlsplit(url)
         if parts.scheme in ("", "file") and not Path(unquote(parts.path)).expanduser().exists():
             raise Unreachable(f"there is no store at {url}")
     try:
-        return open_store(config.store() if url is None else url)
-    except ValueError as error:
+        return open_chosen(url, options)
+    except (TypeError, ValueError) as error:
         raise Unreachable(str(error)) from error

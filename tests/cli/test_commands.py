@@ -34,6 +34,25 @@ def test_the_configured_store_is_the_default(store: Store) -> None:
     assert key(3) in result.stdout
 
 
+def test_options_for_the_store(store: Store) -> None:
+    """--option goes to the store that is opened, as YAML reads it; one that it does not take is named."""
+    arguments = ["list", "--limit", "1", "--store", store.url, "--option"]
+    assert key(3) in CliRunner().invoke(cli, [*arguments, "verify=always"]).stdout
+    wrong = CliRunner().invoke(cli, [*arguments, "verify=sometimes"])
+    assert (wrong.exit_code, "verify='sometimes'" in wrong.stderr) == (2, True)
+    unnamed = CliRunner().invoke(cli, [*arguments, "always"])
+    assert (unnamed.exit_code, "'always' is not NAME=VALUE" in unnamed.stderr) == (2, True)
+
+
+def test_the_configured_options_are_for_the_configured_store(store: Store) -> None:
+    """store-options count for the configured store, not for one that is named."""
+    with dask.config.set({"cachingclient.store": store.url, "cachingclient.store-options": {"trust": "nobody"}}):
+        configured = CliRunner().invoke(cli, ["list"])
+        named = CliRunner().invoke(cli, ["list", "--store", store.url])
+    assert (configured.exit_code, "trust='nobody'" in configured.stderr) == (2, True)
+    assert named.exit_code == 0
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str) -> None:
     """Each command can be loaded and explains itself."""
