@@ -9,6 +9,7 @@ whole, under the name. As both computed the same step, either is right.
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,8 @@ import xxhash
 
 from cachingclient.storage.base import Frame, StoreError, StoreUnavailable
 from cachingclient.storage.folder import ChangedError, FileStat, Folder
+
+OUT_OF_REACH = {errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT}
 
 
 class RemoteFolder(Folder):
@@ -139,7 +142,7 @@ class RemoteFolder(Folder):
         except PermissionError as error:
             raise StoreUnavailable(f"{self.url} refuses us: {error}") from error
         except Exception as error:  # each file system has its own ways of saying that it can't be reached
-            if not isinstance(error, OSError) or error.errno is None:
+            if not isinstance(error, OSError) or error.errno is None or error.errno in OUT_OF_REACH:
                 self._away_until = time.monotonic() + self.rest_after_failure
             raise StoreUnavailable(f"{self.url} does not answer as it should: {_reason(error)}") from error
 

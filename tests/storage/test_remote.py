@@ -1,0 +1,78 @@
+"""Stores behind fsspec: read over HTTP, and servers that are away."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cachingclient.storage import EntryLost, StoreUnavailable, open_store
+from tests.storage.contract import BIG
+from tests.storage.entries import entry, new_key
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """A web server that says nothing of its requests."""
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def web_url(cache_folder: Path) -> Iterator[str]:
+    """The cache folder, as a web server shows it."""
+    cache_folder.mkdir(exist_ok=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(cache_folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_folder_on_the_web_is_read(cache_folder: Path, web_url: str) -> None:
+    """Entries that someone published are found and loaded."""
+    kept = [entry(5), entry(np.arange(BIG))]
+    for each in kept:
+        open_store(cache_folder).write(each)
+    store = open_store(web_url)
+    found = store.find([*(each.keys[0] for each in kept), new_key()])
+    assert [store.read(found[each.keys[0]]) for each in kept[:1]] == [5]
+    assert store.read(found[kept[1].keys[0]])[7] == 7
+
+
+def test_a_folder_on_the_web_is_not_written(web_url: str) -> None:
+    """Writing does nothing, and says so."""
+    store = open_store(web_url)
+    assert store.read_only
+    assert not store.write(entry(1))
+    assert store.delete([new_key()]) == 0
+
+
+def test_a_blob_that_is_gone_from_the_web_is_lost(cache_folder: Path, web_url: str) -> None:
+    """It is run again."""
+    kept = entry(np.arange(BIG))
+    local = open_store(cache_folder)
+    local.write(kept)
+    store = open_store(web_url)
+    info = store.find(kept.keys)[kept.keys[0]]
+    local.delete(kept.keys)
+    with pytest.raises(EntryLost, match="missing"):
+        store.read(info)
+
+
+def test_a_server_that_is_away_is_asked_once(web_url: str) -> None:
+    """The first question fails after its time limit, the next ones at once."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        store = open_store(f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            store.find([new_key()])
+        with pytest.raises(StoreUnavailable, match="a moment ago"):
+            store.find([new_key()])
