@@ -1,48 +1,37 @@
-"""The canonical shape of compiled code: what it does, without where it was written.
+"""What a code object does and what it looks up outside itself, read from its bytecode once.
 
-Bytecode, not source, is what runs: a file may have been edited after it was imported. But the
-compiler leaves traces of layout in it. The canonical shape drops them:
-
-========================================  =============================================================
-dropped or made equal                     the case that made it necessary
-========================================  =============================================================
-file names, line and column tables        moving a function, reformatting
-docstrings                                a comment in a docstring
-``NOP``, ``RESUME``, caches               kept only for tracing lines
-order of the constant and name pools      an unused docstring shifts every index
-``LOAD_METHOD`` or ``LOAD_ATTR``          a call broken over two lines, or compiled in an interactive cell
-byte offsets of jumps                     all of the above change them
-order inside frozen sets                  ``x in {"a", "b"}`` follows the hash seed
-``__qualname__`` and such in class bodies a class moved into a function
-========================================  =============================================================
+The canonical form is that of `instructions` and `flow`. The references are names that code resolves when it
+runs: globals, closure variables, imports inside it, each with the attributes that it then takes.
 """
 
 from __future__ import annotations
 
-import dis
-from bisect import bisect_left
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any
 
 from cachingclient.hashing.digest import compact, frame
+from cachingclient.hashing.flow import canonical_flow, operation
+from cachingclient.hashing.instructions import Instruction, decode
 from cachingclient.hashing.scalars import PLAIN
 
-LAYOUT_OPERATIONS = frozenset({"NOP", "RESUME", "CACHE", "EXTENDED_ARG", "PRECALL", "PUSH_NULL", "NOT_TAKEN"})
-SAME_OPERATION = {"LOAD_METHOD": "LOAD_ATTR", "LOAD_CLASSDEREF": "LOAD_DEREF"}
-CLASS_LAYOUT_NAMES = frozenset(
-    {"__module__", "__qualname__", "__doc__", "__firstlineno__", "__static_attributes__", "__classdictcell__"}
-)
 BEHAVIOUR_FLAGS = 0x04 | 0x08 | 0x20 | 0x80 | 0x100 | 0x200
-"""``co_flags`` that callers can see: ``*args``, ``**kwargs``, generator, coroutine, iterable coroutine, async generator."""
+"""``co_flags`` that callers see: ``*args``, ``**kwargs``, generator, coroutine, iterable coroutine, async generator."""
 
 GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-LOCAL_LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME"})
-FREE_LOADS = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_CLOSURE"})
+LOCAL_LOADS = frozenset(
+    {"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME", "LOAD_FROM_DICT_OR_DEREF"}
+)
+FREE_LOADS = frozenset({"LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_CLOSURE", "LOAD_FAST"})
 STORES = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME"})
 GLOBAL_WRITES = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
+FRAME_READERS = frozenset({"query", "eval", "evaluate", "sql", "execute"})
+"""Methods of libraries (pandas, numexpr, duckdb) that look up the words of a text among the caller's variables."""
+LAYOUT_READERS = frozenset({"__doc__", "__qualname__", "__module__", "__annotations__", "__subclasses__"})
+"""Attributes by which code asks for what is otherwise left out of its identity."""
 NO_ARGUMENTS = ("called without arguments",)
+_WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +64,34 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class CodeShape:
-    """What `shape` read from a code object, nested code included."""
+    """What `shape` read from a code object, nested code included.
+
+    Attributes
+    ----------
+    body
+        The canonical form.
+    references
+        What it looks up, in an order that does not depend on layout: imports first, they may load what others name.
+    literals
+        Texts in it that may name files.
+    words
+        Words of texts that a library may look up among the caller's variables.
+    layout
+        Which of `LAYOUT_READERS` it reads.
+    global_writes
+        Global variables that it rebinds, with their lines.
+    """
 
     body: bytes
     references: tuple[Reference, ...]
     literals: tuple[str, ...]
+    words: tuple[str, ...]
+    layout: tuple[str, ...]
     global_writes: tuple[tuple[str, int | None], ...]
 
 
-_SHAPES: dict[CodeType, CodeShape] = {}
+_SHAPES: dict[int, tuple[CodeType, CodeShape]] = {}
+_BY_EQUALITY: dict[CodeType, CodeShape] = {}
 _MOST_SHAPES = 20_000
 
 
@@ -99,12 +107,17 @@ def shape(code: CodeType) -> CodeShape:
     >>> shape(one).references[0].attributes
     ('b',)
     """
-    # Equality of code objects covers all that can make a shape differ, line numbers too.
-    known = _SHAPES.get(code)
+    found = _SHAPES.get(id(code))
+    if found is not None:
+        return found[1]
+    if len(_SHAPES) >= _MOST_SHAPES:
+        _SHAPES.clear()
+        _BY_EQUALITY.clear()
+    # A function that was pickled once a task comes as a new but equal code object each time.
+    known = _BY_EQUALITY.get(code)
     if known is None:
-        if len(_SHAPES) >= _MOST_SHAPES:
-            _SHAPES.clear()
-        known = _SHAPES[code] = _Reader(code).read()
+        known = _BY_EQUALITY[code] = _Reader(code).read()
+    _SHAPES[id(code)] = (code, known)
     return known
 
 
@@ -113,45 +126,46 @@ class _Reader:
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
-        self.instructions = list(_significant(code))
+        self.instructions = decode(code)
         self.references: dict[Reference, Reference] = {}
-        self.literals: dict[str, None] = {}
+        self.literals: set[str] = set()
+        self.texts: set[str] = set()
+        self.words: set[str] = set()
+        self.layout: set[str] = set()
         self.writes: dict[tuple[str, int | None], None] = {}
+        self.nested: dict[int, bytes] = {}
         self.assigned = _assigned_names(self.instructions) if _is_class_body(code) else frozenset()
-        self.imported = _imported_names(self.instructions)
+        self.imported = dict(_imported_names(self.instructions))
+        self.lines: list[tuple[int, int, int | None]] | None = None
 
     def read(self) -> CodeShape:
         """Return the shape."""
-        code = self.code
-        position = {ins.offset: number for number, ins in enumerate(self.instructions)}
-        offsets = [ins.offset for ins in self.instructions]
-        tokens = [
-            _signature(code),
-            *(self._token(number, ins, offsets, position) for number, ins in enumerate(self.instructions)),
-            *_exception_rows(code, offsets),
-        ]
-        body = compact(b"$code:", b"".join(len(token).to_bytes(2, "little") + token for token in tokens))
-        return CodeShape(body, tuple(self.references), tuple(self.literals), tuple(self.writes))
+        for number, found in enumerate(self.instructions):
+            self._note(number, found)
+        flow = canonical_flow(self.code, self.instructions, self._label)
+        reads_frames = any(found.value in FRAME_READERS for found in self.instructions if found.name == "LOAD_ATTR")
+        if reads_frames:
+            self.words.update(word for text in self.texts for word in _WORD.findall(text))
+        return CodeShape(
+            compact(b"$code:", _signature(self.code) + b"\n" + flow),
+            tuple(sorted(self.references, key=_order)),
+            tuple(sorted(self.literals)),
+            tuple(sorted(self.words)),
+            tuple(sorted(self.layout)),
+            tuple(self.writes),
+        )
 
-    def _token(
-        self, number: int, ins: dis.Instruction, offsets: list[int], position: dict[int, int]
-    ) -> bytes:
-        """Return the canonical bytes of one instruction, noting what it refers to."""
-        name = SAME_OPERATION.get(ins.opname, ins.opname)
-        opcode = ins.opcode
-        self._note(number, ins)
-        if opcode in dis.hasconst:
-            return f"{name} ".encode() + self._constant(self.code.co_consts[ins.arg])
-        if opcode in _JUMPS:
-            return f"{name} {position.get(ins.argval, _at_or_after(offsets, ins.argval))}".encode()
-        if opcode in _NAMED:
-            return f"{name} {ins.argval}".encode()
-        if opcode in dis.hascompare:
-            return f"{name} {ins.argrepr}".encode()
-        return f"{name} {ins.arg}".encode()
+    def _label(self, found: Instruction) -> bytes:
+        """Return the bytes of one instruction."""
+        name, value = found.name, found.value
+        if name in ("LOAD_CONST", "KW_NAMES", "INSTRUMENTED_LOAD_CONST"):
+            return name.encode() + b" " + self._constant(value)
+        if value is None:
+            return f"{operation(name)} {found.flags}".encode()
+        return f"{name} {value} {found.flags}".encode("utf-8", "surrogatepass")
 
     def _constant(self, value: object) -> bytes:
-        """Return the encoding of a constant; nested code is read in its place."""
+        """Return the encoding of a constant; nested code is described in its place."""
         if isinstance(value, CodeType):
             return self._nested(value)
         if isinstance(value, tuple):
@@ -161,76 +175,101 @@ class _Reader:
         if isinstance(value, slice):
             return frame(b"$::", map(self._constant, (value.start, value.stop, value.step)))
         if isinstance(value, str):
-            self.literals[value] = None
             return compact(b"$s:", value.encode("utf-8", "surrogatepass"))
-        return PLAIN[type(value)](value)
+        return PLAIN[type(value)](value) or b""
 
     def _nested(self, code: CodeType) -> bytes:
+        found = self.nested.get(id(code))
+        if found is None:
+            found = self.nested[id(code)] = frame(b"$n:", [compact(b"", code.co_name.encode()), shape(code).body])
+        return found
+
+    def _take_over(self, code: CodeType) -> None:
         """Take over what nested code refers to, except this code's own variables."""
         inner = shape(code)
         for reference in inner.references:
             if reference.kind != "free" or reference.name in self.code.co_freevars:
-                self.references.setdefault(reference, reference)
-        self.literals.update(dict.fromkeys(inner.literals))
+                self._refer(reference)
+            for module, level in self.imported.get(reference.name, ()) if reference.kind == "free" else ():
+                self._refer(
+                    Reference("import", module, reference.attributes, reference.argument, level, reference.line)
+                )
+        self.literals.update(inner.literals)
+        self.words.update(inner.words)
+        self.layout.update(inner.layout)
         self.writes.update(dict.fromkeys(inner.global_writes))
-        return frame(b"$n:", [code.co_name.encode(), inner.body])
 
-    def _note(self, number: int, ins: dis.Instruction) -> None:
+    def _note(self, number: int, found: Instruction) -> None:
         """Record what an instruction looks up or rebinds outside this code."""
-        name = ins.opname
-        if name in GLOBAL_WRITES:
-            self.writes[ins.argval, _line(ins)] = None
+        name = found.name
+        if name in ("LOAD_CONST", "KW_NAMES"):
+            self._note_constant(found.value)
+        elif name in GLOBAL_WRITES:
+            self.writes[found.value, self._line(found)] = None
         elif name == "IMPORT_NAME":
-            self._note_import(number, ins)
-        elif name in GLOBAL_LOADS and ins.argval not in self.assigned and ins.argval not in self.imported:
-            self._refer(Reference("global", ins.argval, *self._chain(number), line=_line(ins)))
-        elif name in LOCAL_LOADS and ins.argval in self.imported:
-            module, level = self.imported[ins.argval]
-            attributes, argument = self._chain(number)
-            self._refer(Reference("import", module, attributes, argument, level, _line(ins)))
-        elif name in FREE_LOADS and ins.argval in self.code.co_freevars:
-            self._refer(Reference("free", ins.argval, *self._chain(number), line=_line(ins)))
-        elif isinstance(ins.argval, tuple) and name.startswith("LOAD_FAST"):
-            for variable in ins.argval:
-                if variable in self.imported:
-                    module, level = self.imported[variable]
-                    self._refer(Reference("import", module, (), None, level, _line(ins)))
+            self._note_import(number, found)
+        elif name == "LOAD_ATTR" and found.value in LAYOUT_READERS:
+            self.layout.add(found.value)
+        elif name in GLOBAL_LOADS and found.value not in self.assigned and found.value not in self.imported:
+            self._refer(Reference("global", found.value, *self._chain(number), line=self._line(found)))
+        elif name in LOCAL_LOADS and found.value in self.imported:
+            for module, level in self.imported[found.value]:
+                self._refer(Reference("import", module, *self._chain(number), level, self._line(found)))
+        elif name in FREE_LOADS and found.value in self.code.co_freevars:
+            self._refer(Reference("free", found.value, *self._chain(number), line=self._line(found)))
+
+    def _note_constant(self, value: object) -> None:
+        """Record texts, those in tuples too, and what nested code looks up."""
+        if isinstance(value, CodeType):
+            self._take_over(value)
+        elif isinstance(value, str):
+            self.texts.add(value)
+            if PLAIN[str](value) is None:
+                self.literals.add(value)
+        elif isinstance(value, (tuple, frozenset)):
+            for part in value:
+                self._note_constant(part)
 
     def _refer(self, reference: Reference) -> None:
         self.references.setdefault(reference, reference)
 
-    def _note_import(self, number: int, ins: dis.Instruction) -> None:
+    def _note_import(self, number: int, found: Instruction) -> None:
         """Record ``import a.b`` and each name of ``from a import b, c``."""
-        level, names = (self.instructions[number - k].argval for k in (2, 1))
+        level, names = (self.instructions[number - back].value for back in (2, 1))
         if not names:
-            self._refer(Reference("import", ins.argval, (), "loaded", level, _line(ins)))
+            self._refer(Reference("import", found.value, (), "loaded", level, self._line(found)))
         for name in names or ():
             attributes = () if name == "*" else (name,)
-            self._refer(Reference("import", ins.argval, attributes, None, level, _line(ins)))
+            self._refer(Reference("import", found.value, attributes, None, level, self._line(found)))
 
     def _chain(self, number: int) -> tuple[tuple[str, ...], object]:
         """Return the attributes read from what an instruction loads, and the first constant argument."""
         attributes = []
-        for ins in self.instructions[number + 1 :]:
-            if ins.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
+        for found in self.instructions[number + 1 :]:
+            if found.name != "LOAD_ATTR":
                 break
-            attributes.append(ins.argval)
+            attributes.append(found.value)
         following = self.instructions[number + 1 + len(attributes) :][:1]
         argument: object = None
-        for ins in following:
-            if ins.opname == "LOAD_CONST" and isinstance(ins.argval, str):
-                argument = ins.argval
-            elif ins.opname == "CALL" and ins.arg == 0:
+        for found in following:
+            if found.name == "LOAD_CONST" and isinstance(found.value, str):
+                argument = found.value
+            elif found.name == "CALL" and found.value == 0:
                 argument = NO_ARGUMENTS
         return tuple(attributes), argument
 
+    def _line(self, found: Instruction) -> int | None:
+        if self.lines is None:
+            self.lines = list(self.code.co_lines())
+        for start, end, line in self.lines:
+            if start <= found.offset < end:
+                return line
+        return None
 
-_NAMED = frozenset(dis.hasname) | frozenset(dis.haslocal) | frozenset(dis.hasfree)
-_JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
 
-
-def _line(ins: dis.Instruction) -> int | None:
-    return getattr(getattr(ins, "positions", None), "lineno", None)
+def _order(reference: Reference) -> tuple[object, ...]:
+    return (reference.kind != "import", reference.kind, reference.level, reference.name, reference.attributes,
+            str(reference.argument))  # fmt: skip
 
 
 def _signature(code: CodeType) -> bytes:
@@ -247,89 +286,31 @@ def _is_class_body(code: CodeType) -> bool:
     return not code.co_flags & 0x02 and code.co_name != "<module>"
 
 
-def _significant(code: CodeType) -> Iterator[dis.Instruction]:
-    """Yield the instructions that say what the code does."""
-    held: dis.Instruction | None = None
-    in_class = _is_class_body(code)
-    for ins in dis.get_instructions(code):
-        if ins.opname in LAYOUT_OPERATIONS:
-            continue
-        if in_class and ins.opname == "STORE_NAME" and ins.argval in CLASS_LAYOUT_NAMES:
-            held = None
-            continue
-        if held is not None:
-            yield held
-        held = ins
-    if held is not None:
-        yield held
-
-
-def _assigned_names(instructions: list[dis.Instruction]) -> frozenset[str]:
+def _assigned_names(instructions: list[Instruction]) -> frozenset[str]:
     """Return the names a class body binds itself."""
-    return frozenset(ins.argval for ins in instructions if ins.opname == "STORE_NAME")
+    return frozenset(found.value for found in instructions if found.name == "STORE_NAME")
 
 
-def _imported_names(instructions: list[dis.Instruction]) -> dict[str, tuple[str, int]]:
-    """Return the local variables that only ever hold an imported module, with the module's name and level."""
-    imported: dict[str, tuple[str, int]] = {}
-    stored: dict[str, int] = {}
-    for number, ins in enumerate(instructions):
-        if ins.opname not in STORES:
-            continue
-        stored[ins.argval] = stored.get(ins.argval, 0) + 1
-        source = _module_stored(instructions, number)
-        if source is not None:
-            imported[ins.argval] = source
-    return {name: source for name, source in imported.items() if stored[name] == 1}
+def _imported_names(instructions: list[Instruction]) -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """Yield the local variables that may hold an imported module, with the modules' names and levels."""
+    imported: dict[str, list[tuple[str, int]]] = {}
+    for number, found in enumerate(instructions):
+        if found.name in STORES and (source := _module_stored(instructions, number)) is not None:
+            imported.setdefault(found.value, []).append(source)
+    yield from imported.items()
 
 
-def _module_stored(instructions: list[dis.Instruction], number: int) -> tuple[str, int] | None:
+def _module_stored(instructions: list[Instruction], number: int) -> tuple[str, int] | None:
     """Return the module that a store instruction binds, if it ends ``import a`` or ``import a.b as c``."""
     back = number - 1
     aliased = False
-    while back >= 0 and instructions[back].opname in ("IMPORT_FROM", "SWAP", "POP_TOP", "ROT_TWO"):
-        aliased = aliased or instructions[back].opname == "IMPORT_FROM"
+    while back >= 0 and instructions[back].name in ("IMPORT_FROM", "SWAP", "POP_TOP"):
+        aliased = aliased or instructions[back].name == "IMPORT_FROM"
         back -= 1
-    if back < 2 or instructions[back].opname != "IMPORT_NAME":
+    if back < 2 or instructions[back].name != "IMPORT_NAME":
         return None
-    level, names = instructions[back - 2].argval, instructions[back - 1].argval
+    level, names = instructions[back - 2].value, instructions[back - 1].value
     if names:
         return None
-    module = instructions[back].argval
+    module = instructions[back].value
     return (module if aliased else module.partition(".")[0]), level
-
-
-def _at_or_after(offsets: list[int], offset: Any) -> int:
-    """Return the number of the first kept instruction at or after an offset."""
-    return bisect_left(offsets, offset)
-
-
-def _exception_rows(code: CodeType, offsets: list[int]) -> Iterator[bytes]:
-    """Yield the exception table (PEP 657's neighbour, Objects/exception_handling_notes.txt) in instruction numbers."""
-    rows = []
-    data = iter(code.co_exceptiontable)
-    for first in data:
-        start = _varint(first, data) * 2
-        length = _varint(next(data), data) * 2
-        target = _varint(next(data), data) * 2
-        depth = _varint(next(data), data)
-        rows.append((_at_or_after(offsets, start), _at_or_after(offsets, start + length), _at_or_after(offsets, target), depth))
-    # Dropped NOPs split what is one protected range into neighbours: join them again.
-    joined: list[tuple[int, int, int, int]] = []
-    for row in rows:
-        if row[0] == row[1]:
-            continue
-        if joined and joined[-1][1] == row[0] and joined[-1][2:] == row[2:]:
-            row = (joined.pop()[0], *row[1:])
-        joined.append(row)
-    for row in joined:
-        yield f"TRY {row}".encode()
-
-
-def _varint(first: int, data: Iterator[int]) -> int:
-    """Read one number of the exception table: six bits a byte, the bit above them says that more follow."""
-    value = first & 63
-    while first & 64:
-        first = next(data)
-        value = (value << 6) | (first & 63)
-    return value

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import enum
 import functools
+from operator import itemgetter
+from types import FunctionType
 from typing import Any
 
 from cachingclient.hashing.digest import frame
+from cachingclient.hashing.layout import describe_layout
+from cachingclient.hashing.scalars import encode_str
 from cachingclient.hashing.walk import Unidentifiable, Walk
 
 CLASS_LAYOUT_NAMES = frozenset(
     {
         "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__abstractmethods__", "_abc_impl",
-        "__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__", "__annotations_cache__",
+        "__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__",
+        "__annotations_cache__", "__annotations__",
         "__dataclass_fields__", "__dataclass_params__", "__subclasshook__",
     }
 )  # fmt: skip
 """What the interpreter keeps in a class that no method of it reads."""
+_HINTS = frozenset({"__annotations__", "__annotate__", "__annotate_func__"})
+_DEFINED = (FunctionType, staticmethod, classmethod, property)
 
 
 def describe_class(cls: type, walk: Walk) -> bytes:
@@ -26,32 +34,47 @@ def describe_class(cls: type, walk: Walk) -> bytes:
     Data attributes count in the order of their definition, which ``vars`` shows; methods count by name,
     so that moving one is no change.
     """
-    parts = [cls.__name__.encode(), walk.encode(type(cls)), *map(walk.encode, cls.__bases__)]
+    parts = [encode_str(cls.__name__), walk.encode(type(cls)), *map(walk.encode, cls.__bases__)]
     if dataclasses.is_dataclass(cls):
         parts.append(frame(b"$fields:", [_field(field, walk) for field in dataclasses.fields(cls)]))
-    data, methods = [], []
-    for name, value in _attributes(cls):
+    if not _HINTS.isdisjoint(vars(cls)):
+        parts.append(describe_layout(cls, "__annotations__", walk))
+    attributes = _attributes(cls)
+    data = [(name, value) for name, value in attributes if not _is_method(value)]
+    # cloudpickle rebuilds a class with its slots first.
+    data.sort(key=lambda pair: pair[0] != "__slots__")
+    methods = sorted((pair for pair in attributes if _is_method(pair[1])), key=itemgetter(0))
+    for name, value in (*data, *methods):
         try:
-            encoded = frame(b"$attribute:", [name.encode(), walk.encode(_unwrapped(value))])
+            parts.append(frame(b"$attribute:", [encode_str(name), walk.encode(_unwrapped(value))]))
         except Unidentifiable as error:
             raise Unidentifiable(f"{error.reason}, in attribute {name!r} of class {cls.__name__}") from None
-        (methods if callable(value) or hasattr(value, "__get__") else data).append((name, encoded))
-    parts += [encoded for _, encoded in data]
-    parts += [encoded for _, encoded in sorted(methods)]
+    if isinstance(cls, abc.ABCMeta) and (registered := _registered(cls)):
+        parts.append(walk.encode(registered))
     return frame(b"$class:", parts)
 
 
+def _is_method(value: object) -> bool:
+    return callable(value) or hasattr(type(value), "__get__")
+
+
+def _registered(cls: type) -> set[type]:
+    """Return the classes registered with an ABC: ``isinstance`` knows them."""
+    registry = abc._get_dump(cls)[0]  # type: ignore[attr-defined]
+    return {kind for reference in registry if (kind := reference()) is not None}
+
+
 def _attributes(cls: type) -> list[tuple[str, Any]]:
-    """Return what a class itself defines."""
+    """Return what a class itself defines; of an enum its members by value, not the tables made of them."""
     own = [(name, value) for name, value in vars(cls).items() if name not in CLASS_LAYOUT_NAMES]
-    if issubclass(cls, enum.Enum):
-        members = [(name, member._value_) for name, member in cls.__members__.items()]
-        return members + [
-            (name, value)
-            for name, value in own
-            if name not in cls.__members__ and not name.startswith("_") and not isinstance(value, enum.property)
-        ]
-    return own
+    if not issubclass(cls, enum.Enum):
+        return own
+    members = [(name, member._value_) for name, member in cls.__members__.items()]
+    return members + [
+        (name, value)
+        for name, value in own
+        if name not in cls.__members__ and (not name.startswith("_") or isinstance(value, _DEFINED))
+    ]
 
 
 def _unwrapped(value: Any) -> Any:
@@ -69,4 +92,4 @@ def _field(field: dataclasses.Field[Any], walk: Walk) -> bytes:
         None if value is dataclasses.MISSING else ("given", value) for value in (field.default, field.default_factory)
     )
     flags = (field.init, field.repr, field.hash, field.compare, bool(field.kw_only))
-    return frame(b"$field:", [field.name.encode(), walk.encode(default), walk.encode(factory), walk.encode(flags)])
+    return frame(b"$field:", [encode_str(field.name), walk.encode(default), walk.encode(factory), walk.encode(flags)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import os
 import sys
 from collections.abc import Iterator
 from types import (
@@ -25,18 +26,33 @@ from types import (
 )
 from typing import Any
 
-from cachingclient.hashing.bytecode import Reference, shape
+from cachingclient.hashing.bytecode import CodeShape, Reference, shape
 from cachingclient.hashing.classes import describe_class
 from cachingclient.hashing.digest import compact, frame
 from cachingclient.hashing.dynamic import check_use
 from cachingclient.hashing.environment import is_user_code
-from cachingclient.hashing.modules import follow, import_for, module_content
+from cachingclient.hashing.modules import MODULE_LAYOUT_NAMES, follow, import_for, module_content
+from cachingclient.hashing.scalars import encode_str
 from cachingclient.hashing.walk import Unidentifiable, Walk
 
-NAMED_TYPES = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType, MemberDescriptorType, GetSetDescriptorType)
+NAMED_TYPES = (
+    BuiltinFunctionType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+    MemberDescriptorType,
+    GetSetDescriptorType,
+)
 CODE_TYPES = (
-    FunctionType, MethodType, CodeType, ModuleType, type, staticmethod, classmethod, property,
-    functools._lru_cache_wrapper, *NAMED_TYPES,
+    FunctionType,
+    MethodType,
+    CodeType,
+    ModuleType,
+    type,
+    staticmethod,
+    classmethod,
+    property,
+    functools._lru_cache_wrapper,
+    *NAMED_TYPES,
 )
 
 
@@ -87,6 +103,8 @@ def _describe_made_by_library(function: FunctionType, walk: Walk) -> bytes:
         pairs = [frame(b"$case:", [walk.encode(kind), walk.encode(target)]) for kind, target in registry.items()]
         return frame(b"$singledispatch:", sorted(pairs))
     module = function.__globals__["__name__"]
+    # A library that wraps functions may have looked at their type hints: to check arguments, to choose a compiled type.
+    walk.demand(("__annotations__",))
     parts = [walk.library(module, function.__qualname__), shape(function.__code__).body]
     return frame(b"$made:", [*parts, *_attached(function, walk)])
 
@@ -105,25 +123,39 @@ def describe_function(function: FunctionType, walk: Walk) -> bytes:
     if seen.global_writes:
         name, line = seen.global_writes[0]
         raise Unidentifiable(f"{where} rebinds the global variable {name!r} (line {line})")
-    parts = [function.__name__.encode(), seen.body, *_attached(function, walk, seen.references)]
+    walk.demand(seen.layout)
+    parts = [compact(b"", function.__name__.encode()), seen.body, *_attached(function, walk, seen.references)]
     for reference in seen.references:
         if reference.kind != "free":
             parts.append(_referenced(reference, function, where, walk))
-    parts += map(walk.encode, seen.literals)
+    parts += _named_files(function, seen, walk)
+    namespace = function.__globals__
+    parts += [_named(word, namespace[word], where, walk) for word in seen.words if word in namespace]
     return frame(b"$function:", parts)
+
+
+def _named_files(function: FunctionType, seen: CodeShape, walk: Walk) -> Iterator[bytes]:
+    """Yield the files that texts in the code name; beside the module too, if the code asks where that is."""
+    yield from map(walk.encode, seen.literals)
+    own = function.__globals__.get("__file__")
+    if seen.literals and isinstance(own, str) and any(reference.name == "__file__" for reference in seen.references):
+        folder = os.path.dirname(os.path.abspath(own))
+        yield from (walk.encode(os.path.join(folder, literal)) for literal in seen.literals)
 
 
 def _attached(function: FunctionType, walk: Walk, references: tuple[Reference, ...] = ()) -> Iterator[bytes]:
     """Yield what a function object carries besides its code."""
-    for value in (function.__defaults__, function.__kwdefaults__):
-        yield walk.encode(value)
-    yield _annotations(function, walk)
-    yield walk.encode({name: value for name, value in sorted(function.__dict__.items()) if name != "__wrapped__"})
+    yield walk.encode(function.__defaults__)
+    yield walk.encode(function.__kwdefaults__)
+    if function.__dict__:
+        yield walk.encode(dict(sorted(function.__dict__.items())))
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         yield frame(b"$free:", [name.encode(), *_cell(name, cell, function, references, walk)])
 
 
-def _cell(name: str, cell: Any, function: FunctionType, references: tuple[Reference, ...], walk: Walk) -> Iterator[bytes]:
+def _cell(
+    name: str, cell: Any, function: FunctionType, references: tuple[Reference, ...], walk: Walk
+) -> Iterator[bytes]:
     """Yield the encoding of a closure variable: of a user's module only what is taken from it."""
     try:
         content = cell.cell_contents
@@ -141,43 +173,40 @@ def _cell(name: str, cell: Any, function: FunctionType, references: tuple[Refere
     yield _named(name, content, where, walk)
 
 
-def _annotations(function: FunctionType, walk: Walk) -> bytes:
-    """Encode type hints: libraries that dispatch or validate act on them. What has no identity counts by its type."""
-    parts = []
-    for name, hint in function.__annotations__.items():
-        try:
-            parts.append(frame(b"$hint:", [name.encode(), walk.encode(hint)]))
-        except Unidentifiable:
-            parts.append(frame(b"$hint:", [name.encode(), type(hint).__qualname__.encode()]))
-    return frame(b"$hints:", parts)
-
-
 def _referenced(reference: Reference, function: FunctionType, where: str, walk: Walk) -> bytes:
     """Encode what a name in a function stands for."""
-    if reference.kind == "import":
-        package = function.__globals__.get("__package__") or ""
-        module = import_for(reference, package)
-        return compact(b"$missing:", reference.name.encode()) if module is None else follow(module, reference, where, walk)
     namespace = function.__globals__
+    if reference.kind == "import":
+        module = import_for(reference, namespace.get("__package__") or "")
+        return (
+            compact(b"$missing:", reference.name.encode()) if module is None else follow(module, reference, where, walk)
+        )
     name = reference.name
     if name in namespace:
         found = namespace[name]
         if isinstance(found, ModuleType):
             return follow(found, reference, where, walk)
-        check_use(found, reference, where, walk, namespace)
+        check_use(found, reference, where, walk)
+        if isinstance(found, str) and name in MODULE_LAYOUT_NAMES:
+            return encode_str(found)
         return _named(name, found, where, walk)
     if hasattr(builtins, name):
         found = getattr(builtins, name)
-        check_use(found, reference, where, walk, namespace)
-        return encode_namespace(function, walk) if name in ("globals", "vars") else b"$builtin:"
+        check_use(found, reference, where, walk)
+        if name == "globals":
+            return encode_namespace(function, where, reference.line, walk)
+        # A builtin that somebody replaced is found like any function.
+        return b"$builtin:" if getattr(found, "__module__", "builtins") == "builtins" else walk.encode(found)
     return b"$missing:"
 
 
-def encode_namespace(function: FunctionType, walk: Walk) -> bytes:
+def encode_namespace(function: FunctionType, where: str, line: int | None, walk: Walk) -> bytes:
     """Encode all of the module a function lives in, for code that asks for ``globals()``."""
-    module = sys.modules.get(function.__globals__.get("__name__", ""))
-    if module is None or module.__dict__ is not function.__globals__:
-        raise Unidentifiable(f"{function.__qualname__} reads globals() of a namespace that is no module")
+    name = function.__globals__.get("__name__", "")
+    module = sys.modules.get(name)
+    if name == "__main__" or module is None or module.__dict__ is not function.__globals__:
+        # A worker gets of such a namespace only what the function names.
+        raise Unidentifiable(f"globals() of {name or 'a namespace'} is searched at run time (line {line} of {where})")
     return encode_module(module, walk)
 
 
@@ -213,7 +242,7 @@ def _class(cls: type, walk: Walk) -> bytes:
 def _builtin(obj: Any, walk: Walk) -> bytes:
     """Encode something compiled: by name, and by what it is bound to."""
     owner = getattr(obj, "__self__", None)
-    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", repr(type(obj)))
+    name: str = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None) or repr(type(obj))
     if owner is not None and not isinstance(owner, ModuleType):
         return frame(b"$bound:", [walk.encode(owner), name.encode()])
     owner_class = getattr(obj, "__objclass__", None)
@@ -226,7 +255,7 @@ def _builtin(obj: Any, walk: Walk) -> bytes:
 
 
 def named_in_library(obj: Any, walk: Walk) -> bytes | None:
-    """Encode what a library holds under its own name, such as numpy's dispatchers, which are no functions; else None."""
+    """Encode what a library holds under its own name, such as numpy's dispatchers; None for anything else."""
     module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or is_user_code(module):
         return None

@@ -15,7 +15,21 @@ from typing import Any
 from cachingclient.hashing.bytecode import NO_ARGUMENTS, Reference
 from cachingclient.hashing.walk import Unidentifiable, Walk
 
-UNFOLLOWABLE = frozenset({"builtins.eval", "builtins.exec", "builtins.__import__", "runpy.run_path", "runpy.run_module"})
+UNFOLLOWABLE = frozenset(
+    {"builtins.eval", "builtins.exec", "builtins.__import__", "runpy.run_path", "runpy.run_module"}
+)
+FRAMES = frozenset(
+    {
+        "inspect.getsource",
+        "inspect.getsourcelines",
+        "inspect.getsourcefile",
+        "inspect.currentframe",
+        "inspect.stack",
+        "sys._getframe",
+        "traceback.extract_stack",
+    }
+)
+HINTS = frozenset({"typing.get_type_hints", "inspect.signature", "inspect.get_annotations", "inspect.getfullargspec"})
 IMPORTERS = frozenset({"importlib.import_module", "importlib.__import__"})
 ON_THE_WORKER = {
     name: f"uses {name.rpartition('.')[2]}, which acts on the cluster"
@@ -29,13 +43,44 @@ ON_THE_WORKER = {
     )
 }
 CLOCKS = frozenset(
-    {f"time.{name}" for name in ("time", "time_ns", "localtime", "gmtime", "monotonic", "perf_counter", "strftime", "ctime")}
+    {
+        f"time.{name}"
+        for name in ("time", "time_ns", "localtime", "gmtime", "monotonic", "perf_counter", "strftime", "ctime")
+    }
     | {f"datetime.datetime.{name}" for name in ("now", "utcnow", "today")}
-    | {"datetime.date.today", "uuid.uuid1", "uuid.uuid4", "os.urandom", "os.getpid", "secrets.token_bytes", "secrets.token_hex"}
+    | {
+        "datetime.date.today",
+        "uuid.uuid1",
+        "uuid.uuid4",
+        "os.urandom",
+        "os.getpid",
+        "secrets.token_bytes",
+        "secrets.token_hex",
+    }
 )
-PROCESS = frozenset({"os.environ", "os.getenv", "os.getcwd", "os.listdir", "socket.gethostname", "platform.node", "builtins.input"})
-GENERATORS = frozenset({"numpy.random.default_rng", "numpy.random.RandomState", "numpy.random.mtrand.RandomState", "random.Random",
-                        "numpy.random._generator.default_rng", "numpy.random.SeedSequence"})
+PROCESS = frozenset(
+    {
+        "os.environ",
+        "sys.argv",
+        "os.getenv",
+        "os.getcwd",
+        "os.listdir",
+        "socket.gethostname",
+        "platform.node",
+        "builtins.input",
+    }
+)
+GENERATORS = frozenset(
+    {
+        "numpy.random.default_rng",
+        "numpy.random.RandomState",
+        "numpy.random.mtrand.RandomState",
+        "random.Random",
+        "numpy.random._generator.default_rng",
+        "numpy.random.SeedSequence",
+    }
+)
+WATCHED = frozenset().union(UNFOLLOWABLE, FRAMES, HINTS, IMPORTERS, ON_THE_WORKER, CLOCKS, PROCESS, GENERATORS)
 
 
 def library_name(obj: Any) -> str | None:
@@ -59,7 +104,7 @@ def library_name(obj: Any) -> str | None:
     return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) and callable(obj) else None
 
 
-def check_use(obj: Any, reference: Reference, where: str, walk: Walk, namespace: dict[str, Any] | None = None) -> None:
+def check_use(obj: Any, reference: Reference, where: str, walk: Walk) -> None:
     """Refuse or warn of a use that an identity cannot cover.
 
     Raises
@@ -70,10 +115,16 @@ def check_use(obj: Any, reference: Reference, where: str, walk: Walk, namespace:
     name = _dotted(obj, reference)
     if name is None:
         return
+    if name not in WATCHED and not name.startswith(("random.", "numpy.random.", "sys.modules")):
+        return
     line = f"line {reference.line} of {where}"
     if name in UNFOLLOWABLE:
         raise Unidentifiable(f"{name.removeprefix('builtins.')} runs code that can't be followed ({line})")
-    if name in ON_THE_WORKER:
+    if name in FRAMES:
+        raise Unidentifiable(f"{name} reads source text or the caller's variables ({line})")
+    if name in HINTS:
+        walk.demand(("__annotations__",))
+    elif name in ON_THE_WORKER:
         raise Unidentifiable(f"{where} {ON_THE_WORKER[name]} (line {reference.line})")
     if name in IMPORTERS:
         _import_by_name(reference, line, walk)
@@ -101,6 +152,8 @@ def _dotted(obj: Any, reference: Reference) -> str | None:
     """Return the dotted name of what is used: ``datetime.datetime`` with its attribute ``now``."""
     if obj is sys.modules:
         return "sys.modules"
+    if obj is sys.argv:
+        return "sys.argv"
     if type(obj).__name__ == "_Environ":
         return "os.environ"
     name = library_name(obj)
@@ -116,6 +169,21 @@ def _draws_unseeded(name: str) -> bool:
     """Tell whether a function draws from a process-wide generator."""
     module, _, function = name.rpartition(".")
     if module in ("random.Random", "numpy.random.mtrand.RandomState") or module in ("numpy.random", "random"):
-        return function not in ("seed", "Random", "default_rng", "Generator", "RandomState", "SeedSequence", "SystemRandom",
-                                "PCG64", "Philox", "MT19937", "SFC64", "setstate", "getstate", "set_state", "get_state")
+        return function not in (
+            "seed",
+            "Random",
+            "default_rng",
+            "Generator",
+            "RandomState",
+            "SeedSequence",
+            "SystemRandom",
+            "PCG64",
+            "Philox",
+            "MT19937",
+            "SFC64",
+            "setstate",
+            "getstate",
+            "set_state",
+            "get_state",
+        )
     return False

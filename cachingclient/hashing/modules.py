@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from types import ModuleType
 
@@ -11,12 +12,25 @@ from cachingclient.hashing.bytecode import Reference
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.dynamic import check_use, library_name
 from cachingclient.hashing.environment import is_user_code
+from cachingclient.hashing.scalars import encode_str
 from cachingclient.hashing.walk import Unidentifiable, Walk
 
 MODULE_LAYOUT_NAMES = frozenset(
-    {"__name__", "__doc__", "__package__", "__loader__", "__spec__", "__file__", "__cached__", "__builtins__", "__path__"}
+    {
+        "__name__",
+        "__doc__",
+        "__package__",
+        "__loader__",
+        "__spec__",
+        "__file__",
+        "__cached__",
+        "__builtins__",
+        "__path__",
+    }
 )
 CONSTANT_TYPES = (bool, int, float, complex, str, bytes, type(None))
+SETTING_TYPES = (dict, list, tuple, set, frozenset)
+MOST_SETTINGS = 100
 ABSENT = object()
 
 
@@ -37,35 +51,64 @@ def follow(module: ModuleType, reference: Reference, where: str, walk: Walk) -> 
     for attribute in reference.attributes:
         if not isinstance(found, ModuleType):
             break
-        found = _attribute(found, attribute, reference)
+        if attribute == "__dict__":
+            # The namespace itself is looked into: all of the module counts.
+            return walk.encode(found)
+        owner, found = found, _attribute(found, attribute, reference)
         taken.append(attribute)
-    rest = reference.attributes[len(taken) :]
     name = ".".join([reference.name, *taken])
     if found is ABSENT:
-        return frame(b"$missing:", [name.encode()])
+        return frame(b"$missing:", [encode_str(name)])
     if isinstance(found, ModuleType):
         # "import a.b" binds a: the attributes that follow are what is used.
         if reference.argument == "loaded":
             return b"$loaded:"
         check_use(found, reference, where, walk)
         return walk.encode(found)
+    rest = reference.attributes[len(taken) :]
     check_use(found, Reference(reference.kind, name, rest, reference.argument, line=reference.line), where, walk)
-    return _taken(module, found, name, where, walk)
-
-
-def _taken(module: ModuleType, found: object, name: str, where: str, walk: Walk) -> bytes:
-    """Encode the end of a chain: a user's value as it is, a library's by name unless it is a plain setting."""
     if not is_user_code(module.__name__):
-        owner = library_name(found)
-        if owner is None and not isinstance(found, CONSTANT_TYPES):
-            return walk.library(module.__name__, name)
+        return _of_library(module.__name__, found, name, rest, walk)
+    return _of_user(owner, found, name, where, walk)
+
+
+def _of_user(owner: ModuleType, found: object, name: str, where: str, walk: Walk) -> bytes:
+    """Encode the end of a chain through the user's modules: as it is."""
     try:
         encoded = walk.encode(found)
     except Unidentifiable as error:
         raise Unidentifiable(f"{error.reason}, which {where} reads as {name!r}") from None
     if library_name(found) is None:
         walk.ingredient(f"variable {name}", encoded)
-    return encoded
+    hook = vars(owner).get("__getattr__")
+    if hook is None or name.rpartition(".")[2] in vars(owner):
+        return encoded
+    return frame(b"$hook:", [encoded, walk.encode(hook)])
+
+
+def _of_library(module: str, found: object, name: str, rest: tuple[str, ...], walk: Walk) -> bytes:
+    """Encode the end of a chain through a library: its code by name, what a user may have set by value."""
+    if library_name(found) is not None:
+        return walk.encode(found)
+    named = walk.library(module, name)
+    for attribute in rest:
+        if isinstance(found, (ModuleType, type, *SETTING_TYPES)):
+            break
+        found = inspect.getattr_static(found, attribute, ABSENT)
+    if not _is_setting(found):
+        return named
+    encoded = walk.encode(found)
+    walk.ingredient(f"setting {'.'.join([name, *rest])}", encoded)
+    return frame(b"$setting:", [named, encoded])
+
+
+def _is_setting(value: object) -> bool:
+    """Tell a library's plain values, which a user can change, from its machinery."""
+    if isinstance(value, CONSTANT_TYPES):
+        return True
+    if not isinstance(value, SETTING_TYPES) or type(value) not in SETTING_TYPES or len(value) > MOST_SETTINGS:
+        return False
+    return all(map(_is_setting, value)) and (not isinstance(value, dict) or all(map(_is_setting, value.values())))
 
 
 def _attribute(module: ModuleType, attribute: str, reference: Reference) -> object:
@@ -101,7 +144,7 @@ def module_content(module: ModuleType, walk: Walk) -> bytes:
         if name in MODULE_LAYOUT_NAMES:
             continue
         try:
-            parts.append(frame(b"$name:", [name.encode(), walk.encode(value)]))
+            parts.append(frame(b"$name:", [encode_str(name), walk.encode(value)]))
         except Unidentifiable as error:
             raise Unidentifiable(f"{error.reason}, in {module.__name__}.{name}; the whole module is used") from None
     return frame(b"$module:", parts)

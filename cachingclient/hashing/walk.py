@@ -168,7 +168,6 @@ class Walk:
         inputs = tuple(self.files.values())
         return Identity(digest(whole).hex(), self.ingredients, tuple(self.warnings), varying, inputs)
 
-
     def _describe_demanded(self) -> None:
         """Add docstrings, names or subclasses of all code met so far; that may lead to more code."""
         from cachingclient.hashing.layout import describe_layout
