@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -249,3 +250,10 @@ def test_a_picture_names_every_step_name(edited: Plan, tmp_path: Path) -> None:
 def test_a_picture_of_nothing(tmp_path: Path) -> None:
     """An empty plan draws an empty picture."""
     assert plan().picture(tmp_path / "nothing.png").read_bytes().startswith(PNG)
+
+
+def test_a_picture_without_matplotlib(edited: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where matplotlib is missing, the error says what to install."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        edited.picture(tmp_path / "plan.png")
