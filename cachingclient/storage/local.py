@@ -34,7 +34,7 @@ _numbers = itertools.count()
 
 
 class LocalFolder(Folder):
-    """Files below a folder that is made, with its parents, readable by its owner alone.
+    """Files below a folder that is made, with its parents, for its owner alone, or with ``shared`` for its group.
 
     Examples
     --------
@@ -50,15 +50,16 @@ class LocalFolder(Folder):
     latency = 0.0002
     bandwidth = 2e9
 
-    def __init__(self, path: str, *, memory_map: bool | None = None) -> None:
+    def __init__(self, path: str, *, memory_map: bool | None = None, shared: bool = False) -> None:
+        self._shared = shared
         self.root = os.path.abspath(os.path.expanduser(path))
         self.url = Path(self.root).as_uri()
         self._touched: dict[str, float] = {}
-        self._temporary = f"v1/tmp/{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}-"
+        self._temporary = f"v1/tmp/{socket.gethostname()}-{os.urandom(4).hex()}"
         if os.path.exists(self.root) and not os.path.isdir(self.root):
             raise ValueError(f"store {self.url!r} is a file; a store takes a folder")
         try:
-            _make_folder(f"{self.root}/v1/tmp")
+            self._make_folder(f"{self.root}/v1/tmp")
             self.read_only = not os.access(f"{self.root}/v1/tmp", os.W_OK | os.X_OK)
         except NotADirectoryError as error:
             raise ValueError(f"store {self.url!r} lies below a file; a store takes a folder") from error
@@ -106,7 +107,7 @@ class LocalFolder(Folder):
             os.close(handle)
 
     def put(self, names: Sequence[str], frames: Iterable[Frame], *, digest: str = "", overwrite: bool = False) -> bool:
-        temporary = f"{self.root}/{self._temporary}{next(_numbers)}"
+        temporary = f"{self.root}/{self._temporary}-{os.getpid()}-{next(_numbers)}"
         try:
             handle = self._create(temporary)
             try:
@@ -125,19 +126,22 @@ class LocalFolder(Folder):
     def _create(self, path: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            return os.open(path, flags, 0o600)
+            handle = os.open(path, flags, 0o600)
         except FileNotFoundError:  # the cache folder was deleted under us
-            _make_folder(os.path.dirname(path))
-            return os.open(path, flags, 0o600)
+            self._make_folder(os.path.dirname(path))
+            handle = os.open(path, flags, 0o600)
+        if self._shared:
+            os.fchmod(handle, 0o660)  # whatever the umask says
+        return handle
 
     def _link(self, temporary: str, target: str, overwrite: bool) -> bool:
         if overwrite:
             spare = f"{temporary}-{next(_numbers)}"
-            _in_folder(target, lambda: os.link(temporary, spare))
-            _in_folder(target, lambda: os.replace(spare, target))
+            self._in_folder(target, lambda: os.link(temporary, spare))
+            self._in_folder(target, lambda: os.replace(spare, target))
             return True
         try:
-            _in_folder(target, lambda: os.link(temporary, target))
+            self._in_folder(target, lambda: os.link(temporary, target))
         except FileExistsError:
             return False
         except PermissionError:  # a file system without hard links: the last writer wins, with equal content
@@ -145,8 +149,28 @@ class LocalFolder(Folder):
                 return False
             spare = f"{temporary}-{next(_numbers)}"
             Path(spare).write_bytes(Path(temporary).read_bytes())
-            _in_folder(target, lambda: os.replace(spare, target))
+            self._in_folder(target, lambda: os.replace(spare, target))
         return True
+
+    def _in_folder(self, path: str, action: Callable[[], None]) -> None:
+        """Run an action that makes this path, making its folder first if that is missing."""
+        try:
+            action()
+        except FileNotFoundError:
+            self._make_folder(os.path.dirname(path))
+            action()
+
+    def _make_folder(self, path: str) -> None:
+        """Make a folder and those above it (os.makedirs would leave these open to everyone)."""
+        if not os.path.isdir(path):
+            self._make_folder(os.path.dirname(path))
+            try:
+                os.mkdir(path, 0o700)
+                if self._shared:
+                    os.chmod(path, 0o2770)
+            except FileExistsError:
+                if not os.path.isdir(path):
+                    raise NotADirectoryError(20, "Not a directory", path) from None
 
     def stat(self, names: Sequence[str]) -> dict[str, FileStat]:
         found = {}
@@ -243,7 +267,7 @@ class LocalFolder(Folder):
 
     def move(self, name: str, new: str) -> None:
         target = f"{self.root}/{new}"
-        _in_folder(target, lambda: os.replace(f"{self.root}/{name}", target))
+        self._in_folder(target, lambda: os.replace(f"{self.root}/{name}", target))
 
 
 def _write(handle: int, frames: Iterable[Frame]) -> str:
@@ -256,26 +280,6 @@ def _write(handle: int, frames: Iterable[Frame]) -> str:
             state.update(frame[start : start + count])
             start += count
     return state.hexdigest()
-
-
-def _in_folder(path: str, action: Callable[[], None]) -> None:
-    """Run an action that makes this path, making its folder first if that is missing."""
-    try:
-        action()
-    except FileNotFoundError:
-        _make_folder(os.path.dirname(path))
-        action()
-
-
-def _make_folder(path: str) -> None:
-    """Make a private folder and those above it (os.makedirs would leave these open to everyone)."""
-    if not os.path.isdir(path):
-        _make_folder(os.path.dirname(path))
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            if not os.path.isdir(path):
-                raise NotADirectoryError(20, "Not a directory", path) from None
 
 
 def _rest(handle: int) -> bytes:

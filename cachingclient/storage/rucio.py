@@ -47,6 +47,8 @@ class RucioStore(Store):
         ``rucio://scope/name?rse=NAME``; also ``lifetime=30d`` and ``read_rse=EXPRESSION``, from which to read.
     local
         The folder for indices and for packs that were fetched; by default in the user's cache folder.
+    local_limit
+        How many bytes of packs are left there when a store is opened.
     **client
         What ``rucio.client.Client`` takes; without them, what Rucio's own configuration says.
     """
@@ -54,9 +56,16 @@ class RucioStore(Store):
     latency = 0.1
     bandwidth = 1e8
 
-    def __init__(self, url: str, *, data_only: bool = False, local: str | None = None, **client: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        data_only: bool = False,
+        local: str | None = None,
+        local_limit: float = 20e9,
+        **client: Any,
+    ) -> None:
         self.url, self.data_only = url, data_only
-        self.options = {"local": local, **client} if local else client
         scope, name, query = _parsed(url)
         from cachingclient.storage.catalogue import Catalogue  # needs rucio-clients
 
@@ -65,6 +74,7 @@ class RucioStore(Store):
         )
         self._local = Path(local) if local else _default_local(url)
         self._local.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_room(self._local, int(local_limit))
         self._lock = threading.RLock()
         self._known: dict[str, bytes] = {}  # key -> description
         self._indices: set[str] = set()
@@ -292,6 +302,18 @@ def _mapped(path: Path, offset: int, nbytes: int) -> Frame:
         page = offset - offset % mmap.ALLOCATIONGRANULARITY
         memory = mmap.mmap(file.fileno(), offset + nbytes - page, access=mmap.ACCESS_COPY, offset=page)
     return memoryview(memory)[offset - page : offset - page + nbytes]
+
+
+def _make_room(folder: Path, limit: int) -> None:
+    """Remove the oldest packs beyond a limit, and what processes left behind that ended long ago."""
+    for path in folder.glob("gathering-*"):
+        if path.stat().st_mtime < time.time() - 86400:
+            path.unlink(missing_ok=True)
+    left = limit
+    for path in sorted(folder.glob("*.pack"), key=lambda path: path.stat().st_mtime, reverse=True):
+        left -= path.stat().st_size
+        if left < 0:
+            path.unlink(missing_ok=True)
 
 
 def _parsed(url: str) -> tuple[str, str, dict[str, str]]:

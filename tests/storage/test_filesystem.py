@@ -44,6 +44,13 @@ def test_the_folder_is_private(cache_folder: Path) -> None:
     assert modes == {0o700, 0o600}
 
 
+def test_a_shared_folder_is_for_the_group(cache_folder: Path) -> None:
+    """With ``shared=True`` the group may read and write, and everything stays the group's."""
+    open_store(cache_folder, shared=True).write(entry(np.arange(BIG)))
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in [cache_folder, *cache_folder.rglob("*")]}
+    assert modes == {0o2770, 0o660}
+
+
 def test_a_plain_path_and_its_url_are_the_same_place(cache_folder: Path) -> None:
     """Users may write either."""
     kept = entry(1)
