@@ -168,6 +168,17 @@ def look_up_timeout() -> float:
     return _seconds("timeouts.look-up")
 
 
+def patience() -> float:
+    """Seconds that a step waits for another client that is running the same one; 0 not to ask.
+
+    Examples
+    --------
+    >>> patience()
+    600.0
+    """
+    return _seconds("timeouts.single-flight", zero=True)
+
+
 def flush_timeout() -> float:
     """Seconds that ``flush`` and ``close`` wait for what is still being written.
 
@@ -228,14 +239,14 @@ def _size(name: str) -> int:
     return size
 
 
-def _seconds(name: str) -> float:
+def _seconds(name: str, *, zero: bool = False) -> float:
     value = _get(name)
     try:
         seconds = float(parse_timedelta(value)) if isinstance(value, str | int | float) else -1.0
     except (IndexError, KeyError, ValueError):
         seconds = -1.0
-    if isinstance(value, bool) or not seconds > 0:
-        raise _error(name, value, "a duration above 0, e.g. 10s or 5 minutes")
+    if isinstance(value, bool) or not (seconds > 0 or (zero and seconds == 0)):
+        raise _error(name, value, f"a duration {'of 0 or more' if zero else 'above 0'}, e.g. 10s or 5 minutes")
     return seconds
 
 

@@ -61,6 +61,7 @@ def test_environment_variables_and_yaml_reach_a_new_process(tmp_path: Path) -> N
         ("timeouts.look-up", "soon", config.look_up_timeout, "a duration above 0"),
         ("timeouts.look-up", True, config.look_up_timeout, "a duration above 0"),
         ("timeouts.flush", 0, config.flush_timeout, "a duration above 0"),
+        ("timeouts.single-flight", -1, config.patience, "a duration of 0 or more"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: object, read: Callable[[], object], takes: str) -> None:
@@ -78,6 +79,12 @@ def test_off_in_yaml_is_off() -> None:
     """An unquoted `off`, which YAML reads as False, is the mode off."""
     with dask.config.set({"cachingclient.mode": False}):
         assert config.mode() == "off"
+
+
+def test_no_patience_is_none() -> None:
+    """A single-flight time of 0 is allowed: it is the way to say no."""
+    with dask.config.set({"cachingclient.timeouts.single-flight": 0}):
+        assert config.patience() == 0
 
 
 def test_misspelled_settings_are_found() -> None:

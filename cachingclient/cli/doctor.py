@@ -67,6 +67,7 @@ def _settings() -> Iterator[Finding]:
         config.write_queue,
         config.look_up_timeout,
         config.flush_timeout,
+        config.patience,
     ]
     wrong = []
     for read in readers:
