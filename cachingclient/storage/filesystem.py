@@ -29,13 +29,12 @@ import xxhash
 
 from cachingclient.storage.base import Encoded, Entry, EntryInfo, EntryLost, Frame, Lease, Problem, Store, StoreError
 from cachingclient.storage.entry import INLINE, DamagedEntryError, describe, pack, unpack
-from cachingclient.storage.folder import ChangedError, Folder
+from cachingclient.storage.folder import STEPS, ChangedError, Folder
 from cachingclient.storage.leases import claim
 from cachingclient.storage.uses import USES, UseJournal
 
 logger = logging.getLogger("cachingclient")
 
-STEPS = "v1/steps"
 BLOBS = "v1/blobs"
 QUARANTINE = "v1/quarantine"
 TEMPORARY = "v1/tmp"

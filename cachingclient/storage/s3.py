@@ -21,7 +21,7 @@ import xxhash
 from fsspec.asyn import sync
 
 from cachingclient.storage.base import Frame, StoreUnavailable
-from cachingclient.storage.folder import ChangedError, FileStat
+from cachingclient.storage.folder import STEPS, ChangedError, FileStat
 from cachingclient.storage.remote import RemoteFolder
 
 T = TypeVar("T")
@@ -70,20 +70,23 @@ class S3Folder(RemoteFolder):
 
     async def _listed(self, names: Sequence[str]) -> list[str]:
         """Those of the names that listings show, and those that lie beyond the pages that were listed."""
-        wanted = defaultdict(set)
-        for name in names:
-            wanted[name.rpartition("/")[0]].add(name)
-        found = await self._together(lambda folder: self._listed_in(folder, wanted[folder]), list(wanted))
-        return [name for part in found for name in part]
+        found, beyond = await self._listed_in(STEPS, set(names))  # a small store is listed in a few requests
+        shards = defaultdict(set)
+        for name in beyond:
+            shards[name.rpartition("/")[0]].add(name)
+        for there, unknown in await self._together(lambda shard: self._listed_in(shard, shards[shard]), list(shards)):
+            found |= there | unknown
+        return sorted(found)
 
-    async def _listed_in(self, folder: str, wanted: set[str]) -> list[str]:
-        found: list[str] = []
+    async def _listed_in(self, folder: str, wanted: set[str]) -> tuple[set[str], set[str]]:
+        """Of the wanted names: those in the first pages of a listing, and those that come after these."""
+        found: set[str] = set()
         last = ""
         async for page in self._pages(f"{folder}/", MOST_PAGES):
             names = [self._name(item["Key"]) for item in page.get("Contents", ())]
-            found += wanted.intersection(names)
+            found |= wanted.intersection(names)
             last = names[-1] if names and page.get("IsTruncated") else ""
-        return found + [name for name in wanted if last and name > last]
+        return found, {name for name in wanted if last and name > last}
 
     async def _pages(self, prefix: str, most: int | None = None) -> AsyncIterator[dict[str, Any]]:
         more: dict[str, str] = {}
