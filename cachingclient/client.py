@@ -287,7 +287,10 @@ class DiracClient(Client):
     def _context(self, name: str) -> Context:
         assert self.cache is not None
         overwrite = self._mode == "refresh"
-        return Context(name, self.cache, self._policy, self._environment, self._inputs, overwrite, self._keeps)
+        patience = 0.0 if overwrite or not self._keeps else config.patience()
+        return Context(
+            name, self.cache, self._policy, self._environment, self._inputs, overwrite, self._keeps, patience
+        )
 
     @property
     def _keeps(self) -> bool:

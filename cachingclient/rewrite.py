@@ -72,7 +72,6 @@ def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> G
             identity.parts,
             identity.inputs,
             seek=identity.code.digest in plan.known_codes,
-            by_content=not identity.code.varying,
             dependencies=len(node.dependencies),
         ),
     )

@@ -7,7 +7,7 @@ import functools
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from distributed.worker import thread_state
@@ -22,12 +22,24 @@ from cachingclient.ingredients import describe_difference
 from cachingclient.notes import CacheWarning
 from cachingclient.policy import CachePolicy, Cost, KeepAll, find_policy
 from cachingclient.step import StepFunction
-from cachingclient.storage import Entry, EntryInfo, EntryLost, Store, UncodableError, encode, open_store
+from cachingclient.storage import (
+    Entry,
+    EntryInfo,
+    EntryLost,
+    Lease,
+    Store,
+    UncodableError,
+    encode,
+    open_store,
+    run_or_wait,
+)
 from cachingclient.worker import process, size_of, versions
 from cachingclient.writer import Job
 
 HOPELESS_AFTER = 8
 """After this many runs in a row that were not worth keeping, a step is run without preparing to keep it."""
+QUICKER_THAN_ASKING = 10
+"""A step that takes less than this many times the store's latency is run without asking who else runs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,8 @@ class Context:
         Whether what is in the store is replaced (``mode="refresh"``).
     keep
         Whether anything is kept (not in ``mode="read"``, and not in a store that can't be written).
+    patience
+        Seconds to wait for another client that runs the same step; 0 not to ask.
     """
 
     run: str
@@ -53,6 +67,7 @@ class Context:
     inputs: Mode
     overwrite: bool = False
     keep: bool = True
+    patience: float = 0.0
 
 
 _current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("current", default=None)
@@ -134,6 +149,7 @@ class _Attempt:
     found: bool = False
     value: Any = None
     note: str = ""
+    lease: Lease = field(default_factory=Lease)
 
 
 @dataclass(slots=True)
@@ -158,8 +174,6 @@ class RunAndKeep:
         The files that it names.
     seek
         Whether the same code ran before, so that a result for equal inputs may be there.
-    by_content
-        Whether equal inputs mean an equal result: not if it reads a clock or draws random numbers.
     dependencies
         How many steps it takes results from.
     known_as
@@ -174,7 +188,6 @@ class RunAndKeep:
     parts: tuple[bytes, ...] = ()
     inputs: tuple[Fingerprint, ...] = ()
     seek: bool = False
-    by_content: bool = True
     dependencies: int = 0
     known_as: Key | None = None
 
@@ -187,8 +200,18 @@ class RunAndKeep:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function, or return what was kept for equal inputs."""
         attempt = self._prepare(args, kwargs)
+        if not attempt.found and attempt.sound and self.step_key is not None:
+            self._wait_for_others(attempt)
         if attempt.found:
             return attempt.value
+        try:
+            return self._run(attempt, args, kwargs)
+        except BaseException:
+            attempt.lease.release()
+            raise
+
+    def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the function and keep its result."""
         function = self.function.function if isinstance(self.function, StepFunction) else self.function
         token = _current.set(self.context)
         start = time.perf_counter()
@@ -225,7 +248,7 @@ class RunAndKeep:
         attempt.sound = isinstance(code, Code) and self.code in (None, code.digest)
         if not attempt.sound and self.code is not None:
             attempt.note = "not kept: " + describe_difference(code, self.code, self.context.store, self.function)
-        elif content is not None and self.by_content:
+        elif isinstance(code, Code) and content is not None and not code.varying:
             attempt.content = content.hex()
 
     def _seek(self, attempt: _Attempt) -> None:
@@ -243,22 +266,39 @@ class RunAndKeep:
         seconds = time.perf_counter() - start
         self._record("cut off", seconds, info.nbytes, saved=info.seconds)
 
+    def _wait_for_others(self, attempt: _Attempt) -> None:
+        """Let another client finish this step if it runs it now, unless the step is quicker than asking."""
+        process_, store = process(), self.context.store
+        if process_.typical.get(self.name, 1.0) < QUICKER_THAN_ASKING * store.latency or not self.context.patience:
+            return
+        assert self.step_key is not None
+        start = time.perf_counter()
+        try:
+            found = run_or_wait(store, self.step_key.hex(), patience=self.context.patience, poll=0.2)
+            if isinstance(found, Lease):
+                attempt.lease = found
+                return
+            attempt.value = store.read(found)
+            attempt.found = True
+        except Exception:
+            return  # without leases a step is run twice, which costs time and nothing else
+        self._record("loaded", time.perf_counter() - start, found.nbytes, saved=found.seconds)
+
     def _finish(self, attempt: _Attempt, result: Any, seconds: float) -> None:
         """Keep the result if that is sound and worth it. A fault here costs the keeping, never the result."""
+        process().typical[self.name] = seconds
         try:
             worth = self.context.keep and self._is_worth_it(result, seconds)
-            if not worth or not attempt.sound:
-                self._record("ran", seconds, 0, note=attempt.note if worth else "")
-                return
-            changed = Inputs(self.context.inputs).recheck(self.inputs) if self.inputs else []
-            if changed:
-                self._record("ran", seconds, 0, note=f"not kept: {changed[0].url} changed while the step ran")
-                return
-            self._keep(attempt, result, seconds)
+            note: str | None = attempt.note if worth else ""
+            if worth and attempt.sound:
+                note = self._keep(attempt, result, seconds)
         except UncodableError as error:
-            self._record("ran", seconds, 0, note=f"not kept: it can't be serialised: {error}")
+            note = f"not kept: it can't be serialised: {error}"
         except Exception as error:
-            self._record("ran", seconds, 0, note=f"not kept: {type(error).__name__}: {error}")
+            note = f"not kept: {type(error).__name__}: {error}"
+        if note is not None:
+            attempt.lease.release()
+            self._record("ran", seconds, 0, note=note)
 
     def _is_worth_it(self, result: Any, seconds: float) -> bool:
         counts = process().not_worth
@@ -268,11 +308,14 @@ class RunAndKeep:
         counts[self.name] = 0 if worth else counts.get(self.name, 0) + 1
         return worth
 
-    def _keep(self, attempt: _Attempt, result: Any, seconds: float) -> None:
+    def _keep(self, attempt: _Attempt, result: Any, seconds: float) -> str | None:
+        """Have the result written; or return why not."""
+        changed = Inputs(self.context.inputs).recheck(self.inputs) if self.inputs else []
+        if changed:
+            return f"not kept: {changed[0].url} changed while the step ran"
         keys = [key for key in (self.step_key.hex() if self.step_key else None, attempt.content) if key is not None]
         if not keys:
-            self._record("ran", seconds, 0)
-            return
+            return ""
         encoded = encode(result)
         details: dict[str, Any] = dict(versions())
         details["code"] = self.code.hex() if self.code is not None else None
@@ -283,9 +326,11 @@ class RunAndKeep:
         ledger, run, key, name = process(), self.context.run, _key_of(self), self.name
 
         def done(kept: bool, note: str) -> None:
+            attempt.lease.release()
             ledger.record(run, key, name, "ran", seconds, encoded.nbytes, kept=kept, note=note)
 
         ledger.writer.submit(Job(self.context.store, entry, self.context.overwrite, done))
+        return None
 
     def _record(self, action: str, seconds: float, nbytes: int, *, note: str = "", saved: float = 0.0) -> None:
         process().record(self.context.run, _key_of(self), self.name, action, seconds, nbytes, note=note, saved=saved)

@@ -30,6 +30,8 @@ class Process:
         Files results in the background.
     not_worth
         For each step's name, how many runs in a row were not worth keeping.
+    typical
+        For each step's name, the seconds that it last took.
     sent
         For each run, how many records are on their way to the client or there.
     """
@@ -37,6 +39,7 @@ class Process:
     def __init__(self) -> None:
         self.writer = Writer()
         self.not_worth: dict[str, int] = {}
+        self.typical: dict[str, float] = {}
         self.sent: dict[str, int] = {}
         self._records: dict[str, list[StepRecord]] = {}
         self._lock = threading.Lock()

@@ -33,7 +33,7 @@ VERSION = bytes([CANONICAL_VERSION])
 _NOTHING: Mapping[Key, Step] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Code:
     """The code of a step: one function, or those of a fused subgraph.
 
@@ -51,12 +51,12 @@ class Code:
     functions: tuple[Identity, ...]
     inputs: tuple[Fingerprint, ...] = ()
 
-    @property
+    @functools.cached_property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know of."""
         return tuple(warning for function in self.functions for warning in function.warnings)
 
-    @property
+    @functools.cached_property
     def varying(self) -> tuple[str, ...]:
         """Why equal calls may give different results: clocks, random numbers without a seed."""
         return tuple(warning for function in self.functions for warning in function.varying)
