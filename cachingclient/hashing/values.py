@@ -39,7 +39,9 @@ CODE_TYPES: tuple[type, ...] = (
     functools._lru_cache_wrapper,
 )
 
+_builtin_encoders: dict[type, Hasher] = {}
 _encoders: WeakKeyDictionary[type, Hasher] = WeakKeyDictionary()
+on_registration(_builtin_encoders.clear)
 on_registration(_encoders.clear)
 
 
@@ -49,9 +51,11 @@ def encode_value(obj: object, walk: Walk) -> bytes:
     Called through `Walk.encode`, which knows what was encoded before and what is being encoded now.
     """
     cls = type(obj)
-    encoder = _encoders.get(cls)
+    encoder = _builtin_encoders.get(cls) or _encoders.get(cls)
     if encoder is None:
-        encoder = _encoders[cls] = _find_encoder(cls)
+        encoder = _find_encoder(cls)
+        # Only classes made at run time may go away again; for the others a plain dictionary is faster.
+        (_builtin_encoders if cls in CONTAINERS else _encoders)[cls] = encoder
     return encoder(obj, walk)
 
 

@@ -75,7 +75,7 @@ def encode_layout(layout: Any, walk: Walk) -> bytes:
     """Return the encoding of a layout: packed, unless something in it is still to be read."""
     if layout.backend.name in ("cuda", "jax"):
         layout = ak.to_backend(layout, "cpu", highlevel=False)
-    if all(_is_at_hand(buffer) for buffer in _buffers_of(layout)):
+    if all(_is_at_hand(buffer) for buffer in _buffers_of(layout)) and not _is_packed(layout):
         layout = layout.to_packed()
     return _encode_node(layout, walk)
 
@@ -116,6 +116,22 @@ def _encode_node(node: Any, walk: Walk) -> bytes:
     if node.parameter("__array__") == "string" and _is_at_hand(node._offsets if kind == "ListOffsetArray" else None):
         parts.append(_files_named(node, walk))
     return frame(b"(", parts)
+
+
+def _is_packed(node: Any) -> bool:
+    """Whether packing would give the same layout: it copies offsets even then."""
+    kind = type(node).__name__
+    if kind == "NumpyArray":
+        values = np.asarray(node.data)
+        return values.ndim == 1 and bool(values.flags.c_contiguous)
+    if kind == "ListOffsetArray":
+        offsets = np.asarray(node.offsets.data)
+        exact = offsets.dtype == np.int64 and offsets[0] == 0 and offsets[-1] == len(node.content)
+    elif kind == "RegularArray":
+        exact = len(node.content) == node.size * len(node)
+    else:
+        exact = kind == "RecordArray" and all(len(content) == len(node) for content in node.contents)
+    return bool(exact) and all(_is_packed(content) for content in _children(node))
 
 
 def _own_buffers(node: Any) -> Iterator[Any]:
@@ -290,7 +306,8 @@ def _split(behavior: Mapping[Any, Any]) -> _Split:
 def _library_name(value: Any) -> str | None:
     """Return the full name of a library's class or function; None for users' and for those made at run time."""
     if isinstance(value, np.ufunc):
-        return f"numpy.{value.__name__}" if getattr(np, value.__name__, None) is value else None
+        ufunc = value.__name__
+        return f"numpy.{ufunc}" if getattr(np, ufunc, None) is value else None
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not module or not name or getattr(value, "__closure__", None) or "<" in name or is_user_code(module):
         return None

@@ -89,15 +89,21 @@ def encode_type(kind: pa.DataType) -> bytes:
 def encode_arrow(array: Any, walk: Walk) -> bytes:
     """Return the encoding of the elements of an array, at most 255 bytes."""
     if isinstance(array, pa.ChunkedArray):
-        array = array.unify_dictionaries().combine_chunks()
-        if isinstance(array, pa.ChunkedArray):  # some types stay in chunks
-            array = array.chunk(0) if array.num_chunks == 1 else pa.concat_arrays(array.chunks)
+        array = _in_one_piece(array)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     head = [encode_int(len(array)), b""]
     if array.null_count:
         head[1] = digest(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).data)
     return frame(b"(", [*head, *_content(array, walk)])
+
+
+def _in_one_piece(column: Any) -> Any:
+    if column.num_chunks != 1:
+        column = column.unify_dictionaries().combine_chunks()
+    if isinstance(column, pa.ChunkedArray):  # one chunk from the start, or a type that stays in chunks
+        return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+    return column
 
 
 def _content(array: Any, walk: Walk) -> list[bytes]:
