@@ -24,7 +24,7 @@ def digest(data: bytes | bytearray | memoryview) -> bytes:
     Examples
     --------
     >>> digest(b"ttbar").hex()
-    'a4dcf7f3b0bb3c0ffce1d3cfeac8bc2c'
+    '7efefcbd0f6281cee344dd27f9d8db67'
     """
     return xxhash.xxh3_128_digest(data)
 

@@ -6,12 +6,13 @@ import functools
 import importlib.metadata
 import importlib.util
 import json
-import re
 import sys
 import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from cachingclient.hashing.distributions import find_distribution, normalise, required_name
 
 OWN_PACKAGE = "cachingclient"
 STANDARD_LIBRARY = "python"
@@ -46,8 +47,24 @@ class Environment:
 
     def versions(self, distributions: Iterable[str]) -> dict[str, str]:
         """Return the versions that count for a step that reaches these distributions, by name."""
-        names = set(installed()) if self.pin == "all" else set().union(*map(required_by, distributions))
-        return {name: self.shorten(version_of(name)) for name in sorted(names - self.ignore)}
+        return _versions(self, frozenset(distributions))
+
+
+@functools.cache
+def _versions(environment: Environment, distributions: frozenset[str]) -> dict[str, str]:
+    pinned = installed() if environment.pin == "all" else frozenset[str]().union(*map(required_by, distributions))
+    found = {}
+    for name in sorted(pinned - environment.ignore):
+        version = environment.shorten(version_of(name))
+        loaded = environment.shorten(_loaded_version(name)) if name in distributions else version
+        found[name] = version if loaded in ("", version) else f"{version}, {loaded} loaded"
+    return found
+
+
+def _loaded_version(name: str) -> str:
+    """Return the version that a module in memory says it has: an upgrade leaves it as it is until the process ends."""
+    loaded = getattr(sys.modules.get(name.replace("-", "_")), "__version__", "")
+    return loaded if isinstance(loaded, str) else ""
 
 
 @functools.cache
@@ -96,7 +113,7 @@ def _distributions_of_top(top: str) -> tuple[str, ...]:
     if top in sys.builtin_module_names or top in sys.stdlib_module_names:
         return (STANDARD_LIBRARY,)
     # Most libraries are imported by their own name; the full table takes a quarter of a second.
-    if _distribution(top) is not None:
+    if find_distribution(normalise(top)) is not None:
         return (normalise(top),)
     return tuple(sorted({normalise(name) for name in _names_by_top().get(top, ())}))
 
@@ -104,14 +121,6 @@ def _distributions_of_top(top: str) -> tuple[str, ...]:
 @functools.cache
 def _names_by_top() -> dict[str, list[str]]:
     return dict(importlib.metadata.packages_distributions())
-
-
-@functools.cache
-def _distribution(name: str) -> importlib.metadata.Distribution | None:
-    try:
-        return importlib.metadata.distribution(name)
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return None
 
 
 @functools.cache
@@ -125,7 +134,7 @@ def version_of(name: str) -> str:
     """
     if name == STANDARD_LIBRARY:
         return f"{sys.version_info.major}.{sys.version_info.minor}"
-    found = _distribution(name)
+    found = find_distribution(name)
     if found is None:
         return "not installed"
     direct = _direct_url(name)
@@ -145,26 +154,13 @@ def required_by(name: str) -> frozenset[str]:
     found = {name}
     waiting = [name]
     while waiting:
-        distribution = _distribution(waiting.pop())
-        for requirement in (distribution.requires if distribution is not None else None) or ():
-            required = _required_name(requirement)
-            if required is not None and required not in found and _distribution(required) is not None:
+        distribution = find_distribution(waiting.pop())
+        for requirement in distribution.requires if distribution is not None else ():
+            required = required_name(requirement)
+            if required is not None and required not in found and find_distribution(required) is not None:
                 found.add(required)
                 waiting.append(required)
     return frozenset(found)
-
-
-def _required_name(requirement: str) -> str | None:
-    """Return the name in a requirement that holds here without extras."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        parsed = Requirement(requirement)
-    except InvalidRequirement:
-        return None
-    if parsed.marker is not None and not parsed.marker.evaluate({"extra": ""}):
-        return None
-    return normalise(parsed.name)
 
 
 @functools.cache
@@ -173,22 +169,10 @@ def installed() -> frozenset[str]:
     return frozenset(normalise(found.name) for found in importlib.metadata.distributions())
 
 
-def normalise(name: str) -> str:
-    """Return a distribution's name as PEP 503 compares them.
-
-    Examples
-    --------
-    >>> normalise("Awkward_CPP")
-    'awkward-cpp'
-    """
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _direct_url(name: str) -> dict[str, dict[str, str]]:
     """Return how a distribution was installed, as PEP 610 records it."""
-    found = _distribution(name)
-    text = found.read_text("direct_url.json") if found is not None else None
-    return json.loads(text) if text else {}
+    found = find_distribution(name)
+    return json.loads(found.direct_url) if found is not None and found.direct_url else {}
 
 
 def _is_installed_from_folder(name: str) -> bool:

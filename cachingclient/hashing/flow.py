@@ -44,6 +44,7 @@ def canonical_flow(code: CodeType, found: list[Instruction], label: Callable[[In
 
     Examples
     --------
+    >>> from cachingclient.hashing.instructions import decode
     >>> one, two = (compile(text, "", "exec") for text in ("a, b = c, d", "(a,\\n b) = (\\n c,\\n d)"))
     >>> flows = [canonical_flow(code, decode(code), lambda found: repr(found.value).encode()) for code in (one, two)]
     >>> flows[0] == flows[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -159,9 +160,8 @@ class Walk:
             position += 1
             if position == len(self._queue):
                 self._describe_demanded()
-        for name, version in self.environment.versions(self._distributions).items():
-            encoded = frame(b"$package:", [name.encode(), version.encode()])
-            self.ingredient(f"package {name} {version}", encoded)
+        for label, encoded, shown in packages(self.environment, frozenset(self._distributions)):
+            self.ingredients[label] = shown
             parts.append(encoded)
         whole = frame(b"$identity:", [bytes([CANONICAL_VERSION]), *parts, *self._also])
         varying = tuple(text for text, varies in self.warnings.items() if varies)
@@ -175,6 +175,16 @@ class Walk:
         for name in sorted(self._demanded):
             for obj, _, _ in self._queue[:]:
                 self._also.append(describe_layout(obj, name, self))
+
+
+@functools.cache
+def packages(environment: Environment, distributions: frozenset[str]) -> tuple[tuple[str, bytes, str], ...]:
+    """Return the label, encoding and digest of each package that counts; the same for all walks of a process."""
+    found = []
+    for name, version in environment.versions(distributions).items():
+        encoded = frame(b"$package:", [name.encode(), version.encode()])
+        found.append((f"package {name} {version}", encoded, digest(encoded).hex()))
+    return tuple(found)
 
 
 def identify(obj: object, inputs: Inputs | None = None, environment: Environment | None = None) -> Identity:
