@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import xxhash
 
-from cachingclient.hashing.digest import frame
+from cachingclient.hashing.digest import compact, frame
 
 SMALL_FILE = 64 * 1024
 """Files up to this size are identified by their content: reading them costs little more than asking for their size."""
@@ -75,7 +75,7 @@ class Fingerprint:
     def identity(self) -> bytes:
         """What of it counts, without where it is; the name as the step was given it is added by the caller."""
         parts = (self.kind, self.size, self.mtime_ns, self.checksum, self.etag, self.uuid)
-        return frame(b"F", [repr(part).encode() for part in parts])
+        return frame(b"F", [compact(b"=", repr(part).encode()) for part in parts])
 
 
 def look_at_path(path: str, mode: str, most_files: int) -> Fingerprint | None:

@@ -154,8 +154,8 @@ class Inputs:
 
     def _find_local(self, target: str) -> Fingerprint | None:
         for candidate in dict.fromkeys((target, _without_object(target))):
-            path = os.path.abspath(os.path.expanduser(candidate))
-            found = look_at_path(path, self.mode, self.most_files)
+            path = os.path.abspath(os.path.expanduser(os.path.expandvars(candidate)))
+            found = look_at_path(_file_on_the_way(path), self.mode, self.most_files)
             if found is None and _MAGIC.search(candidate):
                 found = look_at_pattern(path, self.mode, self.most_files)
             if found is not None:
@@ -170,6 +170,19 @@ def _may_be_input(text: str) -> bool:
         # Alone these are separators of something far more often than folders.
         return _ONLY_SEPARATORS.match(text) is None
     return _SUFFIX.search(text) is not None or _OBJECT_IN_FILE.match(text) is not None
+
+
+def _file_on_the_way(path: str) -> str:
+    """Return the file that a path leads into, as ``"data.h5/group"`` does, or the path."""
+    while True:
+        try:
+            os.stat(path)
+        except NotADirectoryError:
+            path = os.path.dirname(path)
+        except (OSError, ValueError):
+            return path
+        else:
+            return path
 
 
 def _without_object(text: str) -> str:

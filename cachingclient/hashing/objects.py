@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copyreg
 import sys
-from copyreg import __newobj__ as _new_object  # type: ignore[attr-defined]
 from collections.abc import Iterable, Mapping
+from copyreg import __newobj__ as _new_object  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
 from cachingclient.hashing.digest import frame
@@ -14,7 +14,9 @@ from cachingclient.hashing.scalars import encode_str
 from cachingclient.hashing.walk import Unidentifiable
 
 if TYPE_CHECKING:
+    from cachingclient.hashing.fingerprint import Fingerprint
     from cachingclient.hashing.walk import Walk
+
 
 def encode_object(obj: Any, walk: Walk) -> bytes:
     """Return the encoding of an object by its class, constructor, arguments, state and items.
@@ -73,6 +75,16 @@ def encode_pairs(pairs: Iterable[tuple[Any, Any]], walk: Walk, where: str = "") 
     except Unidentifiable as error:
         raise located(error, f"under key {key!r:.60} {where}".rstrip()) from error.__cause__
     return frame(b"{", parts)
+
+
+def encode_input(text: str, found: Fingerprint | None, walk: Walk) -> bytes:
+    """Return the encoding of a text with what the input looks like that it names, if it names one."""
+    if found is None:
+        return encode_str(text)
+    walk.file(found)
+    if found.note:
+        walk.warn(found.note)
+    return frame(b"I", [encode_str(text), found.identity])
 
 
 def encode_unordered(value: Any, walk: Walk) -> bytes:

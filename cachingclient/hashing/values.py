@@ -11,7 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from cachingclient.hashing.digest import compact, digest, frame
-from cachingclient.hashing.objects import encode_object, encode_pairs, encode_within, located
+from cachingclient.hashing.objects import encode_input, encode_object, encode_pairs, encode_within, located
 from cachingclient.hashing.plugins import Hasher, find_hasher, on_registration
 from cachingclient.hashing.scalars import PLAIN, encode_str
 from cachingclient.hashing.walk import Unidentifiable, Walk
@@ -75,7 +75,14 @@ def _find_encoder(cls: type) -> Hasher:
 
 def _with_class(hasher: Hasher) -> Hasher:
     def encode_registered(obj: object, walk: Walk) -> bytes:
-        return frame(b"&", [walk.encode(type(obj)), compact(b"=", hasher(obj, walk))])
+        kind = walk.encode(type(obj))
+        try:
+            return frame(b"&", [kind, compact(b"=", hasher(obj, walk))])
+        except (Unidentifiable, RecursionError):
+            raise
+        except Exception as error:
+            # A hasher that fails, here or in a library's next release, must not take the analysis with it.
+            raise Unidentifiable(f"{type(obj).__qualname__} that could not be looked at ({error!r})") from error
 
     return encode_registered
 
@@ -110,11 +117,7 @@ def _encode_code(obj: object, walk: Walk) -> bytes:
 
 def _encode_text(text: Any, walk: Walk) -> bytes:
     """Return the encoding of a text that may name an input: with what the input looks like, if it does."""
-    fingerprint = walk.inputs.of(text)
-    if fingerprint is None:
-        return encode_str(text)
-    walk.file(fingerprint)
-    return frame(b"I", [encode_str(text), fingerprint.identity])
+    return encode_input(text, walk.inputs.of(text), walk)
 
 
 def _encode_bytes(data: Any, walk: Walk) -> bytes:

@@ -71,6 +71,14 @@ def test_absolute_names_and_file_urls_are_found(here: Path) -> None:
     assert looks == [looks[0]] * 3
 
 
+def test_a_way_into_a_file_names_the_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group inside a file, and a name with a variable in it, lead to the file."""
+    monkeypatch.setenv("DATA", str(here))
+    looks = [Inputs().of(text) for text in ("./a.root", "a.root/group/tree", "$DATA/a.root")]
+    assert looks[0] is not None
+    assert looks == [looks[0]] * 3
+
+
 def test_a_path_counts_as_one_without_a_suffix(here: Path) -> None:
     """A Path names whatever lies there, a bare word too."""
     assert Inputs().of_path(Path("Events")) is not None
@@ -185,6 +193,11 @@ def test_a_folder_too_large_is_looked_at_in_part_and_says_so(here: Path) -> None
     inputs = Inputs(most_files=1)
     assert inputs.of("data/") is not None
     assert "only the first 1 files" in next(iter(inputs.warnings))
+
+
+def test_a_partial_look_is_a_warning_of_the_identity(here: Path) -> None:
+    """Whoever asks for the identity is told of what was not looked at."""
+    assert "only the first 1 files" in identify("data/", Inputs(most_files=1)).warnings[0]
 
 
 def test_a_file_named_by_its_content_may_lie_anywhere(here: Path) -> None:

@@ -133,6 +133,25 @@ def test_what_lies_under_a_missing_value_does_not_count() -> None:
     assert digest(one) == digest(other)
 
 
+class Measured(pd.api.extensions.ExtensionArray):
+    """An array with a unit besides its numbers."""
+
+    def __init__(self, values: Any, unit: str) -> None:
+        self._ndarray = np.asarray(values)
+        self.unit = unit
+
+    dtype = pd.Int64Dtype()
+
+    def __len__(self) -> int:
+        return len(self._ndarray)
+
+
+def test_an_array_of_the_users_own_counts_with_all_it_holds() -> None:
+    """A class that looks like one of pandas' may hold more than they do."""
+    assert digest(Measured([1], "GeV")) == digest(Measured([1], "GeV"))
+    assert digest(Measured([1], "GeV")) != digest(Measured([1], "MeV"))
+
+
 def test_a_column_may_name_files(tmp_path: Path) -> None:
     """The files that a table lists are inputs, whatever kind of text it uses."""
     file = tmp_path / "a.txt"

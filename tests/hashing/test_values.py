@@ -360,6 +360,20 @@ def test_a_hasher_may_be_registered_by_name() -> None:
     assert digest(Named(1)) == digest(Named(2))
 
 
+def test_a_hasher_that_fails_is_a_reason() -> None:
+    """An error in a hasher makes a value uncacheable; it does not stop the analysis."""
+
+    class Odd(Holder):
+        pass
+
+    @register_hasher(Odd)
+    def encode_odd(obj: Odd, walk: Walk) -> bytes:
+        raise ZeroDivisionError("odd")
+
+    with pytest.raises(Unidentifiable, match=r"Odd that could not be looked at \(ZeroDivisionError\('odd'\)\)"):
+        identify(Odd(1))
+
+
 def test_register_hasher_names_what_it_takes() -> None:
     """A wrong argument is named with what was expected."""
     with pytest.raises(TypeError, match=r"kind must be a type or its full name.*got 3"):

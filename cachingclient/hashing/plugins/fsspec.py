@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cachingclient.hashing.digest import frame
-from cachingclient.hashing.objects import encode_unordered
+from cachingclient.hashing.objects import encode_input, encode_unordered
 from cachingclient.hashing.plugins import register_hasher
 from cachingclient.hashing.plugins.stdlib import refuse
-from cachingclient.hashing.scalars import encode_str
 from cachingclient.hashing.walk import Unidentifiable
 
 if TYPE_CHECKING:
@@ -65,9 +64,6 @@ def without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
 def _input(filesystem: Any, path: str, walk: Walk, must_exist: bool) -> bytes:
     url = filesystem.unstrip_protocol(path)
     found = walk.inputs.of(url)
-    if found is None:
-        if must_exist and walk.inputs.mode != "name":
-            raise Unidentifiable(f"a file that can't be looked at, {url}")
-        return encode_str(url)
-    walk.file(found)
-    return frame(b"I", [encode_str(url), found.identity])
+    if found is None and must_exist and walk.inputs.mode != "name":
+        raise Unidentifiable(f"a file that can't be looked at, {url}")
+    return encode_input(url, found, walk)

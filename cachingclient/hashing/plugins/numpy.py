@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_CHUNK_BYTES = 1 << 22
+_CHUNK_BYTES = 1 << 18
 _LONG_DOUBLE_BYTES = 10 if np.finfo(np.longdouble).nmant == 63 else np.dtype(np.longdouble).itemsize
 """Bytes of a long double that mean something: x86 pads its 80 bits with whatever was there."""
 

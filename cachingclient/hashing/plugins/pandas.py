@@ -59,6 +59,8 @@ def encode_index(index: pd.Index[Any], walk: Walk) -> bytes:
 @register_hasher(pd.api.extensions.ExtensionArray, subclasses=True)
 def encode_values(values: Any, walk: Walk) -> bytes:
     """Return the encoding of an array of any of pandas' kinds."""
+    if not type(values).__module__.startswith("pandas."):
+        return encode_object(values, walk)  # what else it may hold only its author knows
     dtype = values.dtype
     if isinstance(values, NumpyExtensionArray):
         return encode_numpy(values.to_numpy(), walk)

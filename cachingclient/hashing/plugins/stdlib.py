@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.inputs import File
-from cachingclient.hashing.objects import encode_object, encode_pairs
+from cachingclient.hashing.objects import encode_input, encode_object, encode_pairs
 from cachingclient.hashing.plugins import register_hasher
 from cachingclient.hashing.scalars import encode_str
 from cachingclient.hashing.walk import Unidentifiable
@@ -111,12 +111,7 @@ def encode_memory_file(file: Any, walk: Walk) -> bytes:
 @register_hasher(PurePath, subclasses=True)
 def encode_path(path: PurePath, walk: Walk) -> bytes:
     """Encode a path by its text and by what lies there."""
-    text = encode_str(str(path))
-    found = walk.inputs.of_path(path)
-    if found is None:
-        return text
-    walk.file(found)
-    return frame(b"I", [text, found.identity])
+    return encode_input(str(path), walk.inputs.of_path(path), walk)
 
 
 @register_hasher(File)
