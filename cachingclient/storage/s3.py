@@ -23,11 +23,13 @@ from fsspec.asyn import sync
 from cachingclient.storage.base import Frame, StoreUnavailable
 from cachingclient.storage.folder import STEPS, ChangedError, FileStat
 from cachingclient.storage.remote import RemoteFolder
+from cachingclient.storage.transport import reader
 
 T = TypeVar("T")
 
 CONCURRENT = 64
 LIST_FROM = 200  # keys looked up at once, from which on listing first is cheaper
+MANY = 50  # files read at once, from which on it is worth looking for a faster reader
 MOST_PAGES = 4  # of a thousand names, listed of one folder before files are asked for one by one
 PART = 32 << 20
 PATIENCE = {
@@ -49,6 +51,8 @@ class S3Folder(RemoteFolder):
         super().__init__(url, **options)
         self.bucket, _, self._prefix = self.root.partition("/")
         self._conditional = True
+        self._asked_for_fast = False
+        self._fast: Callable[[str], Coroutine[Any, Any, bytes | None]] | None = None
         self._check_bucket()
 
     def _check_bucket(self) -> None:
@@ -65,8 +69,16 @@ class S3Folder(RemoteFolder):
 
     async def _fetch(self, names: Sequence[str]) -> dict[str, bytes]:
         candidates = await self._listed(names) if len(names) >= LIST_FROM else names
-        contents = await self._together(self._get, candidates)
+        fast = await self._fast_reader() if len(candidates) >= MANY else None
+        get = (lambda name: fast(self._key(name))) if fast else self._get
+        contents = await self._together(get, candidates)
         return {name: data for name, data in zip(candidates, contents, strict=True) if data is not None}
+
+    async def _fast_reader(self) -> Callable[[str], Coroutine[Any, Any, bytes | None]] | None:
+        if not self._asked_for_fast:
+            self._asked_for_fast = True
+            self._fast = await reader(self.fs, self.bucket)
+        return self._fast
 
     async def _listed(self, names: Sequence[str]) -> list[str]:
         """Those of the names that listings show, and those that lie beyond the pages that were listed."""

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from cachingclient.storage import StoreError, StoreUnavailable, open_store
+from cachingclient.storage.filesystem import FileSystemStore
+from cachingclient.storage.s3 import S3Folder
 from tests.services.s3 import Ceph, Rclone, S3Service
 from tests.storage.contract import BIG, StoreContract
 from tests.storage.entries import entry, new_key
@@ -63,6 +65,23 @@ def test_many_keys_are_looked_up_by_listing(url: str, options: dict[str, Any]) -
         store.write(each)
     keys = [new_key() for _ in range(1000)] + [each.keys[0] for each in kept]
     assert store.find(keys).keys() == {each.keys[0] for each in kept}
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["obstore", "s3fs"])
+def test_many_entries_are_read_at_once(url: str, options: dict[str, Any], fast: bool) -> None:
+    """With obstore where it is installed, else with s3fs: the same is found."""
+    store = open_store(url, **options)
+    assert isinstance(store, FileSystemStore)
+    assert isinstance(store.folder, S3Folder)
+    if fast:
+        pytest.importorskip("obstore")
+    store.folder._asked_for_fast = not fast  # as if obstore were not there
+    kept = [entry(n) for n in range(80)]
+    for each in kept:
+        store.write(each)
+    found = store.find([each.keys[0] for each in kept] + [new_key() for _ in range(20)])
+    assert [store.read(found[each.keys[0]]) for each in kept] == list(range(80))
+    assert (store.folder._fast is not None) == fast
 
 
 def test_large_results_go_and_come_in_parts(url: str, options: dict[str, Any]) -> None:
