@@ -278,7 +278,7 @@ def test_cache_false_annotation(client: DiracClient) -> None:
 
 def test_annotations_reach_the_scheduler(store_url: str) -> None:
     """Priorities, retries, resources, workers and the user's own annotations survive the rewriting of the graph."""
-    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
     with (
         LocalCluster(**options, resources={"gpu": 1}) as cluster,
         DiracClient(cluster, cache=store_url, policy="all", set_as_default=False) as client,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -33,6 +34,10 @@ def deep(nest: dict[str, Any]) -> Any:
 
 def combine(*args: int, scale: int = 1, **more: int) -> int:
     return (sum(args) + sum(more.values())) * scale
+
+
+def weighted(x: int, weights: np.ndarray) -> float:
+    return float(x * weights.sum())
 
 
 def failing(x: int) -> int:
@@ -180,6 +185,21 @@ def test_map_in_batches(make_client: Callable[..., DiracClient], batch_size: int
     warm.flush()
     assert sum(report.summary().total.loaded for report in warm.reports) == 10
     assert sum(report.summary().total.ran for report in warm.reports) == 0
+
+
+def test_map_with_a_large_keyword(make_client: Callable[..., DiracClient]) -> None:
+    """A large keyword argument, which distributed sends as a task of its own, counts by its content."""
+    weights = np.arange(300_000.0)
+
+    def work(weights: np.ndarray) -> Callable[[DiracClient], list[float]]:
+        return lambda client: client.gather(client.map(weighted, range(4), weights=weights))
+
+    cold, warm = twice(make_client, work(weights))
+    assert cold[0] == warm[0] == [x * weights.sum() for x in range(4)]
+    assert warm[1] == (0, 4, 0)
+    changed = make_client()
+    assert work(weights + 1)(changed) == [x * (weights + 1).sum() for x in range(4)]
+    assert counts(changed)[0] == 4
 
 
 @pytest.mark.parametrize("how", ["submit", "map", "executor"])
@@ -345,11 +365,12 @@ def test_wait_and_status(make_client: Callable[..., DiracClient]) -> None:
         client.close()
 
 
-def test_errors_can_be_retried(client: DiracClient, tmp_path: Any) -> None:
-    """`Future.retry` runs a failed step again, and what then succeeds is kept."""
+@pytest.mark.filterwarnings("ignore:.*changed while the step ran")
+def test_errors_can_be_retried(client: DiracClient, tmp_path: Path) -> None:
+    """`Future.retry` runs a failed step again, and nothing is kept of one whose input changed meanwhile."""
     marker = tmp_path / "now"
 
-    def fragile(x: int, folder: Any) -> int:
+    def fragile(x: int, folder: Path) -> int:
         return x if (folder / "now").exists() else failing(x)
 
     future = client.submit(fragile, 1, tmp_path)
@@ -357,6 +378,7 @@ def test_errors_can_be_retried(client: DiracClient, tmp_path: Any) -> None:
     marker.touch()
     future.retry()
     assert future.result() == 1
+    assert counts(client) == (1, 0, 0)
 
 
 def test_annotations_around_submit(make_client: Callable[..., DiracClient]) -> None:
