@@ -261,6 +261,10 @@ class DiracClient(Client):
         super()._handle_key_in_memory(key, type, workers)
         self._finish(key)
 
+    def _handle_restart(self) -> None:
+        super()._handle_restart()
+        self._registry.clear()
+
     def _finish(self, key: Key) -> None:
         run = self.run_of(key)
         if run is not None:

@@ -133,6 +133,15 @@ class Registry:
         if not run.alive:
             self._forget(run)
 
+    def clear(self) -> None:
+        """Forget everything, as the scheduler does when it restarts."""
+        for run in set(self.runs.values()):
+            run.alive.clear()
+            run.unfinished.clear()
+            run.pinned.clear()
+        for table in (self.steps, self.runs, self.taken, self._senders, self._needed):
+            table.clear()
+
     def _forget(self, run: Run) -> None:
         for key, node in run.sent.items():
             self._needed.subtract(node.dependencies)

@@ -149,6 +149,7 @@ class _Attempt:
     found: bool = False
     value: Any = None
     note: str = ""
+    inputs: tuple[Fingerprint, ...] = ()
     lease: Lease = field(default_factory=Lease)
 
 
@@ -244,12 +245,13 @@ class RunAndKeep:
     def _identify(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: _Attempt) -> None:
         """Compare the code that is about to run here with the client's, and name the call by its inputs."""
         merkle = Merkle({}, Inputs(self.context.inputs), self.context.environment)
-        code, content = look_at_call(self.function, args, kwargs, merkle)
-        attempt.sound = isinstance(code, Code) and self.code in (None, code.digest)
+        call = look_at_call(self.function, args, kwargs, merkle)
+        attempt.inputs = call.inputs
+        attempt.sound = isinstance(call.code, Code) and self.code in (None, call.code.digest)
         if not attempt.sound and self.code is not None:
-            attempt.note = "not kept: " + describe_difference(code, self.code, self.context.store, self.function)
-        elif isinstance(code, Code) and content is not None and not code.varying:
-            attempt.content = content.hex()
+            attempt.note = "not kept: " + describe_difference(call.code, self.code, self.context.store, self.function)
+        elif isinstance(call.code, Code) and call.content_key is not None and not call.code.varying:
+            attempt.content = call.content_key.hex()
 
     def _seek(self, attempt: _Attempt) -> None:
         """Load what was kept for equal code and equal inputs, and file it under this step's key too."""
@@ -310,7 +312,8 @@ class RunAndKeep:
 
     def _keep(self, attempt: _Attempt, result: Any, seconds: float) -> str | None:
         """Have the result written; or return why not."""
-        changed = Inputs(self.context.inputs).recheck(self.inputs) if self.inputs else []
+        inputs = (*self.inputs, *attempt.inputs)
+        changed = Inputs(self.context.inputs).recheck(inputs) if inputs else []
         if changed:
             return f"not kept: {changed[0].url} changed while the step ran"
         keys = [key for key in (self.step_key.hex() if self.step_key else None, attempt.content) if key is not None]

@@ -335,30 +335,45 @@ def relevant_arguments(
     return (args, kwargs) if relevant is None else relevant(args, kwargs)
 
 
-def content_key(code: bytes, merkle: Merkle, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes | None:
-    """Return the key of a step by what its inputs contain, wherever they came from; None if an input has no identity.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as it stands in this process.
 
-    Examples
-    --------
-    >>> one = content_key(b"\\0" * 16, Merkle({}), ([1, 2],), {})
-    >>> one == content_key(b"\\0" * 16, Merkle({}), ([1, 2],), {})
-    True
+    Attributes
+    ----------
+    code
+        Its code, or why it has no identity.
+    content_key
+        Its key by what its inputs contain, wherever they came from; None if an input has no identity.
+    inputs
+        The files that it names, as they look from here.
     """
-    parts = merkle._arguments(args, kwargs, {})
-    return None if parts.reason else _join(b"content" + code, parts.encodings)
+
+    code: Code | str
+    content_key: bytes | None = None
+    inputs: tuple[Fingerprint, ...] = ()
 
 
 def look_at_call(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], merkle: Merkle
-) -> tuple[Code | str, bytes | None]:
-    """Return the code of a call as it stands in this process, and the key of the call by the contents of its inputs."""
+) -> Call:
+    """Return what a call is made of, its arguments at hand.
+
+    Examples
+    --------
+    >>> one = look_at_call(len, ([1, 2],), {}, Merkle({}))
+    >>> one.content_key == look_at_call(len, ([1, 2],), {}, Merkle({})).content_key
+    True
+    """
     if function is execute_subgraph:
         nodes, out, names, *values = args
         step = merkle.subgraph(
             nodes, out, {name: merkle.value(value) for name, value in zip(names, values, strict=True)}
         )
         assert step.code is not None
-        return step.code, step.key and _join(b"content", [step.key])
+        return Call(step.code, step.key and _join(b"content", [step.key]), step.inputs)
     code = merkle.code(function)
-    args, kwargs = relevant_arguments(function, args, kwargs)
-    return code, None if isinstance(code, str) else content_key(code.digest, merkle, args, kwargs)
+    parts = merkle._arguments(*relevant_arguments(function, args, kwargs), {})
+    if isinstance(code, str) or parts.reason:
+        return Call(code)
+    return Call(code, _join(b"content" + code.digest, parts.encodings), (*parts.inputs, *code.inputs))
