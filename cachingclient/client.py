@@ -36,6 +36,7 @@ from cachingclient.rewrite import rewrite
 from cachingclient.step import apply_annotations, uncached
 from cachingclient.steps import Context, has_expired
 from cachingclient.storage import EntryInfo, Store, open_store
+from cachingclient.upkeep import Upkeep
 from cachingclient.worker import flush_worker, process, topic_of
 from cachingclient.writer import Job
 
@@ -104,6 +105,8 @@ class DiracClient(Client):
         self._received: dict[str, int] = {}
         self._drawn: dict[bytes, Key] = {}
         self._run_count = 0
+        limit = config.size_limit()
+        self._upkeep = Upkeep(self.cache, limit, self._notes) if self.cache is not None and limit is not None else None
         self._recovery = Recovery(self, super()._handle_task_erred)
         self._planning = threading.RLock()
         super().__init__(address, **kwargs)
@@ -356,6 +359,8 @@ class DiracClient(Client):
         report = self._reports.get(run)
         if report is not None:
             report.records.extend(records)
+        if self._upkeep is not None and self._keeps:
+            self._upkeep.kept(sum(record.nbytes for record in records if record.kept))
         for record in records:
             if record.note:
                 self._notes.add(f"step {record.name}: {record.note}")
