@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable
 from typing import Literal
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 from cachingclient.hashing.fingerprint import Fingerprint, is_unchanged, look_at_path, look_at_pattern
 from cachingclient.hashing.remote import look_at_remote, map_concurrently, scheme_of
@@ -76,8 +79,8 @@ class Inputs:
         self.mode = mode
         self.timeout = timeout
         self.most_files = most_files
-        self.warnings: dict[str, None] = {}
-        self._known: dict[tuple[str, bool], Fingerprint | None] = {}
+        self._known: dict[tuple[str, bool], Fingerprint | str | None] = {}
+        self._silent: dict[str, str] = {}
 
     def of(self, text: str) -> Fingerprint | None:
         """Return what the input looks like that a text names, or None if it names none.
@@ -96,11 +99,11 @@ class Inputs:
     def of_content(self, path: str) -> Fingerprint | None:
         """Return the fingerprint of what a `File` holds, wherever it lies."""
         if scheme_of(path) is not None:
-            return look_at_remote(path, self.timeout)
+            return self._ask(path)
         return look_at_path(os.path.abspath(path), "content", self.most_files)
 
     def prefetch(self, texts: Iterable[str]) -> None:
-        """Look at many inputs at once; what goes wrong is raised when one of them is asked for."""
+        """Look at many inputs at once; what goes wrong is told when one of them is asked for."""
         wanted = [text for text in dict.fromkeys(texts) if (text, False) not in self._known and _may_be_input(text)]
         map_concurrently(self._try, wanted)
 
@@ -116,29 +119,27 @@ class Inputs:
     def _is_unchanged(self, seen: Fingerprint) -> bool:
         if seen.is_local:
             return is_unchanged(seen, self.most_files)
-        try:
-            return look_at_remote(seen.url, self.timeout) == seen
-        except TypeError:
-            return False
+        with contextlib.suppress(TypeError):
+            return self._ask(seen.url) == seen
+        return False
 
     def _try(self, text: str) -> None:
-        try:
+        with contextlib.suppress(TypeError):
             self.of(text)
-        except TypeError:
-            # Not kept: the step that needs it asks again and gets the reason.
-            return
 
     def _look(self, text: str, is_path: bool) -> Fingerprint | None:
+        from cachingclient.hashing.walk import Unidentifiable
+
         if len(text) > LONGEST_NAME:
             return None
-        try:
-            return self._known[text, is_path]
-        except KeyError:
-            pass
-        found = self._find(text) if is_path or _may_be_input(text) else None
-        if found is not None and found.note:
-            self.warnings[found.note] = None
-        self._known[text, is_path] = found
+        if (text, is_path) not in self._known:
+            try:
+                self._known[text, is_path] = self._find(text) if is_path or _may_be_input(text) else None
+            except Unidentifiable as error:
+                self._known[text, is_path] = error.reason
+        found = self._known[text, is_path]
+        if isinstance(found, str):
+            raise Unidentifiable(found)
         return found
 
     def _find(self, text: str) -> Fingerprint | None:
@@ -150,7 +151,21 @@ class Inputs:
             return self._find_local(target)
         if scheme == "file":
             return self._find_local("/" + target.partition(":")[2].lstrip("/"))
-        return look_at_remote(_without_object(target), self.timeout)
+        return self._ask(_without_object(target))
+
+    def _ask(self, url: str) -> Fingerprint | None:
+        """Ask a server that has not failed to answer before: a plan may name thousands of files on one."""
+        from cachingclient.hashing.walk import Unidentifiable
+
+        server = "://".join(urlsplit(url)[:2])
+        if server in self._silent:
+            raise Unidentifiable(f"{url}, whose server was not asked again after this: {self._silent[server]}")
+        try:
+            return look_at_remote(url, self.timeout)
+        except Unidentifiable as error:
+            if error.__cause__ is not None and not isinstance(error.__cause__, (HTTPError, PermissionError)):
+                self._silent[server] = error.reason
+            raise
 
     def _find_local(self, target: str) -> Fingerprint | None:
         for candidate in dict.fromkeys((target, _without_object(target))):

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import fsspec
 import pytest
 
+from cachingclient.hashing import inputs as inputs_module
 from cachingclient.hashing.fingerprint import SMALL_FILE, Fingerprint, files_below
 from cachingclient.hashing.inputs import File, Inputs
 from cachingclient.hashing.remote import look_at_remote, scheme_of, within
@@ -186,13 +190,6 @@ def test_a_circle_of_links_ends(here: Path) -> None:
     """A folder that links to itself is listed once."""
     (here / "data" / "loop").symlink_to(here / "data", target_is_directory=True)
     assert [name for name, _ in files_below(str(here / "data"))] == ["b.txt", "deep/c.txt"]
-
-
-def test_a_folder_too_large_is_looked_at_in_part_and_says_so(here: Path) -> None:
-    """Beyond the limit a warning tells what goes unseen."""
-    inputs = Inputs(most_files=1)
-    assert inputs.of("data/") is not None
-    assert "only the first 1 files" in next(iter(inputs.warnings))
 
 
 def test_a_partial_look_is_a_warning_of_the_identity(here: Path) -> None:
@@ -368,6 +365,66 @@ def test_an_unreachable_url_has_no_identity() -> None:
         Inputs().of("http://127.0.0.1:1/x")
 
 
+def test_a_silent_server_is_asked_once_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of files on a server that is away cost one wait, and each has its reason."""
+    asked = []
+
+    def look(url: str, timeout: float) -> None:
+        asked.append(url)
+        raise Unidentifiable(f"{url}, which did not answer") from TimeoutError()
+
+    monkeypatch.setattr(inputs_module, "look_at_remote", look)
+    inputs = Inputs()
+    for name in ("a", "b", "a"):
+        with pytest.raises(Unidentifiable, match=r"http://away\.example/a, which did not answer"):
+            inputs.of(f"http://away.example/{name}")
+    with pytest.raises(Unidentifiable, match=r"http://other\.example/a"):
+        inputs.of("http://other.example/a")
+    assert asked == ["http://away.example/a", "http://other.example/a"]
+
+
+def test_a_file_system_of_fsspec_is_asked_for_files_folders_and_patterns() -> None:
+    """Whatever fsspec can open is looked at by size and time, or by the version its server names."""
+    memory = fsspec.filesystem("memory")
+    memory.pipe({"/look/a.txt": b"1", "/look/deep/b.txt": b"2"})
+    urls = ["memory://look/a.txt", "memory://look", "memory://look/*.txt"]
+    before = [look_at_remote(url, 5) for url in urls]
+    assert [look_at_remote(url, 5) for url in urls] == before
+    assert look_at_remote("memory://look/none.txt", 5) is None
+    memory.pipe({"/look/a.txt": b"11"})
+    assert all(look_at_remote(url, 5) != look for url, look in zip(urls, before, strict=True))
+    memory.rm("/look", recursive=True)
+
+
+def test_a_rucio_name_counts_by_the_checksums_of_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data identifier is asked for its files; a new file in a data set is a change."""
+    files = [{"scope": "user", "name": "a", "bytes": 1, "adler32": "x"}]
+
+    class Missing(Exception):
+        """What Rucio raises for unknown names."""
+
+    class Client:
+        def list_files(self, scope: str, name: str) -> list[dict[str, Any]]:
+            if (scope, name) != ("user.alice", "ttbar"):
+                raise Missing
+            return files
+
+    monkeypatch.setitem(sys.modules, "rucio", types.ModuleType("rucio"))
+    for name, members in {
+        "rucio.client": {"Client": Client},
+        "rucio.common": {},
+        "rucio.common.exception": {"DataIdentifierNotFound": Missing},
+    }.items():
+        module = types.ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+    before = look_at_remote("rucio://user.alice:ttbar", 5)
+    assert before == Fingerprint(before.url, "remote", 1, checksum=before.checksum)
+    assert look_at_remote("rucio://user.alice:other", 5) is None
+    files.append({"scope": "user", "name": "b", "bytes": 1, "adler32": "y"})
+    assert look_at_remote("rucio://user.alice:ttbar", 5) != before
+
+
 def test_a_server_that_hangs_takes_bounded_time() -> None:
     """The wait for an answer ends, and says so."""
     never = threading.Event()
@@ -378,7 +435,7 @@ def test_a_server_that_hangs_takes_bounded_time() -> None:
 
 def test_a_scheme_without_its_library_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A known scheme that nothing here can open is a reason, not a text."""
-    monkeypatch.setitem(__import__("sys").modules, "fsspec.core", None)
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(Unidentifiable, match="without another library"):
         look_at_remote("root://host.example//a.root", 5)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+# numpy.ma and numpy.random are named by text below: NumPy itself loads them when they are first used.
+
 _CHUNK_BYTES = 1 << 18
 _LONG_DOUBLE_BYTES = 10 if np.finfo(np.longdouble).nmant == 63 else np.dtype(np.longdouble).itemsize
 """Bytes of a long double that mean something: x86 pads its 80 bits with whatever was there."""
@@ -62,7 +64,8 @@ def encode_memmap(values: Array, walk: Walk) -> bytes:
     return encode_array(np.asarray(values), walk)
 
 
-@register_hasher(np.ma.MaskedArray, subclasses=True)
+@register_hasher("numpy.ma.MaskedArray", subclasses=True)
+@register_hasher("numpy.ma.core.MaskedArray", subclasses=True)
 def encode_masked(values: Any, walk: Walk) -> bytes:
     """Return the encoding of a masked array: what lies under the mask can be seen, and counts."""
     mask = np.ma.getmask(values)
@@ -78,7 +81,7 @@ def encode_masked(values: Any, walk: Walk) -> bytes:
     return frame(b"(", parts)
 
 
-@register_hasher(type(np.ma.masked))
+@register_hasher("numpy.ma.core.MaskedConstant")
 def encode_masked_constant(constant: object, walk: Walk) -> bytes:
     """Return the encoding of ``np.ma.masked``."""
     return b"masked"
@@ -113,25 +116,25 @@ def encode_vectorize(function: Any, walk: Walk) -> bytes:
     return walk.encode(settings)
 
 
-@register_hasher(np.random.BitGenerator, subclasses=True)
+@register_hasher("numpy.random.bit_generator.BitGenerator", subclasses=True)
 def encode_bit_generator(generator: Any, walk: Walk) -> bytes:
     """Return the encoding of a source of random bits by its state and the seeds it would spawn from."""
     return frame(b"(", [walk.encode(generator.state), walk.encode(generator.seed_seq)])
 
 
-@register_hasher(np.random.Generator)
+@register_hasher("numpy.random._generator.Generator")
 def encode_generator(generator: np.random.Generator, walk: Walk) -> bytes:
     """Return the encoding of a random generator by that of its source."""
     return walk.encode(generator.bit_generator)
 
 
-@register_hasher(np.random.RandomState)
+@register_hasher("numpy.random.mtrand.RandomState")
 def encode_random_state(generator: np.random.RandomState, walk: Walk) -> bytes:
     """Return the encoding of an old random generator by its state."""
     return walk.encode(generator.get_state(legacy=False))
 
 
-@register_hasher(np.random.SeedSequence)
+@register_hasher("numpy.random.bit_generator.SeedSequence")
 def encode_seeds(seeds: np.random.SeedSequence, walk: Walk) -> bytes:
     """Return the encoding of a sequence of seeds by what it is made from."""
     return walk.encode((seeds.entropy, seeds.spawn_key, seeds.pool_size, seeds.n_children_spawned))
