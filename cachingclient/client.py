@@ -220,7 +220,10 @@ class DiracClient(Client):
         plan = self._make_plan(lowered, keys, choices)
         self._run_count += 1
         name = f"{self.id}/{self._run_count}"
-        nodes = rewrite(plan, lowered, self._context(name), self._registry.taken) | self._registry.closure(again)
+        sent_before = self._registry.closure(again)
+        for key in sent_before.keys() & plan.steps.keys():
+            plan.steps[key].action = Action.RUN
+        nodes = rewrite(plan, lowered, self._context(name), self._registry.taken) | sent_before
         report = RunReport(plan, (), time.perf_counter() - start, self.cache.url if self.cache else "")
         kept = {name: value for name, value in options.items() if name not in ("internal_priority", "actors")}
         run = Run(name, self._run_count, lowered, plan, report, kept, set(keys), impure, unkept, pinned=pinned)
@@ -283,11 +286,15 @@ class DiracClient(Client):
         return plan
 
     def _pin(self, lowered: Lowered, but: Iterable[Key] = ()) -> dict[Key, Future[Any]]:
-        """Return the keys of a graph that this client has, finished or on their way, and see that they stay."""
+        """Return the keys in or before a graph that this client has, finished or on their way, and see that they stay.
+
+        What a graph takes from earlier ones stays too: should an entry there turn out to be lost, all are sent again.
+        """
+        before = {dependency for node in lowered.nodes.values() for dependency in node.dependencies}
         with self._refcount_lock:
             return {
                 key: Future(key, self)
-                for key in (lowered.nodes.keys() & self.futures.keys()).difference(but)
+                for key in ((lowered.nodes.keys() | before) & self.futures.keys()).difference(but)
                 if self.futures[key].status in ("pending", "finished")
             }
 
