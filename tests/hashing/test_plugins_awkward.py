@@ -161,14 +161,50 @@ def test_a_view_of_a_virtual_buffer_differs() -> None:
     assert digest(ak.contents.NumpyArray(buffer)) != digest(ak.contents.NumpyArray(buffer.view(np.float64)))
 
 
-def test_a_virtual_array_that_was_read_is_its_content() -> None:
-    """After reading, the content counts: from then on it can be written to."""
+def test_reading_a_virtual_array_does_not_change_it() -> None:
+    """Whether a step ran or was loaded must not show in what it has read."""
     array = virtual(1, np.arange(10).__add__)
     before = digest(array)
-    ak.materialize(array)
     assert ak.sum(array) == 55
+    assert digest(array) == before
+    sliced = virtual(1, np.arange(10).__add__)[2:]
+    before = digest(sliced)
+    assert ak.sum(sliced) == 52
+    assert digest(sliced) == before
+
+
+def test_writing_to_a_virtual_array_changes_it() -> None:
+    """A buffer that is no longer what its source gave counts by its content."""
+    array = virtual(1, np.arange(10).__add__)
+    before = digest(array)
+    np.asarray(ak.materialize(array).layout.data)[3] = 99
+    assert ak.sum(array) == 150
     assert digest(array) != before
+
+
+def test_a_virtual_array_that_was_read_unseen_is_its_content() -> None:
+    """Nobody knows whether it is still what its source gave."""
+    array = virtual(1, np.arange(10).__add__)
+    assert ak.sum(array) == 55
     assert digest(array) == digest(ak.Array(np.arange(10) + 1))
+
+
+def test_virtual_arrays_of_different_length_differ() -> None:
+    """The same reader may fill longer and shorter arrays."""
+    arrays = [ak.from_buffers(FORM, length, {"node0-data": np.arange(10).copy}) for length in (5, 6)]
+    assert digest(arrays[0]) != digest(arrays[1])
+
+
+def test_a_copy_of_a_virtual_array_is_the_same() -> None:
+    """Copying an array that is not read yet does not read it."""
+    array = virtual(1)
+    assert digest(copy.deepcopy(array)) == digest(array)
+
+
+def test_virtual_arrays_put_together_differ() -> None:
+    """What is made of several virtual arrays counts by each of them."""
+    joined = [ak.concatenate([virtual(1), virtual(number)]) for number in (1, 2)]
+    assert digest(joined[0]) != digest(joined[1])
 
 
 def test_a_virtual_array_from_something_live_has_no_identity() -> None:

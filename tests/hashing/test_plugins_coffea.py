@@ -246,6 +246,18 @@ def test_events_are_told_apart_without_reading_any(nano: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_reading_events_does_not_change_them(nano: Path) -> None:
+    """A step that was loaded leaves events unread, one that ran has read them: the next step's key is the same."""
+    first, log = events(nano)
+    whole, jets = digest(first), digest(first.Jet)
+    assert ak.sum(first.Jet.pt) > 0
+    assert log
+    assert (digest(first), digest(first.Jet)) == (whole, jets)
+    other = events(nano)[0]
+    assert (digest(other), digest(other.Jet)) == (whole, jets)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_slices_of_events_differ(nano: Path) -> None:
     """Two slices of equal length share their buffers' keys and differ."""
     first, log = events(nano)

@@ -3,8 +3,8 @@
 Notes
 -----
 Arrays are packed before they are looked at, so offsets into larger buffers don't count. A virtual buffer is
-never touched: it counts by its source, and by its content once somebody has read it, since from then on it
-can be written to. So an array and its materialised copy have different identities.
+never touched: it counts by its source, also after it was read, as long as nobody has written to it. One that was
+read before anybody asked for its identity counts by its content, like the materialised copy of an array.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from cachingclient.hashing.digest import digest, frame
 from cachingclient.hashing.environment import is_user_code
 from cachingclient.hashing.objects import encode_unordered
 from cachingclient.hashing.plugins import register_hasher
+from cachingclient.hashing.plugins._reading import Reading, source_of, was_read
 from cachingclient.hashing.plugins._texts import encode_files_among
 from cachingclient.hashing.plugins.numpy import encode_content, encode_dtype
 from cachingclient.hashing.scalars import PLAIN, encode_str
@@ -92,17 +93,27 @@ def encode_form(form: Any, walk: Walk) -> bytes:
     return encode_unordered(form.to_dict(), walk)
 
 
+@register_hasher(VirtualNDArray)
 def encode_buffer(buffer: Any, walk: Walk) -> bytes:
-    """Return the encoding of a buffer: of its content if that is at hand, else of where it will come from."""
+    """Return the encoding of a buffer: of where it comes from if that is known, else of its content."""
     if isinstance(buffer, VirtualNDArray):
-        if not buffer.is_materialized:
-            return frame(b"(", [b"virtual", encode_dtype(buffer.dtype, walk), _source(buffer, walk)])
+        if (reading := _reading(buffer)) is not None:
+            return frame(b"(", [b"virtual", encode_dtype(buffer.dtype, walk), _source(reading, walk)])
         buffer = buffer.materialize()
     if isinstance(buffer, (TypeTracerArray, PlaceholderArray)):
         kind = type(buffer).__name__.encode()
         return frame(b"(", [kind, encode_dtype(buffer.dtype, walk), encode_str(repr(buffer._shape))])
     values = np.asarray(buffer)
     return frame(b"(", [encode_dtype(values.dtype, walk), walk.encode(values.shape), encode_content(values, walk)])
+
+
+def _reading(buffer: Any) -> Reading | None:
+    """Return how a virtual buffer is or was filled, None if it was read unseen or written to."""
+    if buffer.is_materialized:
+        return source_of(buffer._array)
+    if not isinstance(buffer._generator, Reading):
+        buffer._generator = Reading(buffer._generator, repr(buffer._shape), buffer.buffer_key or "")
+    return buffer._generator
 
 
 def _encode_node(node: Any, walk: Walk) -> bytes:
@@ -157,7 +168,7 @@ def _is_at_hand(buffer: Any) -> bool:
     if isinstance(buffer, ak.index.Index):
         buffer = buffer.data
     if isinstance(buffer, VirtualNDArray):
-        return bool(buffer.is_materialized)
+        return bool(buffer.is_materialized) and not was_read(buffer._array)
     return buffer is not None and not isinstance(buffer, (TypeTracerArray, PlaceholderArray))
 
 
@@ -172,30 +183,33 @@ def _files_named(node: Any, walk: Walk) -> bytes:
     return encode_files_among(set(ak.to_list(ak.flatten(ak.Array(node), axis=None))), walk)
 
 
-def _source(buffer: Any, walk: Walk) -> bytes:
-    """Return the encoding of what will make a virtual buffer.
+def _source(reading: Reading, walk: Walk) -> bytes:
+    """Return the encoding of what fills a virtual buffer.
 
     The buffer's key is not enough: a slice of a virtual buffer has the key of the whole.
     """
-    generator = buffer._generator
-    parts = [encode_str(repr(buffer._shape))]
+    generator: Any = reading
     while (inner := _wrapped(generator)) is not None:
         generator = inner
     raw = getattr(generator, "__awkward_raw_generator__", None)
-    if raw is not None:
-        parts += [encode_str(buffer.buffer_key or ""), _encode_reader(raw, walk)]
-    elif str(getattr(generator, "__module__", "")).startswith("awkward."):
-        parts += _derived(generator, walk)
-    else:
-        parts.append(_encode_reader(generator, walk))
-    return frame(b"(", parts)
+    if raw is None and str(getattr(generator, "__module__", "")).startswith("awkward."):
+        return frame(b"(", _derived(generator, walk))
+    reader = generator if raw is None else raw
+    for encode in _readers:
+        if (encoded := encode(reader, walk)) is not None:
+            return encoded
+    try:
+        return frame(b"(", [encode_str(reading.shape), encode_str(reading.key), walk.encode(reader)])
+    except Unidentifiable as error:
+        raise Unidentifiable(f"a virtual array that is not read yet, made by {error.reason}") from error
 
 
-def _wrapped(generator: Callable[[], Any]) -> Callable[[], Any] | None:
-    """Return what awkward's conversion to an array is wrapped around, if this is such a wrapper."""
-    if getattr(generator, "__qualname__", "") != "_lazy_asarray.<locals>.wrapped_generator":
-        return None
-    return _closure(generator)["generator"]
+def _wrapped(generator: Any) -> Any:
+    """Return what a conversion, a copy or a reading is wrapped around, None if this is none of them."""
+    if isinstance(generator, Reading):
+        return generator.generator
+    name = _WRAPPERS.get(getattr(generator, "__qualname__", ""))
+    return _closure(generator)[name] if name is not None else None
 
 
 def _closure(function: Any) -> dict[str, Any]:
@@ -217,6 +231,10 @@ def _derived(generator: Any, walk: Walk) -> Iterator[bytes]:
             yield walk.encode(value)
 
 
+_WRAPPERS = {
+    "_lazy_asarray.<locals>.wrapped_generator": "generator",
+    "VirtualNDArray.__deepcopy__.<locals>.<lambda>": "current_generator",
+}
 _readers: list[Callable[[Any, Walk], bytes | None]] = []
 
 
@@ -224,16 +242,6 @@ def register_reader(encode: Callable[[Any, Walk], bytes | None]) -> Callable[[An
     """Register what identifies the functions by which a library fills virtual buffers; None for those of others."""
     _readers.append(encode)
     return encode
-
-
-def _encode_reader(reader: Any, walk: Walk) -> bytes:
-    for encode in _readers:
-        if (encoded := encode(reader, walk)) is not None:
-            return encoded
-    try:
-        return walk.encode(reader)
-    except Unidentifiable as error:
-        raise Unidentifiable(f"a virtual array that is not read yet, made by {error.reason}") from error
 
 
 def _attributes(attrs: Mapping[str, Any] | None, walk: Walk) -> bytes:
