@@ -340,6 +340,30 @@ def test_task_stream(client: DiracClient) -> None:
     assert {future.key for future in futures} - {future.key} <= keys | {client.submit(increment, 1).key}
 
 
+def test_restart(store_url: str) -> None:
+    """After `restart` nothing of what was is remembered but the store."""
+    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with LocalCluster(**options) as cluster, DiracClient(cluster, cache=store_url, policy="all") as client:
+        futures = client.map(increment, range(5))
+        scattered = client.scatter(7)
+        assert client.gather(client.submit(increment, scattered)) == 8
+        assert client.gather(futures) == [1, 2, 3, 4, 5]
+        client.flush()
+        client.restart()
+        assert client.gather(client.map(increment, range(5))) == [1, 2, 3, 4, 5]
+        assert counts(client)[:2] == (0, 5)
+        del futures, scattered
+        registry = client._registry
+        gc.collect()
+        client.sync(_empty, client)
+        assert (len(registry.steps), len(registry.taken), len(registry.runs)) == (0, 0, 0)
+
+
+async def _empty(client: DiracClient) -> None:
+    while client.futures:
+        await asyncio.sleep(0.001)
+
+
 @pytest.mark.slow
 def test_killed_worker(store_url: str) -> None:
     """When a worker is killed in the middle, what it had is run or loaded again elsewhere."""
