@@ -52,25 +52,25 @@ def typical(key: str, value: object) -> Entry:
     return Entry((key,), "result", "select_objects", 1.5, details, encode(value))
 
 
-def large_values() -> Iterator[tuple[str, Any]]:
-    """500 MB of each sort."""
+def large_values(megabytes: int) -> Iterator[tuple[str, Any]]:
+    """So much of each sort."""
     import awkward as ak
     import pandas as pd
     import pyarrow as pa
 
     rng = np.random.default_rng(1)
-    flat = rng.random(62_500_000)
+    flat = rng.random(megabytes * 125_000)
     yield "array", flat
-    counts = np.full(12_500_000, 4)
-    yield "awkward array", ak.unflatten(flat[:50_000_000], counts)
-    columns = {name: flat[n * 15_000_000 : (n + 1) * 15_000_000] for n, name in enumerate("abcd")}
+    lists = megabytes * 25_000
+    yield "awkward array", ak.unflatten(flat[: 4 * lists], np.full(lists, 4))
+    columns = dict(zip("abcd", flat.reshape(4, -1), strict=True))
     yield "arrow table", pa.table(columns)
     yield "data frame", pd.DataFrame(columns)
 
 
-def throughput(store: Store, raw_write: Callable[[bytes], Any], raw_read: Callable[[], Any]) -> None:
+def throughput(store: Store, raw_write: Callable[[bytes], Any], raw_read: Callable[[], Any], megabytes: int) -> None:
     """Save and load large values, against moving as many bytes raw. Medians of interleaved runs."""
-    for name, value in large_values():
+    for name, value in large_values(megabytes):
         nbytes = encode(value).nbytes
         rounds = [_round(store, value, bytes(nbytes), raw_write, raw_read) for _ in range(REPEATS)]
         medians = [nbytes / MB / statistics.median(times) for times in zip(*rounds, strict=True)]
@@ -101,7 +101,7 @@ def _touched(value: Any) -> Any:
     return value
 
 
-def local(folder: Path) -> None:
+def local(folder: Path, megabytes: int) -> None:
     """A folder on the local disk."""
     store = open_store(folder / "store", verify="always")
     file = folder / "raw"
@@ -110,7 +110,7 @@ def local(folder: Path) -> None:
         file.unlink(missing_ok=True)
         file.write_bytes(blob)
 
-    throughput(store, raw_write, lambda: np.fromfile(file, "u1"))
+    throughput(store, raw_write, lambda: np.fromfile(file, "u1"), megabytes)
     file.unlink()
     keys = [new_key() for _ in range(10_000)]
     write = timed(lambda: [store.write(typical(key, 3.5)) for key in keys])
@@ -130,7 +130,7 @@ def _s3(folder: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
         yield service, service.options
 
 
-def s3(folder: Path) -> None:
+def s3(folder: Path, megabytes: int) -> None:
     """A bucket of Ceph's gateway, or moto's."""
     import s3fs
 
@@ -150,7 +150,9 @@ def s3(folder: Path) -> None:
         raw = timed(lambda: files.cat([f"bench/cache/v1/steps/{key[:2]}/{key}" for key in there]))
         show("find 2,000 that are there", f"{timed(lambda: store.find(there)):.2f} s", f"s3fs {raw:.2f} s")
         _obstore(options, there)
-        throughput(store, lambda blob: files.pipe_file("bench/raw", blob), lambda: files.cat_file("bench/raw"))
+        throughput(
+            store, lambda blob: files.pipe_file("bench/raw", blob), lambda: files.cat_file("bench/raw"), megabytes
+        )
 
 
 def _obstore(options: dict[str, Any], keys: list[str]) -> None:
@@ -185,7 +187,7 @@ def _obstore(options: dict[str, Any], keys: list[str]) -> None:
     show("obstore, the same 2,000 files raw", f"{timed(lambda: asyncio.run(get_all())):.2f} s")
 
 
-def rucio(folder: Path) -> None:
+def rucio(folder: Path, _: int) -> None:
     """A Rucio server with PostgreSQL, as an ordinary account."""
     from tests.services.rucio import RSE, Rucio
 
@@ -202,7 +204,7 @@ def rucio(folder: Path) -> None:
 
         seconds = timed(keep)
         raw = timed(lambda: _upload_one_by_one(folder, RSE, 50)) * 20
-        show("keep 1,000 results of 10 kB", f"{seconds:.2f} s", f"1,000 uploads {raw:.0f} s", raw / seconds)
+        show("keep 1,000 results of 10 kB", f"{seconds:.2f} s", f"1,000 uploads {raw:.0f} s, {raw / seconds:.0f} x")
         keys = [each.keys[0] for each in results]
         cold = open_store(url, local=str(folder / "other"))
         show("find 1,000 on a host that knows nothing", f"{timed(lambda: cold.find(keys)):.2f} s")
@@ -229,7 +231,7 @@ def _upload_one_by_one(folder: Path, rse: str, count: int) -> None:
         UploadClient(client, logger=quiet).upload([item])
 
 
-def million(folder: Path, count: int = 1_000_000) -> None:
+def million(folder: Path, _: int, count: int = 1_000_000) -> None:
     """Looking after a million small entries on the local disk."""
     store = open_store(folder / "million")
     begin = time.perf_counter()
@@ -251,11 +253,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", help=f"any of {', '.join(parts)}; local if none is named")
     parser.add_argument("--folder", help="where to measure; a new folder is made in it")
+    parser.add_argument("--megabytes", type=int, default=500, help="of each large value")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         for part in arguments.part or ["local"]:
             print(f"--- {part}: {(parts[part].__doc__ or '').splitlines()[0]}")
-            parts[part](Path(folder))
+            parts[part](Path(folder), arguments.megabytes)
 
 
 if __name__ == "__main__":

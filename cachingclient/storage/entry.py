@@ -2,7 +2,7 @@
 
 ::
 
-    cachingclient-entry 1 <xxh3-128 of all that follows the line> <bytes of JSON>\\n
+    cachingclient-entry 1 <xxh3-128 of all that follows the digest> <bytes of JSON>\\n
     {"keys": [...], "kind": ..., "name": ..., ...}<payload>
 
 The digest makes truncation and flipped bits visible. A file of a newer format, or with codecs that are unknown
@@ -77,9 +77,7 @@ def pack(info: EntryInfo) -> bytes:
     }
     body = json.dumps(fields, separators=(",", ":")).encode()
     payload = info.payload or b""
-    state = xxhash.xxh3_128(body)
-    state.update(payload)
-    return b"%b%d %b %d\n%b%b" % (MAGIC, FORMAT, state.hexdigest().encode(), len(body), body, payload)
+    return b"%b%d %b %d\n%b%b" % (MAGIC, FORMAT, _digest(len(body), body + payload), len(body), body, payload)
 
 
 def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
@@ -118,7 +116,13 @@ def _open(data: bytes | memoryview) -> tuple[dict[str, Any] | None, bytes]:
         raise DamagedEntryError("it is not a description")
     if int(words[0]) > FORMAT:
         return None, b""
-    if len(words) != 3 or xxhash.xxh3_128_hexdigest(rest).encode() != words[1] or not words[2].isdigit():
+    length = int(words[2]) if len(words) == 3 and words[2].isdigit() else -1
+    if int(words[0]) != FORMAT or _digest(length, rest) != words[1]:
         raise DamagedEntryError("its bytes are not those that were written")
-    length = int(words[2])
     return json.loads(rest[:length]), rest[length:]
+
+
+def _digest(length: int, rest: bytes) -> bytes:
+    state = xxhash.xxh3_128(b"%d\n" % length)
+    state.update(rest)
+    return state.hexdigest().encode()

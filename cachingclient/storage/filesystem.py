@@ -42,6 +42,7 @@ PINS = "v1/pins"
 USES_KEPT = 90 * 86400.0  # seconds after which a recorded use says no more than that it was long ago
 VERIFY = ("always", "first", "never")
 BATCH = 1000
+HEX = frozenset("0123456789abcdef")
 
 
 class FileSystemStore(Store):
@@ -274,10 +275,21 @@ class FileSystemStore(Store):
 
     def scan(self) -> Iterator[EntryInfo]:
         used = self._uses.read()
-        for info in self._descriptions():
-            if info.key == info.keys[0]:
+        for batch in self._batches():
+            for info in self._own(self._described(batch)):
                 last = max((used.get(key, 0.0) for key in info.keys), default=0.0) if used else 0.0
                 yield replace(info, last_used=last) if last > info.last_used else info
+
+    def _own(self, infos: Iterable[EntryInfo]) -> Iterator[EntryInfo]:
+        """Entries under their own keys, and under another one where their own is gone."""
+        others = {}
+        for info in infos:
+            if info.key == info.keys[0]:
+                yield info
+            else:
+                others[step_name(info.keys[0])] = info
+        there = self.folder.stat(list(others))
+        yield from (info for name, info in others.items() if name not in there)
 
     def recent(self, limit: int) -> list[EntryInfo]:
         if not self.folder.checks_are_cheap:
@@ -285,20 +297,25 @@ class FileSystemStore(Store):
         wanted = 2 * limit + 2  # an entry may be there under two names
         while True:
             newest = self.folder.newest(STEPS, wanted)
-            infos = [info for info in self._described({s.name: s.modified for s in newest}) if info.key == info.keys[0]]
+            infos = list(self._own(self._described({s.name: s.modified for s in newest})))
             if len(infos) >= limit or len(newest) < wanted:
                 return infos[:limit]
             wanted *= 4
 
     def _descriptions(self) -> Iterator[EntryInfo]:
         """Every description under every name, without payloads."""
+        for batch in self._batches():
+            yield from self._described(batch)
+
+    def _batches(self) -> Iterator[dict[str, float]]:
+        """The names of descriptions with their times, so many at once as are worth reading together."""
         batch: dict[str, float] = {}
         for status in self.folder.walk(STEPS):
             batch[status.name] = status.modified
             if len(batch) == BATCH:
-                yield from self._described(batch)
+                yield batch
                 batch = {}
-        yield from self._described(batch)
+        yield batch
 
     def _described(self, batch: dict[str, float]) -> Iterator[EntryInfo]:
         for name, data in self.folder.fetch(list(batch)).items():
@@ -318,22 +335,18 @@ class FileSystemStore(Store):
         return {status.name.rpartition("/")[2] for status in self.folder.walk(PINS)}
 
     def collect(self, grace: float, *, dry_run: bool = False) -> tuple[int, int]:
-        """Remove blobs without a description, abandoned temporary files and names whose own entry is gone."""
+        """Remove old blobs without a description, abandoned temporary files and what was quarantined long ago."""
         before = time.time() - grace
-        stray = [s for s in self.folder.walk(TEMPORARY) if s.modified < before]
-        stray += [s for s in self.folder.walk(QUARANTINE) if s.modified < before]
+        stray = [s for part in (TEMPORARY, QUARANTINE) for s in self.folder.walk(part) if s.modified < before]
         stray += [s for s in self.folder.walk(USES) if s.modified < time.time() - USES_KEPT]
-        used = set()
-        for info in self._descriptions():
-            if info.payload is None:
-                used.add(bytes.fromhex(info.digest))
-            if info.key != info.keys[0] and step_name(info.keys[0]) not in self.folder.stat([step_name(info.keys[0])]):
-                stray += [s for s in self.folder.stat([step_name(info.key)]).values() if s.modified < before]
-        blobs = [s for s in self.folder.walk(BLOBS) if s.modified < before and not _in(used, s.name)]
-        count, nbytes = len(stray) + len(blobs), sum(s.nbytes for s in (*stray, *blobs))
+        blobs = {_digest(s.name): s for s in self.folder.walk(BLOBS) if s.modified < before}
+        blobs.pop("", None)
+        for digest in self._in_use(set(blobs)):
+            blobs.pop(digest, None)
+        count, nbytes = len(stray) + len(blobs), sum(s.nbytes for s in (*stray, *blobs.values()))
         if not dry_run and not self.read_only:
             self.folder.remove([s.name for s in stray])
-            self.delete_blobs({s.name.rpartition("/")[2] for s in blobs})
+            self.delete_blobs(set(blobs))
         return count, nbytes
 
     def check(self, *, repair: bool = False) -> Iterator[Problem | None]:
@@ -383,12 +396,10 @@ def blob_name(digest: str) -> str:
     return f"{BLOBS}/{digest[:2]}/{digest}"
 
 
-def _in(digests: set[bytes], name: str) -> bool:
-    """Whether a blob's name is one of these digests; a foreign file counts as one, so that it is left alone."""
-    try:
-        return bytes.fromhex(name.rpartition("/")[2]) in digests
-    except ValueError:
-        return True
+def _digest(name: str) -> str:
+    """The digest that a blob is named by; nothing for a foreign file, which is left alone."""
+    digest = name.rpartition("/")[2]
+    return digest if len(digest) == 32 and set(digest) <= HEX else ""
 
 
 def described(name: str, data: bytes, last_used: float = 0.0) -> EntryInfo | None:

@@ -4,7 +4,7 @@ A pack holds payloads, each on a 64-byte boundary, and is named by its content. 
 its entries; each says where its payload lies, as ``details["place"] = [pack, offset]``. Later indices win over
 earlier ones only where a record says so::
 
-    cachingclient-index 1 <xxh3-128 of all that follows the line> <number of records>\\n
+    cachingclient-index 1 <xxh3-128 of the rest and the number> <number of records>\\n
     records: key (16 bytes), flag (1 byte), length of the description (4 bytes)
     descriptions
 """
@@ -55,7 +55,9 @@ def write_index(records: Iterable[Record]) -> bytes:
     records = list(records)
     table = b"".join(RECORD.pack(bytes.fromhex(r.key), r.flag, len(r.description)) for r in records)
     body = table + b"".join(r.description for r in records)
-    return b"%b%d %b %d\n%b" % (MAGIC, FORMAT, xxhash.xxh3_128_hexdigest(body).encode(), len(records), body)
+    number = b"%d" % len(records)
+    digest = xxhash.xxh3_128_hexdigest(body + number).encode()
+    return b"%b%d %b %b\n%b" % (MAGIC, FORMAT, digest, number, body)
 
 
 def read_index(data: bytes) -> Iterator[Record]:
@@ -72,7 +74,7 @@ def read_index(data: bytes) -> Iterator[Record]:
         raise DamagedEntryError("it is not an index")
     if int(words[0]) > FORMAT:
         return
-    if len(words) != 3 or xxhash.xxh3_128_hexdigest(body).encode() != words[1]:
+    if int(words[0]) != FORMAT or len(words) != 3 or xxhash.xxh3_128_hexdigest(body + words[2]).encode() != words[1]:
         raise DamagedEntryError("its bytes are not those that were written")
     start = int(words[2]) * RECORD.size
     for key, flag, length in RECORD.iter_unpack(body[:start]):

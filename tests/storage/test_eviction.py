@@ -126,12 +126,13 @@ def test_orphans_are_collected_after_a_while(store: Store, cache_folder: Path) -
     assert not (cache_folder / blob_name(lone.encoded.digest)).exists()
 
 
-def test_a_name_whose_own_entry_is_gone_is_collected(store: Store, cache_folder: Path) -> None:
-    """A content key left behind alone would never be listed, so it goes with the orphans."""
+def test_an_entry_whose_own_key_is_gone_is_listed_and_goes(store: Store, cache_folder: Path) -> None:
+    """A content key that was left behind alone counts as an entry."""
     kept = entry(1, new_key(), new_key())
     store.write(kept)
     (cache_folder / step_name(kept.keys[0])).unlink()
-    prune(store, older_than=DAY, grace=-10)
+    assert left(store) == {kept.keys[1]}
+    prune(store, older_than=0)
     assert store.find(kept.keys) == {}
 
 

@@ -81,9 +81,9 @@ def test_the_lease_of_a_dead_holder_is_taken_over(store: Store) -> None:
 def test_a_living_holder_keeps_its_lease(store: Store) -> None:
     """It renews it, so watching it for longer than it lasts changes nothing."""
     key = new_key()
-    first = store.lease(key, 0.3)
+    first = store.lease(key, 3.0)
     assert first is not None
-    second = run_or_wait(store, key, patience=1.0, seconds=0.3, poll=0.05)
+    second = run_or_wait(store, key, patience=3.5, seconds=3.0, poll=0.1)
     assert type(second) is Lease
     first.release()
 
