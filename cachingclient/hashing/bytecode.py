@@ -20,15 +20,14 @@ BEHAVIOUR_FLAGS = 0x04 | 0x08 | 0x20 | 0x80 | 0x100 | 0x200
 """``co_flags`` that callers see: ``*args``, ``**kwargs``, generator, coroutine, iterable coroutine, async generator."""
 
 GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-LOCAL_LOADS = frozenset(
-    {"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME", "LOAD_FROM_DICT_OR_DEREF"}
-)
-FREE_LOADS = frozenset({"LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_CLOSURE", "LOAD_FAST"})
+LOCAL_LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_DEREF", "LOAD_NAME", "LOAD_FROM_DICT_OR_DEREF"})
+FREE_LOADS = frozenset({"LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF"})
+"""What reads a closure variable. Passing one on to nested code is no use of it: the nested code's own are taken over."""
 STORES = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME"})
 GLOBAL_WRITES = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
 FRAME_READERS = frozenset({"query", "eval", "evaluate", "sql", "execute"})
 """Methods of libraries (pandas, numexpr, duckdb) that look up the words of a text among the caller's variables."""
-LAYOUT_READERS = frozenset({"__doc__", "__qualname__", "__module__", "__annotations__", "__subclasses__"})
+LAYOUT_READERS = frozenset({"__doc__", "__qualname__", "__module__", "__annotations__", "__subclasses__", "__dict__"})
 """Attributes by which code asks for what is otherwise left out of its identity."""
 NO_ARGUMENTS = ("called without arguments",)
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -212,11 +211,15 @@ class _Reader:
             self.layout.add(found.value)
         elif name in GLOBAL_LOADS and found.value not in self.assigned and found.value not in self.imported:
             self._refer(Reference("global", found.value, *self._chain(number), line=self._line(found)))
-        elif name in LOCAL_LOADS and found.value in self.imported:
+        elif name in LOCAL_LOADS and found.value in self.imported and not self._is_passed_on(found):
             for module, level in self.imported[found.value]:
                 self._refer(Reference("import", module, *self._chain(number), level, self._line(found)))
         elif name in FREE_LOADS and found.value in self.code.co_freevars:
             self._refer(Reference("free", found.value, *self._chain(number), line=self._line(found)))
+
+    def _is_passed_on(self, found: Instruction) -> bool:
+        """Tell whether a load makes up a closure for nested code: from 3.13 it looks like one of a plain variable."""
+        return found.name == "LOAD_FAST" and found.value in self.code.co_cellvars
 
     def _note_constant(self, value: object) -> None:
         """Record texts, those in tuples too, and what nested code looks up."""

@@ -7,7 +7,7 @@ import dataclasses
 import enum
 import functools
 from operator import itemgetter
-from types import FunctionType
+from types import FunctionType, MemberDescriptorType
 from typing import Any
 
 from cachingclient.hashing.digest import frame
@@ -31,20 +31,17 @@ _DEFINED = (FunctionType, staticmethod, classmethod, property)
 def describe_class(cls: type, walk: Walk) -> bytes:
     """Encode a class that has no version to go by.
 
-    Data attributes count in the order of their definition, which ``vars`` shows; methods count by name,
-    so that moving one is no change.
+    Attributes count by name, so that moving a method is no change; cloudpickle, too, rebuilds a class in that order.
+    Where code looks at the order of their definition, `describe_layout` adds it.
     """
     parts = [encode_str(cls.__name__), walk.encode(type(cls)), *map(walk.encode, cls.__bases__)]
     if dataclasses.is_dataclass(cls):
         parts.append(frame(b"$fields:", [_field(field, walk) for field in dataclasses.fields(cls)]))
     if not _HINTS.isdisjoint(vars(cls)):
         parts.append(describe_layout(cls, "__annotations__", walk))
-    attributes = _attributes(cls)
-    data = [(name, value) for name, value in attributes if not _is_method(value)]
-    # cloudpickle rebuilds a class with its slots first.
-    data.sort(key=lambda pair: pair[0] != "__slots__")
-    methods = sorted((pair for pair in attributes if _is_method(pair[1])), key=itemgetter(0))
-    for name, value in (*data, *methods):
+    if issubclass(cls, enum.Enum):
+        parts.append(frame(b"$members:", map(encode_str, cls.__members__)))
+    for name, value in sorted(_attributes(cls), key=itemgetter(0)):
         try:
             parts.append(frame(b"$attribute:", [encode_str(name), walk.encode(_unwrapped(value))]))
         except Unidentifiable as error:
@@ -52,10 +49,6 @@ def describe_class(cls: type, walk: Walk) -> bytes:
     if isinstance(cls, abc.ABCMeta) and (registered := _registered(cls)):
         parts.append(walk.encode(registered))
     return frame(b"$class:", parts)
-
-
-def _is_method(value: object) -> bool:
-    return callable(value) or hasattr(type(value), "__get__")
 
 
 def _registered(cls: type) -> set[type]:
@@ -66,7 +59,12 @@ def _registered(cls: type) -> set[type]:
 
 def _attributes(cls: type) -> list[tuple[str, Any]]:
     """Return what a class itself defines; of an enum its members by value, not the tables made of them."""
-    own = [(name, value) for name, value in vars(cls).items() if name not in CLASS_LAYOUT_NAMES]
+    # The descriptors of slots follow from __slots__; cloudpickle leaves them out.
+    own = [
+        (name, value)
+        for name, value in vars(cls).items()
+        if name not in CLASS_LAYOUT_NAMES and not isinstance(value, MemberDescriptorType)
+    ]
     if not issubclass(cls, enum.Enum):
         return own
     members = [(name, member._value_) for name, member in cls.__members__.items()]
@@ -88,8 +86,10 @@ def _unwrapped(value: Any) -> Any:
 
 def _field(field: dataclasses.Field[Any], walk: Walk) -> bytes:
     """Encode a dataclass field by what its constructor does."""
+    # A class of a script reaches workers with a copy of MISSING.
     default, factory = (
-        None if value is dataclasses.MISSING else ("given", value) for value in (field.default, field.default_factory)
+        None if isinstance(value, type(dataclasses.MISSING)) else ("given", value)
+        for value in (field.default, field.default_factory)
     )
     flags = (field.init, field.repr, field.hash, field.compare, bool(field.kw_only))
     return frame(b"$field:", [encode_str(field.name), walk.encode(default), walk.encode(factory), walk.encode(flags)])

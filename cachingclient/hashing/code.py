@@ -8,6 +8,7 @@ Library code goes in by name, with the version of its distribution.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import functools
 import os
 import sys
@@ -31,7 +32,14 @@ from cachingclient.hashing.classes import describe_class
 from cachingclient.hashing.digest import compact, frame
 from cachingclient.hashing.dynamic import check_use
 from cachingclient.hashing.environment import is_user_code
-from cachingclient.hashing.modules import MODULE_LAYOUT_NAMES, follow, import_for, module_content
+from cachingclient.hashing.layout import describe_layout
+from cachingclient.hashing.modules import (
+    MODULE_LAYOUT_NAMES,
+    follow,
+    import_for,
+    method_of_library_object,
+    module_content,
+)
 from cachingclient.hashing.scalars import encode_str
 from cachingclient.hashing.walk import Unidentifiable, Walk
 
@@ -103,10 +111,16 @@ def _describe_made_by_library(function: FunctionType, walk: Walk) -> bytes:
         pairs = [frame(b"$case:", [walk.encode(kind), walk.encode(target)]) for kind, target in registry.items()]
         return frame(b"$singledispatch:", sorted(pairs))
     module = function.__globals__["__name__"]
-    # A library that wraps functions may have looked at their type hints: to check arguments, to choose a compiled type.
-    walk.demand(("__annotations__",))
     parts = [walk.library(module, function.__qualname__), shape(function.__code__).body]
-    return frame(b"$made:", [*parts, *_attached(function, walk)])
+    return frame(b"$made:", [*parts, *_attached(function, walk), *_hints_of_wrapped(function, walk)])
+
+
+def _hints_of_wrapped(function: FunctionType, walk: Walk) -> Iterator[bytes]:
+    """Yield the type hints of what a library wrapped: it may check arguments by them, or choose a compiled type."""
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):
+            if isinstance(cell.cell_contents, FunctionType):
+                yield describe_layout(cell.cell_contents, "__annotations__", walk)
 
 
 def _dispatch_registry(function: FunctionType) -> dict[type, Any] | None:
@@ -244,6 +258,8 @@ def _builtin(obj: Any, walk: Walk) -> bytes:
     owner = getattr(obj, "__self__", None)
     name: str = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None) or repr(type(obj))
     if owner is not None and not isinstance(owner, ModuleType):
+        if (named := method_of_library_object(obj, walk)) is not None:
+            return named
         return frame(b"$bound:", [walk.encode(owner), name.encode()])
     owner_class = getattr(obj, "__objclass__", None)
     if owner_class is not None:

@@ -80,7 +80,9 @@ GENERATORS = frozenset(
         "numpy.random.SeedSequence",
     }
 )
-WATCHED = frozenset().union(UNFOLLOWABLE, FRAMES, HINTS, IMPORTERS, ON_THE_WORKER, CLOCKS, PROCESS, GENERATORS)
+WATCHED = frozenset({"builtins.vars"}).union(
+    UNFOLLOWABLE, FRAMES, HINTS, IMPORTERS, ON_THE_WORKER, CLOCKS, PROCESS, GENERATORS
+)
 
 
 def library_name(obj: Any) -> str | None:
@@ -124,6 +126,8 @@ def check_use(obj: Any, reference: Reference, where: str, walk: Walk) -> None:
         raise Unidentifiable(f"{name} reads source text or the caller's variables ({line})")
     if name in HINTS:
         walk.demand(("__annotations__",))
+    elif name == "builtins.vars":
+        walk.demand(("__dict__",))
     elif name in ON_THE_WORKER:
         raise Unidentifiable(f"{where} {ON_THE_WORKER[name]} (line {reference.line})")
     if name in IMPORTERS:
@@ -168,7 +172,13 @@ def _dotted(obj: Any, reference: Reference) -> str | None:
 def _draws_unseeded(name: str) -> bool:
     """Tell whether a function draws from a process-wide generator."""
     module, _, function = name.rpartition(".")
-    if module in ("random.Random", "numpy.random.mtrand.RandomState") or module in ("numpy.random", "random"):
+    if module in (
+        "random.Random",
+        "numpy.random.mtrand.RandomState",
+        "numpy.random.RandomState",
+        "numpy.random",
+        "random",
+    ):
         return function not in (
             "seed",
             "Random",

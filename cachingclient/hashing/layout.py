@@ -17,7 +17,8 @@ def describe_layout(obj: Any, name: str, walk: Walk) -> bytes:
     obj
         The function, class or module.
     name
-        ``"__doc__"``, ``"__qualname__"``, ``"__module__"``, ``"__annotations__"`` or ``"__subclasses__"``.
+        ``"__doc__"``, ``"__qualname__"``, ``"__module__"``, ``"__annotations__"``, ``"__subclasses__"``, or
+        ``"__dict__"`` for the order in which a class was defined.
     walk
         The identification under way.
     """
@@ -25,6 +26,8 @@ def describe_layout(obj: Any, name: str, walk: Walk) -> bytes:
         return _annotations(obj, walk)
     if name == "__subclasses__":
         return _subclasses(obj, walk)
+    if name == "__dict__":
+        return _order(obj)
     value = getattr(obj, name, None)
     return encode_str(value) if isinstance(value, str) else b"N"
 
@@ -43,6 +46,13 @@ def _annotations(obj: Any, walk: Walk) -> bytes:
         except Unidentifiable:
             parts.append(frame(b"$hint:", [encode_str(name), encode_str(type(hint).__qualname__)]))
     return frame(b"$hints:", parts)
+
+
+def _order(obj: Any) -> bytes:
+    """Encode the order of a class's attributes. A class of a script reaches workers sorted by name, so it has none."""
+    if not isinstance(obj, type) or obj.__module__ == "__main__":
+        return b"N"
+    return frame(b"$order:", map(encode_str, vars(obj)))
 
 
 def _subclasses(obj: Any, walk: Walk) -> bytes:

@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import sys
 from types import ModuleType
+from typing import Any
 
 from cachingclient.hashing.bytecode import Reference
 from cachingclient.hashing.digest import frame
@@ -31,6 +32,8 @@ MODULE_LAYOUT_NAMES = frozenset(
 CONSTANT_TYPES = (bool, int, float, complex, str, bytes, type(None))
 SETTING_TYPES = (dict, list, tuple, set, frozenset)
 MOST_SETTINGS = 100
+KEEPERS = {"numpy.random.mtrand": ("numpy.random",), "_random": ("random",)}
+"""Modules that offer methods of an object whose class is from elsewhere."""
 ABSENT = object()
 
 
@@ -88,6 +91,8 @@ def _of_user(owner: ModuleType, found: object, name: str, where: str, walk: Walk
 
 def _of_library(module: str, found: object, name: str, rest: tuple[str, ...], walk: Walk) -> bytes:
     """Encode the end of a chain through a library: its code by name, what a user may have set by value."""
+    if (named_method := method_of_library_object(found, walk)) is not None:
+        return named_method
     if library_name(found) is not None:
         return walk.encode(found)
     named = walk.library(module, name)
@@ -100,6 +105,21 @@ def _of_library(module: str, found: object, name: str, rest: tuple[str, ...], wa
     encoded = walk.encode(found)
     walk.ingredient(f"setting {'.'.join([name, *rest])}", encoded)
     return frame(b"$setting:", [named, encoded])
+
+
+def method_of_library_object(found: Any, walk: Walk) -> bytes | None:
+    """Encode a method that a library's module offers of an object of its own, such as ``random.random``; else None.
+
+    What is in the object is no part of it: the state of a process-wide generator.
+    """
+    owner = getattr(found, "__self__", None)
+    name = getattr(found, "__name__", None)
+    if owner is None or isinstance(owner, (ModuleType, type)) or not isinstance(name, str):
+        return None
+    for module in {type(owner).__module__, *KEEPERS.get(type(owner).__module__, ())}:
+        if not is_user_code(module) and getattr(sys.modules.get(module), name, None) == found:
+            return walk.library(module, name)
+    return None
 
 
 def _is_setting(value: object) -> bool:

@@ -159,7 +159,7 @@ class Walk:
             parts.append(encoded)
             position += 1
             if position == len(self._queue):
-                self._describe_demanded()
+                self._describe_hidden()
         for label, encoded, shown in packages(self.environment, frozenset(self._distributions)):
             self.ingredients[label] = shown
             parts.append(encoded)
@@ -168,13 +168,16 @@ class Walk:
         inputs = tuple(self.files.values())
         return Identity(digest(whole).hex(), self.ingredients, tuple(self.warnings), varying, inputs)
 
-    def _describe_demanded(self) -> None:
-        """Add docstrings, names or subclasses of all code met so far; that may lead to more code."""
+    def _describe_hidden(self) -> None:
+        """Add what the code met so far uses without showing it; that may lead to more code."""
         from cachingclient.hashing.layout import describe_layout
+        from cachingclient.hashing.registries import added_by_users
 
         for name in sorted(self._demanded):
             for obj, _, _ in self._queue[:]:
                 self._also.append(describe_layout(obj, name, self))
+        for key, value in added_by_users(self._distributions):
+            self._also.append(frame(b"$added:", [self.encode(key), self.encode(value)]))
 
 
 @functools.cache

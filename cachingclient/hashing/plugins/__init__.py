@@ -32,6 +32,8 @@ LIBRARIES: dict[str, str] = {
     "pyarrow": "pyarrow",
     "pydantic": "pydantic",
     "scipy": "scipy",
+    "cytoolz": "toolz",
+    "toolz": "toolz",
     "uproot": "uproot",
     "xgboost": "xgboost",
 }

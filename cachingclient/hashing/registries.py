@@ -1,0 +1,33 @@
+"""What users add to libraries by name, out of sight of the code that then uses it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from cachingclient.hashing.environment import is_user_code
+
+Pairs = list[tuple[Any, Any]]
+
+
+def _awkward_behavior() -> Pairs:
+    """Return the overloads that users gave to all awkward arrays of a name."""
+    behavior = getattr(sys.modules.get("awkward"), "behavior", {})
+    return [pair for pair in behavior.items() if is_user_code(str(getattr(pair[1], "__module__", "")))]
+
+
+REGISTRIES: dict[str, Callable[[], Pairs]] = {"awkward": _awkward_behavior}
+"""By distribution: what users added to it, as names and code."""
+
+
+def added_by_users(distributions: Iterable[str]) -> Pairs:
+    """Return what users added to some libraries, in an order that doesn't depend on when.
+
+    Examples
+    --------
+    >>> added_by_users(["numpy"])
+    []
+    """
+    found = [pair for name in sorted(distributions) if name in REGISTRIES for pair in REGISTRIES[name]()]
+    return sorted(found, key=repr)
