@@ -16,6 +16,7 @@ import numpy as np
 
 from cachingclient.hashing.digest import digest
 
+# By the buffer, not by the array: several virtual buffers may end in one array, each by a way of its own.
 _read: dict[int, tuple[weakref.ref[Any], Reading, bytes]] = {}
 _lock = threading.RLock()
 
@@ -27,47 +28,51 @@ class Reading:
     ----------
     generator
         What fills the buffer.
-    shape
-        What was known of the buffer's shape before it was read.
-    key
-        The buffer's key.
+    buffer
+        The virtual buffer.
     """
 
-    __slots__ = ("generator", "key", "shape")
+    __slots__ = ("generator", "key", "owner", "shape")
 
-    def __init__(self, generator: Callable[[], Any], shape: str, key: str) -> None:
+    def __init__(self, generator: Callable[[], Any], buffer: Any) -> None:
         self.generator = generator
-        self.shape = shape
-        self.key = key
+        self.owner = id(buffer)
+        self.shape = repr(buffer._shape)  # its property would read, to find out
+        self.key = buffer.buffer_key or ""
 
     def __call__(self) -> Any:
         """Return what the source gives."""
         array = self.generator()
         if type(array) is np.ndarray and not array.dtype.hasobject:
-            ident = id(array)
+            owner = self.owner
 
-            def forget(reference: Any) -> None:
-                with _lock:
-                    if ident in _read and _read[ident][0] is reference:
-                        del _read[ident]
+            # The defaults outlive the module when the interpreter ends.
+            def forget(reference: Any, read: Any = _read, lock: Any = _lock) -> None:
+                with lock:
+                    if owner in read and read[owner][0] is reference:
+                        del read[owner]
 
             with _lock:
-                _read[ident] = weakref.ref(array, forget), self, _content(array)
+                _read[owner] = weakref.ref(array, forget), self, _content(array)
         return array
 
 
-def was_read(array: Any) -> bool:
-    """Tell whether it is known which source an array was read from."""
-    found = _read.get(id(array))
-    return found is not None and found[0]() is array
+def reading_of(buffer: Any) -> Reading | None:
+    """Return how a virtual buffer is or was filled, None if it was read unseen or written to since."""
+    if buffer.is_materialized:
+        found = _read.get(id(buffer))
+        unchanged = found is not None and found[0]() is buffer._array and found[2] == _content(buffer._array)
+        return found[1] if found is not None and unchanged else None
+    generator = buffer._generator
+    if not isinstance(generator, Reading) or generator.owner != id(buffer):
+        buffer._generator = Reading(generator.generator if isinstance(generator, Reading) else generator, buffer)
+    return buffer._generator
 
 
-def source_of(array: Any) -> Reading | None:
-    """Return what an array was read from, None if that is unknown or the array was written to since."""
-    found = _read.get(id(array))
-    if found is None or found[0]() is not array or found[2] != _content(array):
-        return None
-    return found[1]
+def was_read(buffer: Any) -> bool:
+    """Tell whether it is known what a virtual buffer was filled from."""
+    found = _read.get(id(buffer))
+    return found is not None and found[0]() is buffer._array
 
 
 def _content(array: Any) -> bytes:

@@ -22,7 +22,7 @@ from cachingclient.hashing.digest import digest, frame
 from cachingclient.hashing.environment import is_user_code
 from cachingclient.hashing.objects import encode_unordered
 from cachingclient.hashing.plugins import register_hasher
-from cachingclient.hashing.plugins._reading import Reading, source_of, was_read
+from cachingclient.hashing.plugins._reading import Reading, reading_of, was_read
 from cachingclient.hashing.plugins._texts import encode_files_among
 from cachingclient.hashing.plugins.numpy import encode_content, encode_dtype
 from cachingclient.hashing.scalars import PLAIN, encode_str
@@ -41,6 +41,7 @@ _BUFFERS = {
     "BitMaskedArray": ("_mask",),
     "UnionArray": ("_tags", "_index"),
 }
+_CHOOSING = frozenset({"ListArray", "ListOffsetArray", "IndexedArray", "IndexedOptionArray", "UnionArray"})
 _MOST_SPLITS = 64
 _SETTINGS = {
     "RegularArray": ("_size", "_length"),
@@ -97,7 +98,7 @@ def encode_form(form: Any, walk: Walk) -> bytes:
 def encode_buffer(buffer: Any, walk: Walk) -> bytes:
     """Return the encoding of a buffer: of where it comes from if that is known, else of its content."""
     if isinstance(buffer, VirtualNDArray):
-        if (reading := _reading(buffer)) is not None:
+        if (reading := reading_of(buffer)) is not None:
             return frame(b"(", [b"virtual", encode_dtype(buffer.dtype, walk), _source(reading, walk)])
         buffer = buffer.materialize()
     if isinstance(buffer, (TypeTracerArray, PlaceholderArray)):
@@ -107,23 +108,21 @@ def encode_buffer(buffer: Any, walk: Walk) -> bytes:
     return frame(b"(", [encode_dtype(values.dtype, walk), walk.encode(values.shape), encode_content(values, walk)])
 
 
-def _reading(buffer: Any) -> Reading | None:
-    """Return how a virtual buffer is or was filled, None if it was read unseen or written to."""
-    if buffer.is_materialized:
-        return source_of(buffer._array)
-    if not isinstance(buffer._generator, Reading):
-        buffer._generator = Reading(buffer._generator, repr(buffer._shape), buffer.buffer_key or "")
-    return buffer._generator
+def _encode_node(node: Any, walk: Walk, *, chosen: bool = False) -> bytes:
+    """Return the encoding of one level of a layout and all below it.
 
-
-def _encode_node(node: Any, walk: Walk) -> bytes:
+    Below a list its offsets choose what can be reached: the length of what lies there does not count,
+    and is not known before somebody reads.
+    """
     kind = type(node).__name__
     parts = [encode_str(kind), encode_unordered(node.parameters, walk)]
     for name in _SETTINGS.get(kind, ()):
-        value = getattr(node, name)
-        parts.append(walk.encode(value) if type(value) in PLAIN or type(value) is list else encode_str(repr(value)))
+        if name != "_length" or not chosen:
+            value = getattr(node, name)
+            parts.append(walk.encode(value) if type(value) in PLAIN or type(value) is list else encode_str(repr(value)))
     parts += [encode_buffer(buffer, walk) for buffer in _own_buffers(node)]
-    parts += [_encode_node(content, walk) for content in _children(node)]
+    chosen = chosen or kind in _CHOOSING
+    parts += [_encode_node(content, walk, chosen=chosen) for content in _children(node)]
     if node.parameter("__array__") == "string" and _is_at_hand(node._offsets if kind == "ListOffsetArray" else None):
         parts.append(_files_named(node, walk))
     return frame(b"(", parts)
@@ -168,7 +167,7 @@ def _is_at_hand(buffer: Any) -> bool:
     if isinstance(buffer, ak.index.Index):
         buffer = buffer.data
     if isinstance(buffer, VirtualNDArray):
-        return bool(buffer.is_materialized) and not was_read(buffer._array)
+        return bool(buffer.is_materialized) and not was_read(buffer)
     return buffer is not None and not isinstance(buffer, (TypeTracerArray, PlaceholderArray))
 
 
