@@ -7,12 +7,11 @@ import atexit
 import contextlib
 import contextvars
 import os
-import pickle
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 import dask
@@ -24,17 +23,20 @@ from distributed.client import _MapExpr
 from cachingclient import config
 from cachingclient.graph import GraphNode, Key, Lowered, lower, raise_
 from cachingclient.hashing.inputs import Inputs
-from cachingclient.hashing.merkle import Merkle, Step
+from cachingclient.hashing.merkle import Merkle
 from cachingclient.ingredients import notes_for
+from cachingclient.lookup import LookUp
 from cachingclient.notes import NoteKeeper
 from cachingclient.planner import Action, Choices, Plan, make_plan
 from cachingclient.policy import CachePolicy, find_policy
+from cachingclient.records import Records
 from cachingclient.recovery import Recovery
 from cachingclient.registry import Registry, Run
-from cachingclient.report import RunReport, StepRecord
+from cachingclient.report import RunReport
 from cachingclient.rewrite import rewrite
+from cachingclient.scattering import steps_of_data, steps_of_futures
 from cachingclient.step import apply_annotations, uncached
-from cachingclient.steps import Context, has_expired
+from cachingclient.steps import Context
 from cachingclient.storage import EntryInfo, Store, open_store
 from cachingclient.upkeep import Upkeep
 from cachingclient.worker import flush_worker, process, topic_of
@@ -42,7 +44,6 @@ from cachingclient.writer import Job
 
 Mode = Literal["readwrite", "read", "refresh", "off"]
 _impure: contextvars.ContextVar[bool] = contextvars.ContextVar("impure", default=False)
-MOST_SECONDS_FOR_RECORDS = 5.0
 _OWN_FRAMES = r"cachingclient[\\/]steps"
 
 
@@ -98,24 +99,27 @@ class DiracClient(Client):
         self.cache: Store | None = None
         if cache is not False and self._mode != "off":
             self.cache = open_store(cache if cache is not None else config.store())
-        self.reports: deque[RunReport] = deque(maxlen=1000)
         self._registry = Registry()
         self._notes = NoteKeeper()
-        self._reports: weakref.WeakValueDictionary[str, RunReport] = weakref.WeakValueDictionary()
-        self._received: dict[str, int] = {}
         self._drawn: dict[bytes, Key] = {}
         self._run_count = 0
         limit = config.size_limit()
         self._upkeep = Upkeep(self.cache, limit, self._notes) if self.cache is not None and limit is not None else None
+        self._records = Records(self._notes, self._upkeep.kept if self._upkeep is not None else lambda nbytes: None)
         self._recovery = Recovery(self, super()._handle_task_erred)
         self._planning = threading.RLock()
         super().__init__(address, **kwargs)
         if self.cache is not None:
-            self.subscribe_topic(topic_of(self.id), self._receive_records)
+            self.subscribe_topic(topic_of(self.id), self._records.receive)
             _hide_own_frames()
             atexit.register(_flush_at_exit, weakref.ref(self))
 
     # ---- what the user sees ----
+
+    @property
+    def reports(self) -> deque[RunReport]:
+        """What each graph did, the last thousand of them."""
+        return self._records.reports
 
     @property
     def report(self) -> RunReport | None:
@@ -227,8 +231,7 @@ class DiracClient(Client):
         report = RunReport(plan, (), time.perf_counter() - start, self.cache.url if self.cache else "")
         kept = {name: value for name, value in options.items() if name not in ("internal_priority", "actors")}
         run = Run(name, self._run_count, lowered, plan, report, kept, set(keys), impure, unkept, pinned=pinned)
-        self._reports[name] = report
-        self.reports.append(report)
+        self._records.add(name, report)
         return run, nodes
 
     def send_again(self, run: Run, keys: Iterable[Key]) -> None:
@@ -312,15 +315,8 @@ class DiracClient(Client):
         return self._mode != "read" and self.cache is not None and not self.cache.read_only
 
     def _find(self, keys: Iterable[str]) -> Mapping[str, EntryInfo]:
-        """Look entries up; a store that does not answer has none."""
         assert self.cache is not None
-        if self._mode == "refresh":
-            return {}
-        try:
-            return {key: info for key, info in self.cache.find(keys).items() if not has_expired(info)}
-        except Exception as error:
-            self._notes.add(f"the store {self.cache.url} does not answer, everything runs: {error}")
-            return {}
+        return {} if self._mode == "refresh" else LookUp(self.cache, self._notes)(keys)
 
     def _release_key(self, key: Key) -> None:
         super()._release_key(key)
@@ -330,63 +326,20 @@ class DiracClient(Client):
         """Scatter data, which is then known by its content."""
         if self.cache is None:
             return await super()._scatter(data, *args, **kwargs)
-        if not isinstance(data, (dict, list, tuple, set, frozenset)) and hasattr(data, "__next__"):
+        if isinstance(data, Iterator):
             data = list(data)
-        values = await asyncio.to_thread(self._steps_of_values, data)
-        scattered = await super()._scatter(data, *args, **kwargs)
-        if isinstance(scattered, Future):
-            self._registry.steps[scattered.key] = values[None]
-        elif isinstance(scattered, dict):
-            self._registry.steps.update({future.key: values[name] for name, future in scattered.items()})
-        elif len(scattered) == len(values):
-            pairs = zip(scattered, values.values(), strict=True)
-            self._registry.steps.update({future.key: step for future, step in pairs})
-        return scattered
-
-    def _steps_of_values(self, data: Any) -> dict[Any, Step]:
-        """Return the identity of what is scattered, as distributed takes it apart."""
         merkle = Merkle({}, Inputs(self._inputs), self._environment)
-        if type(data) is dict:
-            return {name: merkle.value(value) for name, value in data.items()}
-        if type(data) in (list, tuple) or hasattr(data, "_fields"):
-            return {number: merkle.value(value) for number, value in enumerate(data)}
-        if type(data) in (set, frozenset):
-            return {}
-        return {None: merkle.value(data)}
-
-    # ---- between the workers and the reports ----
-
-    def _receive_records(self, event: tuple[float, bytes]) -> None:
-        """Take records that a worker sent."""
-        run, records = pickle.loads(event[1])
-        self._received[run] = self._received.get(run, 0) + len(records)
-        self._take_records(run, records)
-
-    def _take_records(self, run: str, records: list[StepRecord]) -> None:
-        report = self._reports.get(run)
-        if report is not None:
-            report.records.extend(records)
-        if self._upkeep is not None and self._keeps:
-            self._upkeep.kept(sum(record.nbytes for record in records if record.kept))
-        for record in records:
-            if record.note:
-                self._notes.add(f"step {record.name}: {record.note}")
+        steps = await asyncio.to_thread(steps_of_data, data, merkle)
+        scattered = await super()._scatter(data, *args, **kwargs)
+        self._registry.steps.update(steps_of_futures(scattered, steps))
+        return scattered
 
     async def _flush(self) -> None:
         """Have every worker write and hand over its records; wait for those that it sent before."""
         if self.cache is None:
             return
-        runs = list(self._reports)
-        answers = await self._run(flush_worker, runs, on_error="ignore")
-        sent: dict[str, int] = {}
-        for records, counts in answers.values():
-            for run, taken in records.items():
-                self._take_records(run, taken)
-            for run, count in counts.items():
-                sent[run] = sent.get(run, 0) + count
-        deadline = time.monotonic() + MOST_SECONDS_FOR_RECORDS
-        while any(self._received.get(run, 0) < count for run, count in sent.items()) and time.monotonic() < deadline:
-            await asyncio.sleep(0.002)
+        answers = await self._run(flush_worker, self._records.runs(), on_error="ignore")
+        await self._records.complete(answers.values())
         await asyncio.to_thread(process().writer.flush)
 
     async def _close(self, fast: bool = False) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from dask.sizeof import sizeof
 from distributed import Worker, WorkerPlugin, get_worker
 
+from cachingclient import config
 from cachingclient.report import StepRecord
 from cachingclient.writer import Writer
 
@@ -37,7 +38,7 @@ class Process:
     """
 
     def __init__(self) -> None:
-        self.writer = Writer()
+        self.writer = Writer(config.write_queue())
         self.not_worth: dict[str, int] = {}
         self.typical: dict[str, float] = {}
         self.sent: dict[str, int] = {}

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from cachingclient.storage import Entry, Store
 
-MOST_PENDING_BYTES = 512 * 2**20
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -37,7 +35,7 @@ class Writer:
     What waits is lost when the process is killed: those results were never reported as kept.
     """
 
-    def __init__(self, most_pending_bytes: int = MOST_PENDING_BYTES) -> None:
+    def __init__(self, most_pending_bytes: int) -> None:
         self.most_pending_bytes = most_pending_bytes
         self._jobs: deque[Job] = deque()
         self._pending_bytes = 0
