@@ -51,7 +51,9 @@ def repetition(order: Phase, edits: bool, console: Console) -> dict[str, Outcome
 
     def timed(name: str, phase: Phase) -> None:
         found[name] = run(replace(phase, name=name))
-        console.print(f"  {name:<24} {found[name].seconds:7.2f} s  + {found[name].flush_seconds:.2f} s to flush")
+        outcome = found[name]
+        rest = f"+ {outcome.flush_seconds:.2f} s to flush; CPU {outcome.cpu_seconds:.2f} s"
+        console.print(f"  {name:<24} {outcome.seconds:7.2f} s  {rest}")
 
     with TemporaryDirectory(prefix="agc-benchmark-") as folder:
         cached = replace(order, cache=(Path(folder).resolve() / "cache").as_uri())
@@ -109,13 +111,13 @@ def budgets(repetitions: list[dict[str, Outcome]], repeats: int) -> list[Budget]
 def times_table(repetitions: list[dict[str, Outcome]]) -> Table:
     shown = Table(title="seconds, medians", title_justify="left")
     shown.add_column("run")
-    for title in ("wall", "whole process", "speed-up", "loaded", "ran", "kept"):
+    for title in ("wall", "whole process", "its CPU", "speed-up", "loaded", "ran", "kept"):
         shown.add_column(title, justify="right")
-    seconds, whole = medians(repetitions, "seconds"), medians(repetitions, "process_seconds")
+    seconds, whole, cpu = (medians(repetitions, field) for field in ("seconds", "process_seconds", "cpu_seconds"))
     for name, outcome in repetitions[-1].items():
         counts = [f"{outcome.counts.get(count, 0):,.0f}" for count in ("loaded", "ran", "kept")]
         speed_up = f"{seconds[plain_of(name)] / seconds[name]:.2f}x"
-        shown.add_row(name, f"{seconds[name]:.2f}", f"{whole[name]:.2f}", speed_up, *counts)
+        shown.add_row(name, f"{seconds[name]:.2f}", f"{whole[name]:.2f}", f"{cpu[name]:.2f}", speed_up, *counts)
     return shown
 
 

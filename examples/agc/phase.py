@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import time
@@ -45,7 +46,9 @@ class Outcome:
     """What came of it.
 
     `seconds` is what the user waits for the histograms, `flush_seconds` what the store takes to
-    be complete after that, `process_seconds` all, with imports and the start of the cluster.
+    be complete after that, `process_seconds` all, with imports and the start of the cluster, and
+    `cpu_seconds` the processor time of client, scheduler and workers in it: a busy machine
+    changes it less.
     """
 
     histograms: dict[str, Any]
@@ -53,6 +56,7 @@ class Outcome:
     seconds: float
     flush_seconds: float = 0.0
     process_seconds: float = 0.0
+    cpu_seconds: float = 0.0
     planning_seconds: float = 0.0
     counts: dict[str, float] = field(default_factory=dict)
     report: str = ""
@@ -60,7 +64,7 @@ class Outcome:
 
 def run(phase: Phase) -> Outcome:
     """Run a phase in a new interpreter and wait for it."""
-    started = time.perf_counter()
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     with TemporaryDirectory(prefix="agc-") as folder:
         answer = Path(folder) / "outcome.pickle"
         # Workers are processes of their own and find the modules by the environment.
@@ -73,7 +77,9 @@ def run(phase: Phase) -> Outcome:
         if done.returncode:
             raise RuntimeError(f"the run {phase.name!r} ended with status {done.returncode}")
         outcome = pickle.loads(answer.read_bytes())
-    return Outcome(**outcome, process_seconds=time.perf_counter() - started)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Outcome(**outcome, process_seconds=time.perf_counter() - started, cpu_seconds=cpu)
 
 
 @contextmanager
