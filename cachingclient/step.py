@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import dask
-from distributed.worker import thread_state
 
 from cachingclient.graph import Key, Lowered, Task, with_function
+from cachingclient.methods import what_it_reads
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,20 +41,17 @@ class StepFunction(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what was kept for equal code and equal arguments, else run the function and keep its result."""
-        from cachingclient.steps import RunAndKeep, current_context
+        from cachingclient.calls import Call
+        from cachingclient.steps import current_context
 
         context = current_context() if self.options.cache else None
         if context is None:
             return self.function(*args, **kwargs)
-        outer = getattr(thread_state, "key", "")
-        call = RunAndKeep(
-            self, None, None, self.__name__, context, seek=True, known_as=f"{outer}/{uuid.uuid4().hex}"
-        )  # fmt: skip
-        result: R = call(*args, **kwargs)
+        result: R = Call(self, context)(*args, **kwargs)
         return result
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(cast(Any, self), instance)
+        return self if instance is None else BoundStep(self, instance)
 
     def __cache_token__(self) -> tuple[object, ...]:
         return self.function, self.options.version, self.options.ignore
@@ -74,6 +70,22 @@ class StepFunction(Generic[P, R]):
             return tuple(args), dict(kwargs)
         bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
         return (), {name: value for name, value in bound.arguments.items() if name not in self.options.ignore}
+
+
+class BoundStep(StepFunction[..., Any]):
+    """A step that is a method, of one object: of that only what the method reads counts."""
+
+    def __init__(self, method: StepFunction[..., Any], instance: object) -> None:
+        super().__init__(functools.partial(method.function, instance), method.options)
+        functools.update_wrapper(self, method.function)
+        self.__func__ = method
+        self.__self__ = instance
+
+    def __cache_token__(self) -> tuple[object, ...]:
+        return self.__func__, what_it_reads(self.__self__, self.__func__.function)
+
+    def __reduce__(self) -> Any:
+        return BoundStep, (self.__func__, self.__self__)
 
 
 def apply_annotations(lowered: Lowered) -> Lowered:
@@ -102,7 +114,7 @@ def uncached(lowered: Lowered) -> frozenset[Key]:
     marked = {
         key
         for key, node in lowered.nodes.items()
-        if isinstance(node, Task) and type(node.func) is StepFunction and not node.func.options.cache
+        if isinstance(node, Task) and isinstance(node.func, StepFunction) and not node.func.options.cache
     }
     return frozenset(annotated | marked)
 

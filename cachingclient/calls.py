@@ -1,0 +1,146 @@
+"""One call of a step inside a task or in plain Python: looked up by what its arguments contain, else run and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import multiprocessing.util
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from distributed.worker import thread_state
+
+from cachingclient.memory import recent_results
+from cachingclient.notes import NoteKeeper
+from cachingclient.policy import KeepAll
+from cachingclient.steps import Context, RunAndKeep, _Attempt, has_expired
+from cachingclient.storage import encode
+from cachingclient.worker import process
+
+if TYPE_CHECKING:
+    from cachingclient.step import StepFunction
+
+WORTH_LOOKING = 1.5
+"""A step that takes less than this many times the look at its arguments is better run without one."""
+_notes = NoteKeeper()
+_looking: dict[str, float] = {}
+
+
+class Call(RunAndKeep):
+    """One call of a step that no client planned."""
+
+    __slots__ = ("arguments", "looking")
+
+    def __init__(self, function: StepFunction[..., Any], context: Context) -> None:
+        known_as = f"{getattr(thread_state, 'key', '')}/{uuid.uuid4().hex}"
+        super().__init__(function, None, None, function.__name__, context, seek=True, known_as=known_as)
+        self.arguments: tuple[tuple[Any, ...], dict[str, Any]] = (), {}
+        self.looking = _looking.get(self.name, 0.0)
+
+    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Attempt:
+        """Look at the arguments, unless the step has been quicker than that for a while."""
+        _flush_at_the_end_of_pools()
+        if self._is_hopeless():
+            process().attach()
+            return _Attempt()
+        self.arguments = args, kwargs
+        start = time.perf_counter()
+        attempt = super()._prepare(args, kwargs)
+        self.looking = _looking[self.name] = time.perf_counter() - start
+        return attempt
+
+    def _seek(self, attempt: _Attempt) -> None:
+        """Find the result in this process's memory, else in the store."""
+        assert attempt.content is not None
+        start = time.perf_counter()
+        with contextlib.suppress(KeyError):
+            attempt.value = recent_results().get(attempt.content)
+            attempt.found = True
+            self._record("cut off", time.perf_counter() - start, 0)
+            return
+        store = self.context.store
+        info = store.find([attempt.content]).get(attempt.content)
+        if info is None or has_expired(info):
+            return
+        attempt.value = store.read(info)
+        attempt.found = True
+        store.touch([attempt.content])
+        self._record("cut off", time.perf_counter() - start, info.nbytes, saved=info.seconds)
+        if self._may_remember():
+            recent_results().add(attempt.content, encode(attempt.value))
+
+    def _finish(self, attempt: _Attempt, result: Any, seconds: float) -> None:
+        """Remember and keep the result, unless the step changed its arguments or left them unread in the result."""
+        note = ""
+        if attempt.sound and attempt.content is not None and self._is_slower_than_looking(seconds):
+            try:
+                note = self._objection(attempt.content, result)
+                if not note and self._may_remember():
+                    recent_results().add(attempt.content, encode(result))
+            except Exception as error:
+                note = f"not kept: {type(error).__name__}: {error}"
+        if note:
+            self._tell(note)
+            self._record("ran", seconds, 0, note=note)
+        else:
+            super()._finish(attempt, result, seconds)
+
+    def _is_worth_it(self, result: Any, seconds: float) -> bool:
+        """Tell whether the result is worth keeping; one that is quicker than looking it up never is."""
+        if self._is_slower_than_looking(seconds):
+            return super()._is_worth_it(result, seconds)
+        counts = process().not_worth
+        counts[self.name] = counts.get(self.name, 0) + 1
+        return False
+
+    def _is_slower_than_looking(self, seconds: float) -> bool:
+        return isinstance(self.context.policy, KeepAll) or seconds > WORTH_LOOKING * self.looking
+
+    def _may_remember(self) -> bool:
+        """Whether a result may be handed out again without a look at its age."""
+        options = getattr(self.function, "options", None)
+        return (options is None or options.ttl is None) and not self.context.overwrite
+
+    def _objection(self, content: str, result: Any) -> str:
+        """Return why a result must not be handed to another call."""
+        again = _Attempt()
+        args, kwargs = self.arguments
+        self._identify(args, kwargs, again)
+        if again.content != content:
+            return f"not kept: {self.name} changed what it was given; work on a copy of the argument"
+        if _has_unread_columns(result):
+            return (
+                f"not kept: {self.name} returns events or columns that are not read yet; "
+                "return what is needed of them, by ak.zip, or ak.materialize"
+            )
+        return ""
+
+    def _tell(self, note: str) -> None:
+        """Warn here where there is no client to hear of it."""
+        if getattr(thread_state, "key", None) is None:
+            _notes.add(f"step {self.name}: {note}")
+
+
+def _has_unread_columns(result: Any) -> bool:
+    """Whether a result has lazy arrays in it that would have to be read to be kept."""
+    awkward = sys.modules.get("awkward")
+    if awkward is None:
+        return False
+    if isinstance(result, (dict, list, tuple)):
+        return any(map(_has_unread_columns, result.values() if isinstance(result, dict) else result))
+    if not isinstance(result, (awkward.Array, awkward.Record)):
+        return False
+    layout = result.layout if isinstance(result, awkward.Array) else result.layout.array
+    return not layout.is_all_materialized
+
+
+@functools.cache
+def _flush_at_the_end_of_pools() -> None:
+    """Have the processes of a pool write what waits before they leave: they end without the usual exit functions."""
+    multiprocessing.util.Finalize(None, _flush, exitpriority=10)
+
+
+def _flush() -> None:
+    process().writer.flush()

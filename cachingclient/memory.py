@@ -1,0 +1,84 @@
+"""The results of this process's last steps, so that equal calls run once even before anything is in the store."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from cachingclient.storage import Encoded
+from cachingclient.storage.codecs import decode
+
+MOST_BYTES = 256 * 2**20
+
+
+class RecentResults:
+    """Results by content key, the least recently used dropped first.
+
+    They are held as bytes, and each call gets a copy of its own: nothing that is done to a result in place shows in
+    the next.
+
+    Parameters
+    ----------
+    most_bytes
+        How much is held.
+
+    Examples
+    --------
+    >>> from cachingclient.storage import encode
+    >>> recent = RecentResults(most_bytes=1000)
+    >>> recent.add("ab" * 16, encode([1, 2]))
+    >>> recent.get("ab" * 16)
+    [1, 2]
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self.most_bytes = most_bytes
+        self.nbytes = 0
+        self._payloads: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._payloads
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    def add(self, key: str, encoded: Encoded) -> None:
+        """Hold a result, unless it alone takes more than a quarter of the room."""
+        if encoded.nbytes > self.most_bytes // 4 or key in self._payloads:
+            return
+        payload = b"".join(encoded.frames)
+        with self._lock:
+            if key not in self._payloads:
+                self._payloads[key] = payload
+                self.nbytes += len(payload)
+            while self.nbytes > self.most_bytes:
+                _, dropped = self._payloads.popitem(last=False)
+                self.nbytes -= len(dropped)
+
+    def get(self, key: str) -> Any:
+        """Return a copy of a result.
+
+        Raises
+        ------
+        KeyError
+            It is not held, or not any more.
+        """
+        with self._lock:
+            payload = self._payloads[key]
+            self._payloads.move_to_end(key)
+        return decode(bytearray(payload))
+
+    def clear(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            self._payloads.clear()
+            self.nbytes = 0
+
+
+@functools.cache
+def recent_results() -> RecentResults:
+    """Return those of this process."""
+    return RecentResults()
