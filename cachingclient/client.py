@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 import dask
-from dask._expr import Expr, FinalizeCompute
+from dask._expr import Expr, FinalizeCompute, LLGExpr
 from dask.base import collections_to_expr, flatten
 from distributed import Client, Future
 from distributed.client import _MapExpr
@@ -179,10 +179,14 @@ class DiracClient(Client):
         finally:
             _impure.reset(token)
 
-    def _graph_to_futures(self, expr: Expr, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future[Any]]:
+    def _graph_to_futures(
+        self, expr: Expr | dict[Key, Any], keys: Iterable[Key], *args: Any, **options: Any
+    ) -> dict[Key, Future[Any]]:
         """Plan a graph, send what is left of it, and remember what its keys stand for."""
         keys = list(keys)
-        if self.cache is None or options.get("actors") or not isinstance(expr, Expr):
+        if isinstance(expr, dict):
+            expr = LLGExpr(expr)  # recreate_error_locally sends one, which the scheduler would refuse
+        if self.cache is None or options.get("actors"):
             return super()._graph_to_futures(expr, keys, *args, **options)
         with self._planning:
             try:

@@ -19,6 +19,7 @@ from dask._task_spec import _execute_subgraph as execute_subgraph
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.typing import Key
 from distributed.client import _MapExpr
+from distributed.utils import iscoroutinefunction
 
 __all__ = [
     "Alias",
@@ -34,6 +35,7 @@ __all__ = [
     "execute_subgraph",
     "lower",
     "moves_data",
+    "runs_as_it_is",
     "raise_",
     "with_function",
 ]
@@ -112,6 +114,17 @@ def with_function(task: Task, function: Callable[..., Any]) -> Task:
     new._data_producer = task._data_producer
     new._token = new._is_coro = new._repr = None
     return new
+
+
+def runs_as_it_is(function: Callable[..., Any]) -> bool:
+    """Tell whether the scheduler or the worker must see a task's own function: coroutines, and parts of dask itself.
+
+    Examples
+    --------
+    >>> runs_as_it_is(abs)
+    False
+    """
+    return iscoroutinefunction(function) or (getattr(function, "__module__", None) or "").startswith("distributed.")
 
 
 def moves_data(node: GraphNode) -> bool:

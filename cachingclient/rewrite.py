@@ -6,10 +6,10 @@ import dataclasses
 import uuid
 from collections.abc import Mapping
 
-from cachingclient.graph import GraphNode, Key, Lowered, Task, with_function
+from cachingclient.graph import GraphNode, Key, Lowered, Task, runs_as_it_is, with_function
 from cachingclient.planner import Action, Plan, PlannedStep
 from cachingclient.registry import Taken
-from cachingclient.steps import Context, Load, RunAndKeep
+from cachingclient.steps import Context, Load, RunAndKeep, RunWithin
 from cachingclient.storage import EntryInfo
 
 MOST_SENT_PAYLOAD = 4096
@@ -57,8 +57,10 @@ def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> G
     if step.action is Action.LOAD:
         assert step.info is not None
         return Task(step.key, Load(step.info.key, _slim(step.info), step.name, context))
-    if step.action is not Action.RUN or not step.keep or not isinstance(node, Task):
+    if step.action is not Action.RUN or type(node) is not Task or runs_as_it_is(node.func):
         return node
+    if not step.keep:
+        return with_function(node, RunWithin(node.func, step.name, context))
     identity = plan.details[step.key]
     assert identity.code is not None
     return with_function(
@@ -88,7 +90,7 @@ def _with_key(node: GraphNode, key: Key) -> GraphNode:
     """Return a node under another key; what is recorded of it stays under its own."""
     if not isinstance(node, Task):
         new = node.copy()
-    elif isinstance(node.func, (Load, RunAndKeep)):
+    elif isinstance(node.func, (Load, RunWithin, RunAndKeep)):
         new = with_function(node, dataclasses.replace(node.func, known_as=node.key))
     else:
         new = with_function(node, node.func)

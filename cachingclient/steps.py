@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dask.utils import funcname
 from distributed.worker import thread_state
 
 from cachingclient import config
@@ -141,6 +142,44 @@ class Load:
 
 
 @dataclass(slots=True)
+class RunWithin:
+    """A task that runs a user's function as it is, for steps that are neither loaded nor kept.
+
+    Steps called inside it find the client's store, and the report learns what it took.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    context: Context
+    known_as: Key | None = None
+
+    @property
+    def __name__(self) -> str:
+        return funcname(self.function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function."""
+        process().attach()
+        result, seconds = run_timed(self.function, self.context, args, kwargs)
+        process().record(self.context.run, _key_of(self), self.name, "ran", seconds, 0)
+        return result
+
+
+def run_timed(
+    function: Callable[..., Any], context: Context, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, float]:
+    """Run a function with a context for the steps inside it; return its result and the seconds it took."""
+    plain = function.function if isinstance(function, StepFunction) else function
+    token = _current.set(context)
+    start = time.perf_counter()
+    try:
+        result = plain(*args, **kwargs)
+    finally:
+        _current.reset(token)
+    return result, time.perf_counter() - start
+
+
+@dataclass(slots=True)
 class _Attempt:
     """What is known before a step runs."""
 
@@ -194,8 +233,6 @@ class RunAndKeep:
 
     @property
     def __name__(self) -> str:
-        from dask.utils import funcname
-
         return funcname(self.function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -213,14 +250,7 @@ class RunAndKeep:
 
     def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the function and keep its result."""
-        function = self.function.function if isinstance(self.function, StepFunction) else self.function
-        token = _current.set(self.context)
-        start = time.perf_counter()
-        try:
-            result = function(*args, **kwargs)
-        finally:
-            _current.reset(token)
-        seconds = time.perf_counter() - start
+        result, seconds = run_timed(self.function, self.context, args, kwargs)
         self._finish(attempt, result, seconds)
         return result
 
@@ -339,6 +369,6 @@ class RunAndKeep:
         process().record(self.context.run, _key_of(self), self.name, action, seconds, nbytes, note=note, saved=saved)
 
 
-def _key_of(step: Load | RunAndKeep) -> Key:
+def _key_of(step: Load | RunWithin | RunAndKeep) -> Key:
     """Return the key of the step that this thread runs, as the user's graph has it."""
     return step.known_as if step.known_as is not None else getattr(thread_state, "key", step.name)

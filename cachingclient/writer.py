@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import multiprocessing.util
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -43,6 +44,8 @@ class Writer:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         atexit.register(self.flush)
+        # A process of a pool leaves without running what atexit knows.
+        multiprocessing.util.Finalize(None, self.flush, exitpriority=10)
 
     def submit(self, job: Job) -> None:
         """Have an entry written soon."""
