@@ -14,8 +14,6 @@ from typing import NamedTuple
 
 from cachingclient.storage.base import Frame
 
-STEPS = "v1/steps"
-
 
 class FileStat(NamedTuple):
     """A file as a listing shows it."""

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from cachingclient.storage.base import EntryInfo, Lease, Store, StoreError
 from cachingclient.storage.folder import Folder
+from cachingclient.storage.layout import LEASES
 
-LEASES = "v1/leases"
 BEATS = 3  # times a lease is renewed in its life
 
 _seen: dict[tuple[str, str], tuple[bytes, float]] = {}  # (folder, key) -> content, since when it is the same

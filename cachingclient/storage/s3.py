@@ -21,7 +21,8 @@ import xxhash
 from fsspec.asyn import sync
 
 from cachingclient.storage.base import Frame, StoreUnavailable
-from cachingclient.storage.folder import STEPS, ChangedError, FileStat
+from cachingclient.storage.folder import ChangedError, FileStat
+from cachingclient.storage.layout import STEPS
 from cachingclient.storage.remote import RemoteFolder
 from cachingclient.storage.transport import reader
 
@@ -31,7 +32,7 @@ CONCURRENT = 64
 LIST_FROM = 200  # keys looked up at once, from which on listing first is cheaper
 MANY = 50  # files read at once, from which on it is worth looking for a faster reader
 MOST_PAGES = 4  # of a thousand names, listed of one folder before files are asked for one by one
-PART = 32 << 20
+PART = 50 << 20
 PATIENCE = {
     "connect_timeout": 5,
     "read_timeout": 60,
@@ -152,7 +153,7 @@ class S3Folder(RemoteFolder):
             raise
 
     async def _put(self, names: Sequence[str], frames: list[Frame], digest: str, overwrite: bool) -> bool:
-        if sum(frame.nbytes for frame in frames) > PART:
+        if sum(frame.nbytes for frame in frames) >= 2 * PART:  # as s3fs does: parts cost requests
             await self._put_parts(names[0], frames, digest)
             return True
         data = b"".join(frames)

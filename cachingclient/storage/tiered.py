@@ -81,12 +81,19 @@ class TieredStore(Store):
         return payload
 
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
-        self._try_near(entry, overwrite)
-        if self._behind is None:
-            return self.far.write(entry, overwrite=overwrite)
-        self._waiting = [each for each in self._waiting if not each.done()]
-        self._waiting.append(self._behind.submit(self._write_far, entry, overwrite))
-        return True
+        if self._behind is not None:
+            self._try_near(entry, overwrite)
+            self._waiting = [each for each in self._waiting if not each.done()]
+            self._waiting.append(self._behind.submit(self._write_far, entry, overwrite))
+            return True
+        try:
+            ours = self.far.write(entry, overwrite=overwrite)
+        except StoreError:
+            self._try_near(entry, overwrite)
+            raise
+        if ours:  # else another's result is the one that counts, and reading it will bring it here
+            self._try_near(entry, overwrite=True)
+        return ours
 
     def _try_near(self, entry: Entry, overwrite: bool) -> None:
         try:

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 from cachingclient.storage.base import StoreError
 from cachingclient.storage.folder import Folder
+from cachingclient.storage.layout import USES
 
-USES = "v1/uses"
 EVERY = 300.0
 MOST = 100_000
 

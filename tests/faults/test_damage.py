@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from cachingclient.storage import EntryLost, open_store
-from cachingclient.storage.filesystem import BLOBS
-from cachingclient.storage.folder import STEPS
+from cachingclient.storage.layout import BLOBS, STEPS
 from tests.faults.processes import is_right, value_of
 from tests.storage.entries import entry, new_key
 

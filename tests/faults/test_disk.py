@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cachingclient.storage import StoreError, open_store, prune, verify
-from cachingclient.storage.filesystem import step_name
+from cachingclient.storage.layout import step_name
 from tests.faults.processes import is_right, value_of
 from tests.storage.entries import entry, new_key
 

@@ -87,7 +87,7 @@ def test_many_entries_are_read_at_once(url: str, options: dict[str, Any], fast: 
 def test_large_results_go_and_come_in_parts(url: str, options: dict[str, Any]) -> None:
     """More than two parts, the last one short, with frames that don't end where parts do."""
     store = open_store(url, **options)
-    value = [np.arange(5_000_000), np.arange(7_000_000) * 0.5, b"x" * 77]
+    value = [np.arange(6_000_000), np.arange(8_000_000) * 0.5, b"x" * 77]
     kept = entry(value)
     store.write(kept)
     back = store.read(store.find(kept.keys)[kept.keys[0]])
@@ -97,7 +97,7 @@ def test_large_results_go_and_come_in_parts(url: str, options: dict[str, Any]) -
 def test_a_large_result_that_changed_meanwhile_leaves_nothing(url: str, options: dict[str, Any]) -> None:
     """A multipart upload with the wrong digest is aborted."""
     store = open_store(url, **options)
-    array = np.zeros(9_000_000)
+    array = np.zeros(14_000_000)
     kept = entry(array)
     array[-1] = 1
     with pytest.raises(StoreError, match="changed by a later step"):

@@ -11,7 +11,7 @@ import pytest
 
 from cachingclient.storage import Entry, Store, encode, open_store
 from cachingclient.storage.eviction import pin, prune
-from cachingclient.storage.filesystem import blob_name, step_name
+from cachingclient.storage.layout import blob_name, step_name
 from tests.storage.entries import entry, new_key
 
 DAY = 86400.0

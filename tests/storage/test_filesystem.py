@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cachingclient.storage import EntryLost, StoreError, open_store
-from cachingclient.storage.filesystem import blob_name, step_name
+from cachingclient.storage.layout import blob_name, step_name
 from cachingclient.storage.local import LocalFolder
 from tests.storage.contract import BIG, StoreContract
 from tests.storage.entries import entry, new_key

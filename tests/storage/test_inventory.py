@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from cachingclient.storage import open_store
-from cachingclient.storage.filesystem import blob_name, step_name
 from cachingclient.storage.inventory import stats, verify
+from cachingclient.storage.layout import blob_name, step_name
 from tests.storage.entries import entry
 
 

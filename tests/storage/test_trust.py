@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cachingclient.storage import EntryLost, Store, open_store
-from cachingclient.storage.filesystem import blob_name
+from cachingclient.storage.layout import blob_name
 from tests.storage.contract import BIG, StoreContract
 from tests.storage.entries import entry, new_key
 

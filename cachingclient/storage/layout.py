@@ -1,0 +1,53 @@
+"""Where things lie in a store of files, and how a description there is read.
+
+::
+
+    v1/steps/ab/<key>         descriptions, with the result inside when it is small
+    v1/blobs/ab/<digest>      results
+    v1/quarantine/<name>      what turned out damaged
+    v1/tmp/                   files being written or removed
+    v1/pins/<key>             entries that eviction leaves
+    v1/leases/<key>           steps that someone is running
+    v1/uses/                  which entries were used, where files have no times
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cachingclient.storage.base import EntryInfo
+from cachingclient.storage.entry import DamagedEntryError, unpack
+
+STEPS = "v1/steps"
+BLOBS = "v1/blobs"
+QUARANTINE = "v1/quarantine"
+TEMPORARY = "v1/tmp"
+PINS = "v1/pins"
+LEASES = "v1/leases"
+USES = "v1/uses"
+HEX = frozenset("0123456789abcdef")
+
+
+def step_name(key: str) -> str:
+    """Where the description for a key lies."""
+    return f"{STEPS}/{key[:2]}/{key}"
+
+
+def blob_name(digest: str) -> str:
+    """Where the blob with a digest lies."""
+    return f"{BLOBS}/{digest[:2]}/{digest}"
+
+
+def blob_digest(name: str) -> str:
+    """The digest that a blob is named by; nothing for a foreign file, which is left alone."""
+    digest = name.rpartition("/")[2]
+    return digest if len(digest) == 32 and set(digest) <= HEX else ""
+
+
+def described(name: str, data: bytes, last_used: float = 0.0) -> EntryInfo | None:
+    """Read a description for looking after it, without its payload; None for foreign, damaged and newer files."""
+    try:
+        info = unpack(name.rpartition("/")[2], data)
+    except DamagedEntryError:
+        return None
+    return info and replace(info, payload=None if info.payload is None else b"", last_used=last_used)
