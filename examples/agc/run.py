@@ -198,6 +198,9 @@ def main(
     console.print(table(rows))
     console.print(f"\n{PICTURED.name} edited, in full:")
     console.print(next(row for row in rows if row.name.startswith(PICTURED.name)).cached.report)
+    for region, histogram in rows[0].cached.histograms.items():
+        if not histogram.view(flow=True)["value"].any():
+            console.print(f"[yellow]no event of these files is in the region {region}: its histogram is empty[/]")
     pictures = draw(rows[0].cached.histograms, output, LUMINOSITY)
     console.print(f"what is kept: cachectl list --store {store}", soft_wrap=True)
     differing = [row.name for row in rows if not row.equal]
