@@ -140,6 +140,10 @@ FRAMES = {
     "zone": pd.DataFrame({"when": pd.date_range("2020", periods=3, tz="Europe/London")}),
     "categories": pd.DataFrame({"k": pd.Categorical(["a", "b"], ["b", "a", "z"], ordered=True)}),
     "nullable": pd.DataFrame({"n": pd.array([1, None], dtype="Int64"), "t": pd.array([True, None], dtype="boolean")}),
+    "numbers": pd.DataFrame({"a": [1, 2], "b": [1.5, np.nan], "c": [1j, 2]}, index=pd.Index([5, 7], name="n")),
+    "times": pd.DataFrame({"t": pd.to_timedelta([1, 2])}, index=pd.DatetimeIndex(["2020-01-01", "2021-01-01"])),
+    "named columns": pd.DataFrame({"a": [1]}).rename_axis(columns="what"),
+    "no rows of categories": pd.DataFrame({"k": pd.Categorical([], ["b", "a"])}),
     "no rows": pd.DataFrame({"a": np.zeros(0, "f4")}),
 }
 AWAY_FROM_ARROW = {
@@ -208,6 +212,7 @@ TABLE = pa.table(
         TABLE["l"],
         pa.array([1, None]),
         pa.array([], pa.string()),
+        pa.array(["a", "b"]).dictionary_encode().slice(0, 0),
         pa.array([{"a": 1}, None]),
     ],
     ids=lambda value: type(value).__name__,
@@ -220,6 +225,19 @@ def test_arrow(value: Any) -> None:
     assert back.equals(value)
     if isinstance(value, pa.Table):
         assert back.schema.equals(value.schema, check_metadata=True)
+
+
+def test_columns_of_numbers_are_views_in_both_directions() -> None:
+    """Neither saving nor loading a frame of numbers copies its columns."""
+    frame = pd.DataFrame({name: np.arange(10_000) * 0.5 for name in "ab"})
+    encoded = encode(frame)
+    big = [part for part in encoded.frames if part.nbytes == 80_000]
+    assert all(np.shares_memory(np.frombuffer(part), frame["ab"[n]].to_numpy()) for n, part in enumerate(big))
+    whole = bytearray(b"".join(encoded.frames))
+    back = decode(whole)
+    assert np.shares_memory(np.frombuffer(whole, "u1"), back["b"].to_numpy())
+    back.loc[3, "b"] = 7.0
+    assert back["b"][3] == 7.0
 
 
 def test_a_slice_of_a_table_does_not_carry_the_table() -> None:

@@ -37,15 +37,17 @@ def decode(node: dict[str, Any], reader: Any) -> Any:
         return table
     if node["shape"] == "ChunkedArray":
         return table.column(0)
-    batch = table.to_batches()[0] if table.num_rows else _empty_batch(table.schema)
-    return batch if node["shape"] == "RecordBatch" else batch.column(0)
+    if node["shape"] == "Array":
+        return table.column(0).chunk(0)
+    return _one_batch(table)
 
 
 def write_stream(table: Any, writer: Any) -> int:
     """Write a table or batch as one frame; returns the frame's number."""
     sink = _Collector()
     with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as stream:
-        stream.write(table)
+        # Without rows a table has no batches, and without a batch dictionaries would be left out.
+        stream.write(table if table.num_rows else _one_batch(table))
     return int(writer.frame(*sink.parts))
 
 
@@ -81,5 +83,9 @@ def _plain(kind: Any) -> bool:
     return all(_plain(kind.field(n).type) for n in range(kind.num_fields))
 
 
-def _empty_batch(schema: Any) -> Any:
-    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+def _one_batch(table: Any) -> Any:
+    """The first chunks of a table's columns, as a batch."""
+    if isinstance(table, pa.RecordBatch):
+        return table
+    chunks = [column.chunk(0) if column.num_chunks else pa.array([], column.type) for column in table.columns]
+    return pa.RecordBatch.from_arrays(chunks, schema=table.schema)
