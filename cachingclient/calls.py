@@ -17,6 +17,7 @@ from cachingclient.notes import NoteKeeper
 from cachingclient.policy import KeepAll
 from cachingclient.steps import Context, RunAndKeep, _Attempt, has_expired
 from cachingclient.storage import encode
+from cachingclient.storage.codecs import decode
 from cachingclient.worker import process
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 WORTH_LOOKING = 1.5
 """A step that takes less than this many times the look at its arguments is better run without one."""
+MOST_UNREAD_COLUMNS = 32
+"""A result with more lazy columns than anybody writes out by hand is a whole collection, most of it never needed."""
+_NOTHING = object()
 _notes = NoteKeeper()
 _looking: dict[str, float] = {}
 
@@ -31,13 +35,14 @@ _looking: dict[str, float] = {}
 class Call(RunAndKeep):
     """One call of a step that no client planned."""
 
-    __slots__ = ("arguments", "looking")
+    __slots__ = ("arguments", "looking", "read")
 
     def __init__(self, function: StepFunction[..., Any], context: Context) -> None:
         known_as = f"{getattr(thread_state, 'key', '')}/{uuid.uuid4().hex}"
         super().__init__(function, None, None, function.__name__, context, seek=True, known_as=known_as)
         self.arguments: tuple[tuple[Any, ...], dict[str, Any]] = (), {}
         self.looking = _looking.get(self.name, 0.0)
+        self.read: Any = _NOTHING
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Attempt:
         """Look at the arguments, unless the step has been quicker than that for a while."""
@@ -71,21 +76,34 @@ class Call(RunAndKeep):
         if self._may_remember():
             recent_results().add(attempt.content, encode(attempt.value))
 
+    def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the step; a result that was read to be kept is handed on as it will be loaded."""
+        result = super()._run(attempt, args, kwargs)
+        return self.read if self.read is not _NOTHING else result
+
     def _finish(self, attempt: _Attempt, result: Any, seconds: float) -> None:
-        """Remember and keep the result, unless the step changed its arguments or left them unread in the result."""
+        """Remember and keep the result, unless the step changed its arguments or left too much of it unread."""
         note = ""
         if attempt.sound and attempt.content is not None and self._is_slower_than_looking(seconds):
             try:
-                note = self._objection(attempt.content, result)
-                if not note and self._may_remember():
-                    recent_results().add(attempt.content, encode(result))
+                note = self._objection(attempt.content, result) or self._remember(attempt.content, result)
             except Exception as error:
                 note = f"not kept: {type(error).__name__}: {error}"
         if note:
             self._tell(note)
             self._record("ran", seconds, 0, note=note)
         else:
-            super()._finish(attempt, result, seconds)
+            super()._finish(attempt, result if self.read is _NOTHING else self.read, seconds)
+
+    def _remember(self, content: str, result: Any) -> str:
+        """Hold the result in memory. Returns nothing: there is no objection."""
+        encoded = encode(result)
+        if self._may_remember():
+            recent_results().add(content, encoded)
+        if _lazy_columns(result):
+            # What comes after has to look the same to the steps after it as when it is loaded.
+            self.read = decode(bytearray(b"".join(encoded.frames)))
+        return ""
 
     def _is_worth_it(self, result: Any, seconds: float) -> bool:
         """Tell whether the result is worth keeping; one that is quicker than looking it up never is."""
@@ -109,11 +127,12 @@ class Call(RunAndKeep):
         args, kwargs = self.arguments
         self._identify(args, kwargs, again)
         if again.content != content:
-            return f"not kept: {self.name} changed what it was given; work on a copy of the argument"
-        if _has_unread_columns(result):
+            return f"not kept: {self.name} changed what it was given, or a variable that it reads; work on a copy"
+        unread = sum(not column.is_materialized for column in _lazy_columns(result))
+        if unread > MOST_UNREAD_COLUMNS:
             return (
-                f"not kept: {self.name} returns events or columns that are not read yet; "
-                "return what is needed of them, by ak.zip, or ak.materialize"
+                f"not kept: {self.name} returns {unread} columns that are not read yet; "
+                "return those that are needed, by ak.zip, or what ak.materialize makes of all"
             )
         return ""
 
@@ -123,17 +142,17 @@ class Call(RunAndKeep):
             _notes.add(f"step {self.name}: {note}")
 
 
-def _has_unread_columns(result: Any) -> bool:
-    """Whether a result has lazy arrays in it that would have to be read to be kept."""
+def _lazy_columns(result: Any) -> list[Any]:
+    """Return the lazy columns of a result, whether they were read or not."""
     awkward = sys.modules.get("awkward")
-    if awkward is None:
-        return False
     if isinstance(result, (dict, list, tuple)):
-        return any(map(_has_unread_columns, result.values() if isinstance(result, dict) else result))
-    if not isinstance(result, (awkward.Array, awkward.Record)):
-        return False
+        parts = result.values() if isinstance(result, dict) else result
+        return [column for part in parts for column in _lazy_columns(part)]
+    if awkward is None or not isinstance(result, (awkward.Array, awkward.Record)):
+        return []
     layout = result.layout if isinstance(result, awkward.Array) else result.layout.array
-    return not layout.is_all_materialized
+    _, _, buffers = awkward.to_buffers(layout)
+    return [buffer for buffer in buffers.values() if hasattr(buffer, "is_materialized")]
 
 
 @functools.cache

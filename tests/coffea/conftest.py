@@ -37,6 +37,7 @@ def write_events(path: Path, seed: int, entries: int = EVENTS) -> Path:
 
     columns = {"Jet": collection(4), "Muon": collection(1)}
     columns["MET_pt"] = rng.exponential(30, entries).astype(np.float32)
+    columns["MET_phi"] = rng.uniform(-3, 3, entries).astype(np.float32)
     columns["event"] = np.arange(entries, dtype=np.uint64)
     columns["run"] = columns["luminosityBlock"] = np.ones(entries, dtype=np.uint32)
     with uproot.recreate(path) as file:

@@ -58,9 +58,7 @@ def make_processor(cut: float = 30.0, fails: str = "") -> Any:
 
 def fileset(files: list[Path], log: Path) -> dict[str, Any]:
     """Return a data set; its metadata tell the processor where to leave a trace of each call."""
-    return {
-        "ttbar": {"files": {str(file): "Events" for file in files}, "metadata": {"log": str(log), "xsec": 1.0}}
-    }
+    return {"ttbar": {"files": {str(file): "Events" for file in files}, "metadata": {"log": str(log), "xsec": 1.0}}}
 
 
 def run(client: Client, files: list[Path], log: Path, *, executor: dict[str, Any] | None = None, **options: Any) -> Any:
