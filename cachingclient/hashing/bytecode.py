@@ -22,7 +22,7 @@ BEHAVIOUR_FLAGS = 0x04 | 0x08 | 0x20 | 0x80 | 0x100 | 0x200
 GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 LOCAL_LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_DEREF", "LOAD_NAME", "LOAD_FROM_DICT_OR_DEREF"})
 FREE_LOADS = frozenset({"LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF"})
-"""What reads a closure variable. Passing one on to nested code is no use of it: the nested code's own are taken over."""
+"""What reads a closure variable. Passing one on to nested code is no use of it: the nested code's uses are."""
 STORES = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME"})
 GLOBAL_WRITES = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
 FRAME_READERS = frozenset({"query", "eval", "evaluate", "sql", "execute"})
