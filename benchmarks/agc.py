@@ -26,7 +26,7 @@ AGC = Path(__file__).resolve().parents[1] / "examples" / "agc"
 sys.path.insert(0, str(AGC))
 
 from edits import EDITS, edited  # noqa: E402 - the example is no package: its folder is put on the path first
-from make_data import make_data  # noqa: E402
+from make_data import make_data, usual_folder  # noqa: E402
 from phase import Outcome, Phase, run  # noqa: E402
 from run import same  # noqa: E402
 
@@ -157,7 +157,7 @@ def as_json(repetitions: list[dict[str, Outcome]], found: list[Budget]) -> str:
 def main(repeats: int, scale: float, workers: int, front: str, policy: str, edits: bool, json_only: bool) -> None:
     """Run the ttbar example plain, cold and warm, and print what has to be reached."""
     console = Console(stderr=json_only, width=None if sys.stdout.isatty() else 120)
-    manifest = make_data(AGC / "data" / ("data" if scale == 1 else f"data-{scale:g}"), scale, console)
+    manifest = make_data(usual_folder(scale), scale, console)
     order = Phase("plain", str(AGC), str(manifest), policy=policy, workers=workers, front=front)
     repetitions = []
     for number in range(repeats):

@@ -1,6 +1,6 @@
 """Write the samples of the ttbar analysis as NanoAOD-like ROOT files.
 
-    python make_data.py --folder data --scale 1
+    python make_data.py --scale 1
 
 Nine samples, 200,000 events at scale 1. The same parameters give the same events and the
 same file UUIDs, on every machine; files that are there with the right parameters stay.
@@ -239,12 +239,17 @@ def make_data(folder: Path, scale: float = 1.0, console: Console | None = None) 
     return manifest
 
 
+def usual_folder(scale: float) -> Path:
+    """Where the example's programs look for the samples of a scale."""
+    return Path(__file__).resolve().parent / "data" / f"scale-{scale:g}"
+
+
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
+@click.option("--folder", type=click.Path(path_type=Path), help="[default: data/scale-SCALE beside this file]")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="1: 200k.")
-def main(folder: Path, scale: float) -> None:
+def main(folder: Path | None, scale: float) -> None:
     """Write the samples of the ttbar analysis into FOLDER."""
-    make_data(folder, scale)
+    make_data(folder or usual_folder(scale), scale)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def run(phase: Phase) -> Outcome:
 
 
 @contextmanager
-def connected(phase: Phase) -> Iterator[Client]:
+def connected(phase: Phase) -> Iterator[Any]:
     """A client of the phase's kind; its workers have imported the analysis, as after a first run."""
     with LocalCluster(
         n_workers=phase.workers,

@@ -20,7 +20,7 @@ import click
 import inputs
 from draw import draw
 from edits import EDITS, edited
-from make_data import make_data
+from make_data import make_data, usual_folder
 from phase import HERE, Outcome, Phase, run
 from rich.console import Console
 from rich.table import Table
@@ -138,8 +138,7 @@ def fresh_store(cache: str | None, keep: bool, folder: Path, console: Console) -
 def the_manifest(files: tuple[Path, ...], scale: float, folder: Path, console: Console) -> Path:
     """The samples to run on: the files given, or our own, made where they are missing."""
     if not files:
-        name = "data" if scale == 1 else f"data-{scale:g}"
-        return make_data(HERE / "data" / name, scale, console)
+        return make_data(usual_folder(scale), scale, console)
     manifest = folder / "inputs.json"
     try:
         for remark in inputs.describe(files, "Events", manifest):
