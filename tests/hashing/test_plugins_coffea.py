@@ -257,6 +257,26 @@ def test_reading_events_does_not_change_them(nano: Path) -> None:
     assert (digest(other), digest(other.Jet)) == (whole, jets)
 
 
+def test_events_are_the_same_in_every_process(nano: Path) -> None:
+    """coffea takes the collections out of a set, so their order is that of the process's hashes."""
+    program = (
+        "import sys, test_plugins_coffea as t\nfrom pathlib import Path\n"
+        "found, log = t.events(Path(sys.argv[1]))\nprint(t.digest(found), t.digest(found.Jet))"
+    )
+    path = [str(Path(__file__).parent), *filter(None, sys.path)]
+    found = {
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program, str(nano)],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in "012"
+    }
+    assert len(found) == 1
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_slices_of_events_differ(nano: Path) -> None:
     """Two slices of equal length share their buffers' keys and differ."""

@@ -10,6 +10,7 @@ read before anybody asked for its identity counts by its content, like the mater
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -18,10 +19,10 @@ from awkward._nplikes.placeholder import PlaceholderArray
 from awkward._nplikes.typetracer import TypeTracerArray
 from awkward._nplikes.virtual import VirtualNDArray
 
-from cachingclient.hashing.digest import digest, frame
-from cachingclient.hashing.environment import is_user_code
+from cachingclient.hashing.digest import frame
 from cachingclient.hashing.objects import encode_unordered
 from cachingclient.hashing.plugins import register_hasher
+from cachingclient.hashing.plugins._behavior import encode_behavior
 from cachingclient.hashing.plugins._reading import Reading, reading_of, was_read
 from cachingclient.hashing.plugins._texts import encode_files_among
 from cachingclient.hashing.plugins.numpy import encode_content, encode_dtype
@@ -41,8 +42,10 @@ _BUFFERS = {
     "BitMaskedArray": ("_mask",),
     "UnionArray": ("_tags", "_index"),
 }
+UNORDERED_RECORDS: set[str] = set()
+"""Names of records whose fields are in an order of chance, because a library took them out of a set."""
+
 _CHOOSING = frozenset({"ListArray", "ListOffsetArray", "IndexedArray", "IndexedOptionArray", "UnionArray"})
-_MOST_SPLITS = 64
 _SETTINGS = {
     "RegularArray": ("_size", "_length"),
     "RecordArray": ("_fields", "_length"),
@@ -55,7 +58,14 @@ _SETTINGS = {
 def encode_array(array: Any, walk: Walk) -> bytes:
     """Return the encoding of an array by its layout, behavior and attributes."""
     layout = array.layout
-    return frame(b"(", [encode_layout(layout, walk), _behavior(array, layout, walk), _attributes(array.attrs, walk)])
+    return frame(
+        b"(",
+        [
+            encode_layout(layout, walk),
+            encode_behavior(array, layout_nodes(layout), walk),
+            _attributes(array.attrs, walk),
+        ],
+    )
 
 
 @register_hasher(ak.Record, subclasses=True)
@@ -63,7 +73,14 @@ def encode_record(record: Any, walk: Walk) -> bytes:
     """Return the encoding of a record by the array of that record alone."""
     layout = record.layout
     alone = layout.array[layout.at : layout.at + 1]
-    return frame(b"(", [encode_layout(alone, walk), _behavior(record, alone, walk), _attributes(record.attrs, walk)])
+    return frame(
+        b"(",
+        [
+            encode_layout(alone, walk),
+            encode_behavior(record, layout_nodes(alone), walk),
+            _attributes(record.attrs, walk),
+        ],
+    )
 
 
 @register_hasher(ak.ArrayBuilder, subclasses=True)
@@ -116,13 +133,19 @@ def _encode_node(node: Any, walk: Walk, *, chosen: bool = False) -> bytes:
     """
     kind = type(node).__name__
     parts = [encode_str(kind), encode_unordered(node.parameters, walk)]
+    unordered = kind == "RecordArray" and node.parameter("__record__") in UNORDERED_RECORDS
     for name in _SETTINGS.get(kind, ()):
-        if name != "_length" or not chosen:
+        if name == "_fields" and unordered:
+            parts.append(walk.encode(sorted(node._fields)))
+        elif name != "_length" or not chosen:
             value = getattr(node, name)
             parts.append(walk.encode(value) if type(value) in PLAIN or type(value) is list else encode_str(repr(value)))
     parts += [encode_buffer(buffer, walk) for buffer in _own_buffers(node)]
     chosen = chosen or kind in _CHOOSING
-    parts += [_encode_node(content, walk, chosen=chosen) for content in _children(node)]
+    children = _children(node)
+    if unordered:
+        children = [content for _, content in sorted(zip(node._fields, children, strict=True), key=itemgetter(0))]
+    parts += [_encode_node(content, walk, chosen=chosen) for content in children]
     if node.parameter("__array__") == "string" and _is_at_hand(node._offsets if kind == "ListOffsetArray" else None):
         parts.append(_files_named(node, walk))
     return frame(b"(", parts)
@@ -254,74 +277,8 @@ def _attributes(attrs: Mapping[str, Any] | None, walk: Walk) -> bytes:
     return frame(b"(", parts)
 
 
-def _behavior(array: Any, layout: Any, walk: Walk) -> bytes:
-    """Return the encoding of the classes and overloads given with an array, and of the user's own global ones."""
-    given = array.behavior
-    parts = [] if given is None else [_overloads(given, walk)]
-    names = {node.parameter(name) for node in _nodes(layout) for name in ("__record__", "__list__", "__array__")}
-    own = {
-        key: value
-        for key, value in ak.behavior.items()
-        if names.intersection(key if isinstance(key, tuple) else (key,)) - {None}
-        and is_user_code(str(getattr(value, "__module__", None) or "builtins"))
-    }
-    if own:
-        parts.append(_overloads(own, walk))
-    return frame(b"(", parts)
-
-
-def _overloads(behavior: Mapping[Any, Any], walk: Walk) -> bytes:
-    """Return the encoding of a behavior: what a library defines by name, what users add by its code."""
-    names, modules, others = _split(behavior)
-    for module in modules:
-        walk.library(module, "")
-    pairs = [frame(b"(", [walk.encode(key), walk.encode(value)]) for key, value in others]
-    return frame(b"{", [names, *sorted(pairs)])
-
-
-_Split = tuple[bytes, list[str], list[tuple[Any, Any]]]
-_splits: dict[int, tuple[list[tuple[Any, Any]], _Split]] = {}
-
-
-def _split(behavior: Mapping[Any, Any]) -> _Split:
-    """Return the digest of what a library's name stands for in a behavior, those libraries, and the other pairs.
-
-    coffea gives each array well over a thousand overloads, always the same: they are looked at once.
-    """
-    items = list(behavior.items())
-    known = _splits.get(id(behavior))
-    if known is not None and known[0] == items:
-        return known[1]
-    lines, modules, others = [], set(), []
-    for key, value in items:
-        parts = [
-            part if isinstance(part, str) else _library_name(part) for part in (key if type(key) is tuple else (key,))
-        ]
-        name = _library_name(value)
-        if name is None or None in parts:
-            others.append((key, value))
-        else:
-            lines.append(repr((parts, name)))
-            modules.add(name.partition(".")[0])
-    split = digest("\n".join(sorted(lines)).encode()), sorted(modules), others
-    if len(_splits) >= _MOST_SPLITS:
-        _splits.clear()
-    _splits[id(behavior)] = items, split
-    return split
-
-
-def _library_name(value: Any) -> str | None:
-    """Return the full name of a library's class or function; None for users' and for those made at run time."""
-    if isinstance(value, np.ufunc):
-        ufunc = value.__name__
-        return f"numpy.{ufunc}" if getattr(np, ufunc, None) is value else None
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if not module or not name or getattr(value, "__closure__", None) or "<" in name or is_user_code(module):
-        return None
-    return f"{module}.{name}"
-
-
-def _nodes(node: Any) -> Iterator[Any]:
+def layout_nodes(node: Any) -> Iterator[Any]:
+    """Yield a layout and every layout below it."""
     yield node
     for content in _children(node):
-        yield from _nodes(content)
+        yield from layout_nodes(content)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import json
 import pickle
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from cachingclient.hashing.digest import digest, frame
 from cachingclient.hashing.objects import encode_unordered
 from cachingclient.hashing.plugins import register_hasher
-from cachingclient.hashing.plugins.awkward import register_reader
+from cachingclient.hashing.plugins.awkward import UNORDERED_RECORDS, register_reader
 from cachingclient.hashing.scalars import encode_int, encode_str
 from cachingclient.hashing.walk import Unidentifiable
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 MOST_UNWRAPPED = 8
 """How many unwrapped objects are kept: a processor goes with each of its chunks."""
 
+UNORDERED_RECORDS.add("NanoEvents")
+
+_forms: WeakKeyDictionary[Any, bytes] = WeakKeyDictionary()
 _unwrapped: OrderedDict[bytes, Any] = OrderedDict()
 
 
@@ -77,8 +82,20 @@ def encode_factory(factory: Any, walk: Walk) -> bytes:
 
 @register_hasher("coffea.nanoevents.schemas.base.BaseSchema", subclasses=True)
 def encode_schema(schema: Any, walk: Walk) -> bytes:
-    """Return the encoding of a schema by the form it made."""
-    return encode_unordered(schema.form, walk)
+    """Return the encoding of a schema by the form it made; its collections come out of a set, in no order."""
+    form = dict(schema.form)
+    settings = dict(form.pop("parameters", {}))
+    metadata = encode_unordered(settings.pop("metadata", None), walk)
+    known = _forms.get(schema)
+    if known is None:
+        if form.get("class") == "RecordArray" and form.get("fields"):
+            form["contents"] = dict(zip(form.pop("fields"), form["contents"], strict=True))
+        try:
+            known = digest(json.dumps([form, settings], sort_keys=True).encode())
+        except TypeError:
+            return frame(b"(", [metadata, encode_unordered([form, settings], walk)])
+        _forms[schema] = known
+    return frame(b"(", [metadata, known])
 
 
 @register_reader
