@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,23 +22,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.services)
 
 
+@contextmanager
+def service_folder() -> Iterator[Path]:
+    """A folder for a server: some run as users of their own, who can't enter those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="cachingclient-service-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session", params=["ceph", "moto", "rclone"])
-def s3_service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3Service]:
+def s3_service(request: pytest.FixtureRequest) -> Iterator[s3.S3Service]:
     kinds = {"ceph": s3.Ceph, "moto": s3.Moto, "rclone": s3.Rclone}
-    with kinds[request.param](tmp_path_factory.mktemp(request.param)) as service:
+    with service_folder() as folder, kinds[request.param](folder) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
-def xrootd_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[xrootd.XRootD]:
+def xrootd_service() -> Iterator[xrootd.XRootD]:
     pytest.importorskip("XRootD", reason="pip install xrootd")
-    with xrootd.XRootD(tmp_path_factory.mktemp("xrootd")) as service:
+    with service_folder() as folder, xrootd.XRootD(folder) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
-def rucio_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rucio.Rucio]:
+def rucio_service() -> Iterator[rucio.Rucio]:
     pytest.importorskip("rucio.client", reason="pip install rucio-clients")
-    with rucio.Rucio(tmp_path_factory.mktemp("rucio")) as service, pytest.MonkeyPatch.context() as patch:
+    with service_folder() as folder, rucio.Rucio(folder) as service, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUCIO_CONFIG", str(service.client_cfg))
         yield service

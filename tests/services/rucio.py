@@ -184,8 +184,6 @@ class Rucio(Service):
             path.mkdir(mode=0o700, exist_ok=True)
             if as_postgres:
                 subprocess.run(["chown", "postgres:", str(path)], check=True)
-        for path in list(self.folder.parents)[:-1] + [self.folder]:
-            path.chmod(path.stat().st_mode | 0o011)
         options = ["-A", "trust", "-U", "rucio", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C"]
         self.call([*as_postgres, f"{programs[-1]}/initdb", "-D", data, *options])
         settings = {
