@@ -98,7 +98,7 @@ class DiracClient(Client):
         self._inputs = config.inputs()
         self.cache: Store | None = None
         if cache is not False and self._mode != "off":
-            self.cache = open_store(cache if cache is not None else config.store())
+            self.cache = open_store(config.store(), **config.store_options()) if cache is None else open_store(cache)
         self._registry = Registry()
         self._notes = NoteKeeper()
         self._drawn: dict[bytes, Key] = {}

@@ -78,6 +78,8 @@ class Plan:
         Every step of the graph that the wanted keys depend on.
     wanted
         The keys that were asked for.
+    needed
+        The keys that are loaded, run or held: all that no entry makes superfluous.
     codes
         The code of the steps to run, by digest, where it is known.
     known_codes
@@ -90,6 +92,7 @@ class Plan:
 
     steps: dict[Key, PlannedStep]
     wanted: frozenset[Key]
+    needed: set[Key] = field(default_factory=set)
     codes: dict[bytes, Code] = field(default_factory=dict)
     known_codes: frozenset[bytes] = frozenset()
     new_functions: tuple[Identity, ...] = ()
@@ -98,6 +101,7 @@ class Plan:
     def slim(self) -> None:
         """Let go of what only sending needed: a report may be kept for long."""
         self.details = {}
+        self.needed = set()
         for step in self.steps.values():
             if step.info is not None and step.info.payload is not None:
                 step.info = dataclasses.replace(step.info, payload=None)
@@ -187,14 +191,15 @@ def make_plan(lowered: Lowered, wanted: Iterable[Key], merkle: Merkle, find: Fin
     _refuse_moves(identities, lowered.nodes)
     _tell_apart(identities, lowered.nodes, choices.drawn)
     hits = _look_up(lowered.nodes, wanted, identities, find, choices)
-    steps = dict(_decide(lowered.nodes, wanted, identities, hits, choices))
+    needed = _needed(lowered.nodes, wanted, hits, choices)
+    steps = dict(_decide(lowered.nodes, needed, identities, hits, choices))
     to_run = [identities[key].code for key, step in steps.items() if step.action is Action.RUN]
     codes = {code.digest: code for code in to_run if code is not None}
     functions = {function.digest: function for code in codes.values() for function in code.functions}
     seen = find(functions) if functions else {}
     known = frozenset(code.digest for code in codes.values() if all(f.digest in seen for f in code.functions))
     new = tuple(function for digest, function in functions.items() if digest not in seen)
-    return Plan(steps, wanted, codes, known, new, identities)
+    return Plan(steps, wanted, needed, codes, known, new, identities)
 
 
 def _refuse_moves(identities: dict[Key, Step], nodes: Mapping[Key, GraphNode]) -> None:
@@ -296,28 +301,25 @@ def _unasked(
 
 def _decide(
     nodes: Mapping[Key, GraphNode],
-    wanted: Iterable[Key],
+    needed: set[Key],
     identities: Mapping[Key, Step],
     hits: Mapping[Key, EntryInfo],
     choices: Choices,
 ) -> Iterator[tuple[Key, PlannedStep]]:
     """Yield what to do about each step."""
-    needed = _needed(nodes, wanted, hits, choices)
     for key, identity in identities.items():
         node = nodes.get(key)
         step_key = identity.key.hex() if identity.key is not None else None
-        if key not in needed:
+        if type(node) is Alias:
+            action = Action.ALIAS
+        elif node is not None and (not isinstance(node, Task) or isinstance(node, NestedContainer)):
+            action = Action.DATA
+        elif key not in needed:
             action = Action.PRUNED
         elif node is None or key in choices.held:
             action = Action.HELD
-        elif key in hits:
-            action = Action.LOAD
-        elif type(node) is Alias:
-            action = Action.ALIAS
-        elif isinstance(node, Task) and not isinstance(node, NestedContainer):
-            action = Action.RUN
         else:
-            action = Action.DATA
+            action = Action.LOAD if key in hits else Action.RUN
         keep = action is Action.RUN and key not in choices.unkept and type(node) is Task and identity.code is not None
         dependencies = node.dependencies if node is not None else frozenset()
         yield key, PlannedStep(

@@ -76,7 +76,7 @@ class Taken:
 
 
 class Registry:
-    """Finds steps and runs by key, and forgets them with the last future that needs them.
+    r"""Finds steps and runs by key, and forgets them with the last future that needs them.
 
     Attributes
     ----------

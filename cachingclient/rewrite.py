@@ -34,7 +34,7 @@ def rewrite(plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, 
     sent: dict[Key, GraphNode] = {}
     renamed: dict[Key, Key | GraphNode] = {}
     for key, step in plan.steps.items():
-        if step.action in (Action.PRUNED, Action.HELD):
+        if key not in plan.needed or step.action is Action.HELD:
             continue
         node = _node(step, lowered.nodes[key], plan, context)
         if renamed and not renamed.keys().isdisjoint(node.dependencies):

@@ -87,7 +87,7 @@ def _configured_context() -> Context | None:
     if mode == "off":
         return None
     try:
-        store = open_store(config.store())
+        store = open_store(config.store(), **config.store_options())
     except Exception as error:
         warnings.warn(f"steps run without the cache: {error}", CacheWarning, stacklevel=2)
         return None

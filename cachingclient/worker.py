@@ -70,6 +70,7 @@ class Process:
         """Send what was recorded, through the scheduler."""
         worker = self._worker
         if worker is None or worker.status.name in ("closed", "failed"):
+            self.take()  # there is nobody to send them to
             return
         for run, records in self.take().items():
             self.sent[run] = self.sent.get(run, 0) + len(records)
