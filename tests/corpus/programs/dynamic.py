@@ -29,7 +29,6 @@ CASES = [
     case("open file", "an open file has no identity", "import os\nlog = open(os.devnull)\ndef make():\n    return os.devnull\ndef f(x):\n    return log.mode if x > 9 else x", runs="f", reason={"f": "reads as 'log'"}),
     case("lock", "a lock has no identity", "import threading\nlock = threading.Lock()\ndef f(x):\n    with lock:\n        return x", runs="f", reason={"f": "reads as 'lock'"}),
     case("lock of a class", "what has no identity is named where it is", "import threading\nclass A:\n    lock = threading.Lock()\ndef f(x):\n    return A and x", runs="f", reason={"f": "in attribute 'lock' of class A"}),
-    case("universal function of the user's", "its Python code can't be seen", "import numpy as np\nf = np.frompyfunc(lambda x: x + 7, 1, 1)", runs="f", reason={"f": "can't be seen"}),
     case("clock", "one warning, not a refusal", "import time\ndef f(x):\n    return time.time() > 0", warns="time.time"),
     case("datetime.now", "one warning, not a refusal", "from datetime import datetime\ndef f(x):\n    return datetime.now().year > 2000", warns="datetime.datetime.now"),
     case("environment", "one warning, not a refusal", "import os\ndef f(x):\n    return os.environ.get('NO_SUCH_THING', 7)", warns="os.environ"),
