@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -261,6 +263,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=500, help="of each large value")
     parser.add_argument("--entries", type=int, default=1_000_000, help="of the part million")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         for part in arguments.part or ["local"]:
             print(f"--- {part}: {(parts[part].__doc__ or '').splitlines()[0]}")
