@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 import dask
-from dask._expr import Expr, FinalizeCompute, LLGExpr
-from dask.base import collections_to_expr, flatten
+from dask._expr import Expr, LLGExpr
 from distributed import Client, Future
 from distributed.client import _MapExpr
 
 from cachingclient import config
-from cachingclient.graph import GraphNode, Key, Lowered, lower, raise_
+from cachingclient.graph import GraphNode, Key, Lowered, lower, lower_collections, raise_
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle
 from cachingclient.ingredients import notes_for
@@ -146,10 +145,10 @@ class DiracClient(Client):
         for collection in collections:
             if not dask.is_dask_collection(collection):
                 raise TypeError(f"plan takes dask collections, got a {type(collection).__name__}")
-        expr = FinalizeCompute(collections_to_expr(collections, optimize_graph)).optimize()
-        lowered = apply_annotations(lower(expr))
+        lowered, wanted = lower_collections(collections, optimize_graph)
+        lowered = apply_annotations(lowered)
         choices = Choices(unkept=uncached(lowered), held=frozenset(self._pin(lowered)), drawn=dict(self._drawn))
-        plan = self._make_plan(lowered, list(flatten(expr.__dask_keys__())), choices)
+        plan = self._make_plan(lowered, wanted, choices)
         plan.learn(self._find)
         return plan
 
@@ -344,7 +343,23 @@ class DiracClient(Client):
             return
         answers = await self._run(flush_worker, self._records.runs(), on_error="ignore")
         await self._records.complete(answers.values())
+        await asyncio.to_thread(self._look_after)
         await asyncio.to_thread(process().writer.flush)
+
+    def _look_after(self) -> None:
+        """Warn if what was kept is there no more: somebody removed the store, or a part of it, during the run."""
+        keys = set(self._records.kept_keys)
+        self._records.kept_keys.clear()
+        if (
+            keys
+            and self.cache is not None
+            and self._upkeep is None
+            and (gone := keys - LookUp(self.cache, self._notes)(keys).keys())
+        ):
+            self._notes.add(
+                f"{len(gone)} of the {len(keys)} results kept last are gone from {self.cache.url}: was it removed, or "
+                f"a part of it? They will be computed again when they are needed"
+            )
 
     async def _close(self, fast: bool = False) -> None:
         if self.cache is not None and not fast and self.status in ("running", "closing"):

@@ -7,15 +7,16 @@ rewritten graph that the scheduler takes as it is. Everything between works on t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dask._expr import Expr, HLGExpr
+from dask._expr import Expr, FinalizeCompute, HLGExpr
 from dask._task_spec import Alias, DataNode, GraphNode, NestedContainer, Task, TaskRef, convert_legacy_graph
 from dask._task_spec import Dict as DictNode
 from dask._task_spec import Set as SetNode
 from dask._task_spec import _execute_subgraph as execute_subgraph
+from dask.base import collections_to_expr, flatten
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.typing import Key
 from distributed.client import _MapExpr
@@ -34,6 +35,7 @@ __all__ = [
     "TaskRef",
     "execute_subgraph",
     "lower",
+    "lower_collections",
     "moves_data",
     "runs_as_it_is",
     "raise_",
@@ -72,6 +74,20 @@ def lower(expr: Expr) -> Lowered:
     if isinstance(expr, _MapExpr):
         nodes = _with_own_names(nodes)
     return Lowered(nodes, {kind: dict(values) for kind, values in expr.__dask_annotations__().items()})
+
+
+def lower_collections(collections: Sequence[Any], optimize_graph: bool = True) -> tuple[Lowered, list[Key]]:
+    """Return the graph that computing some collections takes, and the keys of their results.
+
+    Examples
+    --------
+    >>> from dask import delayed
+    >>> lowered, keys = lower_collections([delayed(abs)(-1)])
+    >>> keys[0] in lowered.nodes
+    True
+    """
+    expr = FinalizeCompute(collections_to_expr(collections, optimize_graph)).optimize()
+    return lower(expr), list(flatten(expr.__dask_keys__()))
 
 
 def _with_own_names(nodes: Mapping[Key, GraphNode]) -> dict[Key, GraphNode]:

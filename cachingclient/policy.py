@@ -68,7 +68,8 @@ class Auto(CachePolicy):
     Parameters
     ----------
     margin
-        How many times cheaper loading must be. Writing costs about as much as loading, once.
+        How many times cheaper loading must be: telling the result apart, encoding and writing it cost several
+        times as much as loading it, and most results are never asked for again.
     task_seconds
         What one more task costs in a graph: scheduling it and loading its result.
 
@@ -82,7 +83,7 @@ class Auto(CachePolicy):
     True
     """
 
-    def __init__(self, margin: float = 3.0, task_seconds: float = 0.002) -> None:
+    def __init__(self, margin: float = 10.0, task_seconds: float = 0.002) -> None:
         self.margin = margin
         self.task_seconds = task_seconds
 

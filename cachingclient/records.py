@@ -13,6 +13,8 @@ from cachingclient.notes import NoteKeeper
 from cachingclient.report import RunReport, StepRecord
 
 MOST_REPORTS = 1000
+MOST_CHECKED = 100
+"""How many of the results that were kept last are looked for when the client flushes."""
 MOST_SECONDS = 5.0
 """How long records that a worker has sent are waited for: one whose connection broke never come."""
 
@@ -27,6 +29,11 @@ class Records:
     kept
         Called with the number of bytes that were kept.
 
+    Attributes
+    ----------
+    kept_keys
+        The step keys of the results that were kept last.
+
     Examples
     --------
     >>> Records(NoteKeeper(), lambda nbytes: None).reports
@@ -37,6 +44,7 @@ class Records:
         self.reports: deque[RunReport] = deque(maxlen=MOST_REPORTS)
         self.notes = notes
         self.kept = kept
+        self.kept_keys: deque[str] = deque(maxlen=MOST_CHECKED)
         self._by_run: weakref.WeakValueDictionary[str, RunReport] = weakref.WeakValueDictionary()
         self._received: Counter[str] = Counter()
 
@@ -60,6 +68,8 @@ class Records:
         report = self._by_run.get(run)
         if report is not None:
             report.records.extend(records)
+            steps = (report.plan.steps.get(record.key) for record in records if record.kept)
+            self.kept_keys.extend(step.step_key for step in steps if step is not None and step.step_key is not None)
         self.kept(sum(record.nbytes for record in records if record.kept))
         for record in records:
             if record.note:

@@ -37,7 +37,7 @@ from cachingclient.storage import (
 from cachingclient.worker import process, size_of, versions
 from cachingclient.writer import Job
 
-HOPELESS_AFTER = 8
+HOPELESS_AFTER = 4
 """After this many runs in a row that were not worth keeping, a step is run without preparing to keep it."""
 QUICKER_THAN_ASKING = 10
 """A step that takes less than this many times the store's latency is run without asking who else runs it."""

@@ -21,13 +21,14 @@ from cachingclient.graph import (
     Task,
     TaskRef,
     execute_subgraph,
+    lower_collections,
     moves_data,
 )
 from cachingclient.hashing.digest import CANONICAL_VERSION
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.inputs import Fingerprint, Inputs
 from cachingclient.hashing.scalars import PLAIN
-from cachingclient.hashing.walk import Identity, Unidentifiable, identify
+from cachingclient.hashing.walk import Identity, Unidentifiable, Walk, identify
 
 VERSION = bytes([CANONICAL_VERSION])
 _NOTHING: Mapping[Key, Step] = {}
@@ -258,6 +259,8 @@ class Merkle:
             return identify(value, self.inputs, self.environment)
         except Unidentifiable as error:
             return error.reason
+        except Exception as error:  # a user's class may do anything when it is looked at
+            return f"looking at a {type(value).__name__} raised {type(error).__name__}: {error}"
 
     def code(self, function: Callable[..., Any]) -> Code | str:
         """Return the code of a function, or why it has no identity."""
@@ -333,6 +336,32 @@ def relevant_arguments(
     """Return the arguments that count: all, unless the function says otherwise by ``__cache_arguments__``."""
     relevant = getattr(function, "__cache_arguments__", None)
     return (args, kwargs) if relevant is None else relevant(args, kwargs)
+
+
+def key_of_collection(collection: Any, walk: Walk) -> bytes:
+    """Return the encoding of a dask collection inside a value, by the steps of its graph.
+
+    Raises
+    ------
+    Unidentifiable
+        If one of them is uncacheable.
+
+    Examples
+    --------
+    >>> from dask import delayed
+    >>> one, two = (key_of_collection(delayed(abs)(number), Walk()) for number in (-1, -2))
+    >>> one == two
+    False
+    """
+    lowered, keys = lower_collections([collection])
+    steps = Merkle({}, walk.inputs, walk.environment).steps(lowered.nodes, keys)
+    parts = []
+    for key in keys:
+        step = steps[key]
+        if step.key is None:
+            raise Unidentifiable(f"a dask collection with an uncacheable step {key_split(key)!r}: {step.reason}")
+        parts.append(step.key)
+    return b"$dask:" + _join(b"collection", parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cachingclient.hashing.plugins import register_hasher
@@ -27,21 +26,12 @@ for _name, _what in {
 }.items():
     refuse(_name, _what)
 
-_hash_collection: Callable[[Any, Walk], bytes] | None = None
-
-
-def use_for_collections(hasher: Callable[[Any, Walk], bytes]) -> None:
-    """Set what identifies a collection by its graph; the floor above this one knows how."""
-    global _hash_collection
-    _hash_collection = hasher
-
-
 @register_hasher("dask.base.DaskMethodsMixin", subclasses=True)
 def encode_collection(collection: Any, walk: Walk) -> bytes:
     """Return the encoding of a collection: its key is a name, and a name says nothing about an edited function."""
-    if _hash_collection is None:
-        raise Unidentifiable(f"a dask collection, {type(collection).__name__}, inside another value")
-    return _hash_collection(collection, walk)
+    from cachingclient.hashing.merkle import key_of_collection
+
+    return key_of_collection(collection, walk)
 
 
 @register_hasher("distributed.client.Future", subclasses=True)
