@@ -1,0 +1,263 @@
+"""What runs on a worker, called here without one: steps that run and are kept, are found by content, or are loaded."""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cachingclient.hashing.environment import Environment
+from cachingclient.hashing.merkle import Code, Merkle, Step
+from cachingclient.policy import CachePolicy, Cost, KeepAll
+from cachingclient.report import StepRecord
+from cachingclient.steps import Context, Load, RunAndKeep
+from cachingclient.storage import EntryInfo, EntryLost, Store, open_store
+from cachingclient.worker import process
+
+
+def increment(x: int) -> int:
+    return x + 1
+
+
+def failing(x: int) -> int:
+    raise ValueError(f"no {x}")
+
+
+def lines_of(path: str) -> list[str]:
+    return Path(path).read_text().splitlines()
+
+
+def generator(x: int) -> Any:
+    return (number for number in range(x))
+
+
+class Never(CachePolicy):
+    def keep(self, cost: Cost) -> bool:
+        return False
+
+
+class Broken(CachePolicy):
+    def keep(self, cost: Cost) -> bool:
+        raise RuntimeError("a bug in a policy")
+
+
+@pytest.fixture
+def store(store_url: str) -> Store:
+    """A fresh file store."""
+    return open_store(store_url)
+
+
+@pytest.fixture
+def context(store: Store) -> Context:
+    """What the steps of one run share."""
+    return Context(f"test-{uuid.uuid4().hex}/1", store, KeepAll(), Environment(), "stat")
+
+
+def code_of(function: Callable[..., Any]) -> Code:
+    code = Merkle({}).code(function)
+    assert isinstance(code, Code)
+    return code
+
+
+def step(function: Callable[..., Any], context: Context, key: int = 1, **options: Any) -> RunAndKeep:
+    options = {"code": code_of(function).digest} | options
+    return RunAndKeep(function, bytes([key] * 16), name=function.__name__, context=context, **options)
+
+
+class Heard:
+    """What was recorded, which outside a worker has nowhere to go."""
+
+    def __init__(self) -> None:
+        self.all: list[StepRecord] = []
+
+    def __call__(self, run: str, *record: Any, **more: Any) -> None:
+        self.all.append(StepRecord(*record, **more))
+
+    def take(self) -> list[StepRecord]:
+        """The records since the last time, once all is written."""
+        process().writer.flush()
+        taken, self.all = self.all, []
+        return taken
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
+    """Listens to the records of this process."""
+    heard = Heard()
+    monkeypatch.setattr(process(), "record", heard)
+    return heard
+
+
+def find(store: Store, key: int = 1) -> EntryInfo | None:
+    name = bytes([key] * 16).hex()
+    return store.find([name]).get(name)
+
+
+def test_runs_and_keeps(store: Store, context: Context, heard: Heard) -> None:
+    """A step runs, its result is kept under its key, and the record says so."""
+    assert step(increment, context)(1) == 2
+    (record,) = heard.take()
+    assert (record.name, record.action, record.kept, record.note) == ("increment", "ran", True, "")
+    info = find(store)
+    assert info is not None
+    assert (info.name, info.kind, store.read(info)) == ("increment", "result", 2)
+    assert record.nbytes == info.nbytes
+
+
+def test_details_name_the_code_and_the_versions(store: Store, context: Context) -> None:
+    """An entry tells which code made it, who kept it, and on which host."""
+    step(increment, context)(1)
+    process().writer.flush()
+    info = find(store)
+    assert info is not None
+    assert info.details["code"] == code_of(increment).digest.hex()
+    assert {"user", "host", "python"} <= info.details.keys()
+
+
+def test_found_by_content(store: Store, context: Context, heard: Heard) -> None:
+    """A step whose code ran before on equal inputs is loaded, and filed under its new key too."""
+    step(increment, context, key=1)(1)
+    heard.take()
+    assert step(increment, context, key=2, seek=True)(1) == 2
+    assert [record.action for record in heard.take()] == ["cut off"]
+    assert find(store, 2) is not None
+
+
+def test_other_inputs_are_not_found(store: Store, context: Context, heard: Heard) -> None:
+    """Other inputs are another content."""
+    step(increment, context, key=1)(1)
+    heard.take()
+    assert step(increment, context, key=2, seek=True)(2) == 3
+    assert [record.action for record in heard.take()] == ["ran"]
+
+
+def test_no_key_keeps_by_content(store: Store, context: Context, heard: Heard) -> None:
+    """A step without a key is kept by what it was given alone."""
+    for _ in range(2):
+        assert RunAndKeep(increment, None, code_of(increment).digest, "increment", context, seek=True)(5) == 6
+        process().writer.flush()
+    assert [record.action for record in heard.take()] == ["ran", "cut off"]
+    assert len(list(store.scan())) == 1
+
+
+def test_errors_pass(store: Store, context: Context, heard: Heard) -> None:
+    """A step's own error is the user's, and nothing is kept."""
+    with pytest.raises(ValueError, match="no 3"):
+        step(failing, context)(3)
+    assert heard.take() == []
+    assert list(store.scan()) == []
+
+
+def test_other_code_than_the_clients(store: Store, context: Context, heard: Heard) -> None:
+    """If the code on the worker is not the client's, the result is right and not kept, and the note says why."""
+    assert step(increment, context, code=b"\0" * 16)(1) == 2
+    (record,) = heard.take()
+    assert record.kept is False
+    assert "is not the client's" in record.note
+    assert find(store) is None
+
+
+def test_results_that_cannot_be_serialised(store: Store, context: Context, heard: Heard) -> None:
+    """What no codec takes is handed on, and not kept."""
+    assert list(step(generator, context)(3)) == [0, 1, 2]
+    (record,) = heard.take()
+    assert "can't be serialised" in record.note
+    assert find(store) is None
+
+
+@pytest.mark.parametrize(("policy", "note"), [(Never(), ""), (Broken(), "a bug in a policy")])
+def test_policies_that_keep_nothing(
+    store: Store, context: Context, policy: CachePolicy, note: str, heard: Heard
+) -> None:
+    """A policy that says no, or breaks, costs the keeping and nothing else."""
+    own = Context(context.run, store, policy, Environment(), "stat")
+    assert step(increment, own)(1) == 2
+    (record,) = heard.take()
+    assert (record.kept, note in record.note) == (False, True)
+    assert find(store) is None
+
+
+def test_an_input_that_changes_while_the_step_runs(
+    store: Store, context: Context, tmp_path: Path, heard: Heard
+) -> None:
+    """A result is not kept if a file that it was computed from changed meanwhile."""
+    path = tmp_path / "events.txt"
+    path.write_text("one\ntwo\n")
+    identity: Step = Merkle({}).value(str(path))
+    path.write_text("one\ntwo\nthree\n")
+    assert step(lines_of, context, inputs=identity.inputs)(str(path)) == ["one", "two", "three"]
+    (record,) = heard.take()
+    assert "changed while the step ran" in record.note
+    assert find(store) is None
+
+
+def test_overwriting(store: Store, context: Context, heard: Heard) -> None:
+    """In refresh mode what is there is run again and replaced."""
+    step(increment, context)(1)
+    heard.take()
+    before = find(store)
+    fresh = Context(context.run, store, KeepAll(), Environment(), "stat", overwrite=True)
+    assert step(increment, fresh, seek=True)(1) == 2
+    (record,) = heard.take()
+    after = find(store)
+    assert record.action == "ran"
+    assert before is not None
+    assert after is not None
+    assert after.created > before.created
+
+
+@pytest.mark.parametrize("with_info", [True, False])
+def test_loads(store: Store, context: Context, with_info: bool, heard: Heard) -> None:
+    """A kept result is read back, with or without its description at hand, and the record says so."""
+    step(increment, context)(1)
+    heard.take()
+    info = find(store)
+    assert info is not None
+    assert Load(info.key, info if with_info else None, "increment", context)() == 2
+    (record,) = heard.take()
+    assert (record.action, record.nbytes, record.saved) == ("loaded", info.nbytes, info.seconds)
+
+
+def test_loading_what_is_gone(store: Store, context: Context) -> None:
+    """A result that is gone is an EntryLost with its key, which survives being pickled."""
+    with pytest.raises(EntryLost) as caught:
+        Load("0" * 32, None, "increment", context)()
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert copied.key == "0" * 32
+    assert str(copied) == str(caught.value)
+
+
+def test_any_fault_of_loading_is_a_lost_entry(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong in a store while loading, the client can have the step run instead."""
+
+    def broken(keys: Any) -> Any:
+        raise OSError("the network is down")
+
+    monkeypatch.setattr(context.store, "find", broken)
+    with pytest.raises(EntryLost, match="the network is down"):
+        Load("0" * 32, None, "increment", context)()
+
+
+def test_steps_travel(store: Store, context: Context) -> None:
+    """Steps are sent to workers pickled, and open their store there."""
+    sent = pickle.loads(pickle.dumps(step(increment, context)))
+    assert sent(1) == 2
+    assert sent.context.store.url == store.url
+    assert sent.__name__ == "increment"
+
+
+def test_loaded_arrays_change_no_entry(store: Store, context: Context, heard: Heard) -> None:
+    """An array that was loaded is writable, and writing to it leaves the entry as it was."""
+    step(np.zeros, context)(300_000)
+    heard.take()
+    info = find(store)
+    assert info is not None
+    for _ in range(2):
+        loaded = Load(info.key, info, "zeros", context)()
+        assert loaded.sum() == 0
+        loaded += 1
