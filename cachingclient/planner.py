@@ -80,6 +80,8 @@ class Plan:
         The keys that were asked for.
     needed
         The keys that are loaded, run or held: all that no entry makes superfluous.
+    lost
+        The keys whose entries could not be had: what is computed again replaces them.
     codes
         The code of the steps to run, by digest, where it is known.
     known_codes
@@ -93,6 +95,7 @@ class Plan:
     steps: dict[Key, PlannedStep]
     wanted: frozenset[Key]
     needed: set[Key] = field(default_factory=set)
+    lost: frozenset[Key] = frozenset()
     codes: dict[bytes, Code] = field(default_factory=dict)
     known_codes: frozenset[bytes] = frozenset()
     new_functions: tuple[Identity, ...] = ()
@@ -186,10 +189,11 @@ def make_plan(lowered: Lowered, wanted: Iterable[Key], merkle: Merkle, find: Fin
     """
     wanted = frozenset(wanted)
     identities = merkle.steps(lowered.nodes, wanted)
-    for key in choices.impure & identities.keys():
-        identities[key] = Step(None, "the user called it not pure")
-    _refuse_moves(identities, lowered.nodes)
-    _tell_apart(identities, lowered.nodes, choices.drawn)
+    refused = dict.fromkeys(choices.impure & identities.keys(), "the user called it not pure")
+    refused |= _what_moves(identities, lowered.nodes)
+    refused |= _what_varies(identities, lowered.nodes, choices.drawn)
+    if refused:
+        _refuse(refused, identities, lowered.nodes)
     hits = _look_up(lowered.nodes, wanted, identities, find, choices)
     needed = _needed(lowered.nodes, wanted, hits, choices)
     steps = dict(_decide(lowered.nodes, needed, identities, hits, choices))
@@ -199,38 +203,51 @@ def make_plan(lowered: Lowered, wanted: Iterable[Key], merkle: Merkle, find: Fin
     seen = find(functions) if functions else {}
     known = frozenset(code.digest for code in codes.values() if all(f.digest in seen for f in code.functions))
     new = tuple(function for digest, function in functions.items() if digest not in seen)
-    return Plan(steps, wanted, needed, codes, known, new, identities)
+    return Plan(steps, wanted, needed, choices.lost, codes, known, new, identities)
 
 
-def _refuse_moves(identities: dict[Key, Step], nodes: Mapping[Key, GraphNode]) -> None:
-    """Make what feeds a P2P shuffle uncacheable: it hands data on itself, which loading it would not."""
-    waiting = [
-        dependency
-        for key in identities.keys() & nodes.keys()
-        if moves_data(nodes[key])
-        for dependency in nodes[key].dependencies
-    ]
+def _what_moves(identities: Mapping[Key, Step], nodes: Mapping[Key, GraphNode]) -> dict[Key, str]:
+    """Return what feeds a P2P shuffle, which hands data on itself: loading its result would not."""
+    barriers = [nodes[key] for key in identities.keys() & nodes.keys() if moves_data(nodes[key])]
+    waiting = [dependency for barrier in barriers for dependency in barrier.dependencies]
+    found: dict[Key, str] = {}
     while waiting:
         key = waiting.pop()
+        found[key] = "it moves data between workers, for a P2P shuffle"
         node = nodes.get(key)
         if isinstance(node, Alias):
             waiting.append(node.target)
-        identities[key] = Step(None, "it moves data between workers, for a P2P shuffle")
+    return found
 
 
-def _tell_apart(identities: dict[Key, Step], nodes: Mapping[Key, GraphNode], drawn: MutableMapping[bytes, Key]) -> None:
-    """Make equal steps uncacheable where the same call may give different results: ten draws are not one draw."""
+def _what_varies(
+    identities: Mapping[Key, Step], nodes: Mapping[Key, GraphNode], drawn: MutableMapping[bytes, Key]
+) -> dict[Key, str]:
+    """Return equal steps where the same call may give different results: ten draws are not one draw."""
     varying: dict[bytes, list[Key]] = {}
     for key, step in identities.items():
         if step.key is not None and step.code is not None and type(nodes.get(key)) is Task and step.code.varying:
             varying.setdefault(step.key, []).append(key)
+    found: dict[Key, str] = {}
     for step_key, keys in varying.items():
-        if len(keys) == 1 and drawn.setdefault(step_key, keys[0]) == keys[0]:
-            continue
-        for key in keys:
-            code = identities[key].code
+        if len(keys) > 1 or drawn.setdefault(step_key, keys[0]) != keys[0]:
+            code = identities[keys[0]].code
             assert code is not None
-            identities[key] = Step(None, f"called more than once alike, and {code.varying[0]}")
+            found |= dict.fromkeys(keys, f"called more than once alike, and {code.varying[0]}")
+    return found
+
+
+def _refuse(refused: Mapping[Key, str], identities: dict[Key, Step], nodes: Mapping[Key, GraphNode]) -> None:
+    """Make steps uncacheable, and by key all that come after them: they may still be found by content."""
+    for key, reason in refused.items():
+        identities[key] = Step(None, reason)
+    for key, step in list(identities.items()):  # what a step needs comes before it
+        if step.key is None or key not in nodes:
+            continue
+        lacking = next((needed for needed in nodes[key].dependencies if identities[needed].key is None), None)
+        if lacking is not None:
+            reason = f"it needs {key_split(lacking)!r}, which is uncacheable"
+            identities[key] = Step(None, reason, step.code, step.parts, step.inputs)
 
 
 def _look_up(

@@ -75,6 +75,7 @@ def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> G
             identity.inputs,
             seek=identity.code.digest in plan.known_codes,
             dependencies=len(node.dependencies),
+            overwrite=step.key in plan.lost,
         ),
     )
 

@@ -216,6 +216,8 @@ class RunAndKeep:
         Whether the same code ran before, so that a result for equal inputs may be there.
     dependencies
         How many steps it takes results from.
+    overwrite
+        Whether its result replaces an entry that could not be had.
     known_as
         Its key in the user's graph, where it was sent under another.
     """
@@ -229,6 +231,7 @@ class RunAndKeep:
     inputs: tuple[Fingerprint, ...] = ()
     seek: bool = False
     dependencies: int = 0
+    overwrite: bool = False
     known_as: Key | None = None
 
     @property
@@ -362,7 +365,7 @@ class RunAndKeep:
             attempt.lease.release()
             ledger.record(run, key, name, "ran", seconds, encoded.nbytes, kept=kept, note=note)
 
-        ledger.writer.submit(Job(self.context.store, entry, self.context.overwrite, done))
+        ledger.writer.submit(Job(self.context.store, entry, self.context.overwrite or self.overwrite, done))
         return None
 
     def _record(self, action: str, seconds: float, nbytes: int, *, note: str = "", saved: float = 0.0) -> None:

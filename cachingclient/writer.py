@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import multiprocessing.util
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cachingclient.notes import CacheWarning
 from cachingclient.storage import Entry, Store
 
 
@@ -43,6 +45,7 @@ class Writer:
         self._running = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._stores: set[Store] = set()
         atexit.register(self.flush)
         # A process of a pool leaves without running what atexit knows.
         multiprocessing.util.Finalize(None, self.flush, exitpriority=10)
@@ -50,6 +53,7 @@ class Writer:
     def submit(self, job: Job) -> None:
         """Have an entry written soon."""
         with self._changed:
+            self._stores.add(job.store)
             room = self._pending_bytes + job.entry.encoded.nbytes <= self.most_pending_bytes
             if room:
                 self._jobs.append(job)
@@ -62,7 +66,14 @@ class Writer:
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was submitted is written; False if that took longer than the time given."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._jobs and not self._running, timeout)
+            written = self._changed.wait_for(lambda: not self._jobs and not self._running, timeout)
+            stores = list(self._stores)
+        for store in stores:
+            try:
+                store.flush()
+            except Exception as error:
+                warnings.warn(f"{store.url} could not take all that is to be kept: {error}", CacheWarning, stacklevel=2)
+        return written
 
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
