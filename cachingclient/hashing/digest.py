@@ -17,6 +17,8 @@ DIGEST_BYTES = 16
 INLINE_BYTES = 64
 """Encodings up to this long stand for themselves; longer ones are replaced by their digest."""
 
+_LENGTHS = [bytes([length]) for length in range(256)]
+
 
 def digest(data: bytes | bytearray | memoryview) -> bytes:
     """Return the 16-byte xxh3-128 digest of a buffer.
@@ -59,8 +61,7 @@ def frame(tag: bytes, parts: Iterable[bytes]) -> bytes:
     >>> frame(b"l", [b"a", b"bc"]) == frame(b"l", [b"ab", b"c"])
     False
     """
-    pieces = []
+    pieces: list[bytes] = []
     for part in parts:
-        pieces.append(len(part).to_bytes(1, "little"))
-        pieces.append(part)
+        pieces += _LENGTHS[len(part)], part
     return compact(tag, b"".join(pieces))
