@@ -12,12 +12,13 @@ import pytest
 from cachingclient.storage import Entry, Store, StoreError, encode, open_store
 from cachingclient.writer import Job, Writer
 
-
 ROOM = 10**9
 
 
 class Slow:
     """A store whose writes wait to be let through; only what the writer uses."""
+
+    url = "slow://"
 
     def __init__(self, error: Exception | None = None) -> None:
         self.gate = threading.Event()
@@ -25,6 +26,7 @@ class Slow:
         self.written: list[str] = []
         self.threads: set[str] = set()
         self.error = error
+        self.flushed = False
 
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
         self.started.release()
@@ -34,6 +36,9 @@ class Slow:
         self.threads.add(threading.current_thread().name)
         self.written.append(entry.name)
         return True
+
+    def flush(self) -> None:
+        self.flushed = True
 
 
 def job(store: Any, name: str, value: Any = 0, done: Callable[[bool, str], None] | None = None) -> Job:
@@ -52,6 +57,7 @@ def test_writes_behind_and_in_order() -> None:
     assert writer.flush(timeout=30) is True
     assert store.written == ["a", "b", "c"]
     assert store.threads == {"cachingclient-writer"}
+    assert store.flushed
 
 
 def test_writes_in_the_callers_thread_when_full() -> None:
