@@ -65,11 +65,23 @@ class StepFunction(Generic[P, R]):
     def __cache_arguments__(
         self, args: Iterable[Any], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments that count in the step's key: all but the ignored ones."""
-        if not self.options.ignore:
-            return tuple(args), dict(kwargs)
-        bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
-        return (), {name: value for name, value in bound.arguments.items() if name not in self.options.ignore}
+        """Return the arguments that count in the step's key: all but the ignored ones, however they were given."""
+        signature = inspect.signature(self.function)
+        try:
+            bound = signature.bind_partial(*args, **kwargs).arguments
+        except TypeError:
+            return tuple(args), dict(kwargs)  # the call itself says what is wrong
+        unnamed: tuple[Any, ...] = ()
+        named: dict[str, Any] = {}
+        for name, value in bound.items():
+            kind = signature.parameters[name].kind
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                unnamed = () if name in self.options.ignore else value
+            elif kind is inspect.Parameter.VAR_KEYWORD:
+                named |= {f"**{each}": value[each] for each in sorted(value) if name not in self.options.ignore}
+            elif name not in self.options.ignore:
+                named[name] = value
+        return unnamed, named
 
 
 class BoundStep(StepFunction[..., Any]):
@@ -85,6 +97,8 @@ class BoundStep(StepFunction[..., Any]):
         return self.__func__, what_it_reads(self.__self__, self.__func__.function)
 
     def __reduce__(self) -> Any:
+        if getattr(type(self.__self__), self.__name__, None) is self.__func__:
+            return getattr, (self.__self__, self.__name__)
         return BoundStep, (self.__func__, self.__self__)
 
 

@@ -232,6 +232,25 @@ def test_ignored_arguments_and_versions() -> None:
     assert counter.count == 2
 
 
+def test_arguments_count_however_they_are_given() -> None:
+    """By position or by name, in any order, a call is the same; variadic arguments are told apart."""
+
+    @step(ignore=["threads"])
+    def count(a: int, /, b: int = 0, *more: int, threads: int = 1, **named: int) -> int:
+        counter()
+        return a + 10 * b + 100 * sum(more) + sum(named.values())
+
+    assert count(1, 2) == count(1, b=2) == count(1, threads=4, b=2) == 21
+    assert counter.count == 1
+    assert count(1, 2, 3) == 321
+    assert count(1, 2, x=1, y=2) == count(1, 2, y=2, x=1) == 24
+    assert count(1, 2, a=3) == 24
+    assert count(1, 2, b_=3) == 24
+    assert counter.count == 5
+    with pytest.raises(TypeError):
+        count()  # type: ignore[call-arg]
+
+
 def test_uncached_steps_run() -> None:
     """With cache=False every call runs."""
 
@@ -539,6 +558,24 @@ def test_steps_inside_a_task_are_kept_on_the_worker(make_client: Callable[..., D
     report = again.report
     assert report is not None
     assert {(record.name, record.action) for record in report.records} == {("slow", "cut off"), ("opaque", "ran")}
+
+
+def test_variadic_arguments_in_a_graph(make_client: Callable[..., DiracClient]) -> None:
+    """Results of other tasks count by what they are, also among variadic arguments and beside ignored ones."""
+
+    @step(ignore=["threads"])
+    def total(*values: int, threads: int = 1) -> int:
+        return sum(values)
+
+    def graph(value: int) -> Any:
+        return dask.delayed(total)(dask.delayed(int)(value, dask_key_name="input"), 1, threads=value)
+
+    client = make_client()
+    assert client.compute(graph(1), sync=True) == 2
+    client.flush()
+    other = make_client()
+    assert other.compute(graph(5), sync=True) == 6
+    assert make_client().compute(graph(1), sync=True) == 2
 
 
 def test_a_bound_step_in_a_graph(make_client: Callable[..., DiracClient]) -> None:
