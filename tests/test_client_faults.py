@@ -220,6 +220,16 @@ def test_error_after_good_steps_keeps_those(client: DiracClient) -> None:
     assert results_kept(client) == ["increment"]
 
 
+def test_errors_can_be_recreated_here(client: DiracClient) -> None:
+    """`recreate_error_locally` runs the user's own function in this process, for a debugger to stop in."""
+    future = client.compute(dask.delayed(failing)(dask.delayed(increment)(1)))
+    with pytest.raises(SelectionError):
+        future.result()
+    with pytest.raises(SelectionError) as caught:
+        client.recreate_error_locally(future)
+    assert [name for name, _ in frames_of(caught.value)[-2:]] == ["failing", "inner"]
+
+
 @pytest.mark.parametrize(("function", "use", "expected"), [(count_up, total, 10), (lock_of, is_lock, True)])
 def test_unserialisable_results(
     client: DiracClient, function: Callable[..., Any], use: Callable[..., Any], expected: Any

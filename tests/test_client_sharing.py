@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,10 @@ def process_of_worker() -> int:
 
 def draw() -> float:
     return float(np.random.default_rng().random())
+
+
+def drawn_from_the_global_generator() -> float:
+    return float(np.random.random())
 
 
 def seeded(seed: int) -> float:
@@ -394,6 +399,26 @@ def test_unseeded_draws_stay_different(make_client: Callable[..., DiracClient]) 
             client.flush()
         assert len(set(seen)) == 9
         client.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*draws random numbers")
+def test_what_follows_draws_differs(client: DiracClient) -> None:
+    """What is computed from draws that are written alike differs as they do."""
+    sums = []
+    for _ in range(3):
+        sums.append(dask.delayed(sum)([dask.delayed(draw)() for _ in range(3)]).compute())
+        sums.append(dask.delayed(abs)(dask.delayed(draw)()).compute())
+        client.flush()
+    assert len(set(sums)) == 6
+
+
+def test_draws_from_the_global_generator_blame_no_worker(client: DiracClient) -> None:
+    """A draw from NumPy's process-wide generator is warned of as what it is."""
+    with warnings.catch_warnings(record=True, action="always") as seen:
+        client.submit(drawn_from_the_global_generator).result()
+        client.flush()
+    assert not any("restart the workers" in str(warning.message) for warning in seen)
+    assert any("without a seed" in str(warning.message) for warning in seen)
 
 
 def test_seeded_draws_are_kept(make_client: Callable[..., DiracClient]) -> None:
