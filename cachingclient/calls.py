@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.worker import thread_state
 
+from cachingclient.hashing.inputs import Inputs
+from cachingclient.hashing.merkle import Merkle, relevant_arguments
 from cachingclient.memory import recent_results
 from cachingclient.notes import NoteKeeper
 from cachingclient.policy import KeepAll
@@ -30,6 +32,7 @@ MOST_UNREAD_COLUMNS = 32
 _NOTHING = object()
 _notes = NoteKeeper()
 _looking: dict[str, float] = {}
+_unknown: set[str] = set()
 
 
 class Call(RunAndKeep):
@@ -40,7 +43,7 @@ class Call(RunAndKeep):
     def __init__(self, function: StepFunction[..., Any], context: Context) -> None:
         known_as = f"{getattr(thread_state, 'key', '')}/{uuid.uuid4().hex}"
         super().__init__(function, None, None, function.__name__, context, seek=True, known_as=known_as)
-        self.arguments: tuple[tuple[Any, ...], dict[str, Any]] = (), {}
+        self.arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.looking = _looking.get(self.name, 0.0)
         self.read: Any = _NOTHING
 
@@ -84,11 +87,13 @@ class Call(RunAndKeep):
     def _finish(self, attempt: _Attempt, result: Any, seconds: float) -> None:
         """Remember and keep the result, unless the step changed its arguments or left too much of it unread."""
         note = ""
-        if attempt.sound and attempt.content is not None and self._is_slower_than_looking(seconds):
-            try:
+        try:
+            if attempt.content is None:
+                note = self._why_unknown()
+            elif attempt.sound and self._is_slower_than_looking(seconds):
                 note = self._objection(attempt.content, result) or self._remember(attempt.content, result)
-            except Exception as error:
-                note = f"not kept: {type(error).__name__}: {error}"
+        except Exception as error:
+            note = f"not kept: {type(error).__name__}: {error}"
         if note:
             self._tell(note)
             self._record("ran", seconds, 0, note=note)
@@ -124,8 +129,8 @@ class Call(RunAndKeep):
     def _objection(self, content: str, result: Any) -> str:
         """Return why a result must not be handed to another call."""
         again = _Attempt()
-        args, kwargs = self.arguments
-        self._identify(args, kwargs, again)
+        assert self.arguments is not None
+        self._identify(*self.arguments, again)
         if again.content != content:
             return f"not kept: {self.name} changed what it was given, or a variable that it reads; work on a copy"
         unread = sum(not column.is_materialized for column in _lazy_columns(result))
@@ -135,6 +140,18 @@ class Call(RunAndKeep):
                 "return those that are needed, by ak.zip, or what ak.materialize makes of all"
             )
         return ""
+
+    def _why_unknown(self) -> str:
+        """Return why the call has no key, the first time that one of this step has none."""
+        if self.arguments is None or self.name in _unknown:
+            return ""
+        _unknown.add(self.name)
+        merkle = Merkle({}, Inputs(self.context.inputs), self.context.environment)
+        code = merkle.code(self.function)
+        if isinstance(code, str) or code.varying:
+            return f"not kept: {code if isinstance(code, str) else code.varying[0]}"
+        args, kwargs = relevant_arguments(self.function, *self.arguments)
+        return f"not kept: {merkle.value([*args, *kwargs.values()]).reason}"
 
     def _tell(self, note: str) -> None:
         """Warn here where there is no client to hear of it."""

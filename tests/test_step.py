@@ -20,9 +20,10 @@ import dask
 import numpy as np
 import pytest
 
-from cachingclient import CacheWarning, step
+from cachingclient import CacheWarning, calls, step
 from cachingclient.memory import RecentResults, recent_results
 from cachingclient.methods import names_read, what_it_reads
+from cachingclient.notes import NoteKeeper
 from cachingclient.steps import _configured_context
 from cachingclient.storage import encode, open_store
 from cachingclient.worker import process
@@ -41,6 +42,8 @@ def _in_plain_python(store_url: str) -> Iterator[None]:
         _configured_context.cache_clear()
         recent_results().clear()
         process().not_worth.clear()
+        calls._unknown.clear()
+        calls._notes = NoteKeeper()
 
     forget()
     with dask.config.set({"cachingclient.store": store_url, "cachingclient.policy": "all"}):
@@ -186,7 +189,7 @@ def test_a_store_that_fails_costs_the_keeping_only(tmp_path: Path) -> None:
 
 
 def test_an_argument_without_identity_runs_the_step() -> None:
-    """An open file has no content to go by: the step runs each time."""
+    """An open file has no content to go by: the step runs each time, and a warning says why."""
 
     @step
     def first_line(file: Any) -> str:
@@ -194,7 +197,7 @@ def test_an_argument_without_identity_runs_the_step() -> None:
         line: str = file.readline()
         return line
 
-    with open(ROOT / "README.md") as file:
+    with open(ROOT / "README.md") as file, pytest.warns(CacheWarning, match="step first_line: not kept: an open file"):
         assert first_line(file) != first_line(file)
     assert counter.count == 2
 
@@ -269,7 +272,8 @@ def test_a_draw_without_a_seed_is_drawn_each_time() -> None:
     def draw() -> float:
         return float(np.random.default_rng().random())
 
-    assert draw() != draw()
+    with pytest.warns(CacheWarning, match="step draw: not kept: .* without a seed"):
+        assert draw() != draw()
 
 
 def test_results_of_a_limited_age_are_not_remembered_beyond_it() -> None:
