@@ -64,7 +64,7 @@ class Call(RunAndKeep):
         assert attempt.content is not None
         start = time.perf_counter()
         with contextlib.suppress(KeyError):
-            attempt.value = recent_results().get(attempt.content)
+            attempt.value = recent_results().get(self._remembered_as(attempt.content))
             attempt.found = True
             self._record("cut off", time.perf_counter() - start, 0)
             return
@@ -77,7 +77,7 @@ class Call(RunAndKeep):
         store.touch([attempt.content])
         self._record("cut off", time.perf_counter() - start, info.nbytes, saved=info.seconds)
         if self._may_remember():
-            recent_results().add(attempt.content, encode(attempt.value))
+            recent_results().add(self._remembered_as(attempt.content), encode(attempt.value))
 
     def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the step; a result that was read to be kept is handed on as it will be loaded."""
@@ -104,7 +104,7 @@ class Call(RunAndKeep):
         """Hold the result in memory. Returns nothing: there is no objection."""
         encoded = encode(result)
         if self._may_remember():
-            recent_results().add(content, encoded)
+            recent_results().add(self._remembered_as(content), encoded)
         if _lazy_columns(result):
             # What comes after has to look the same to the steps after it as when it is loaded.
             self.read = decode(bytearray(b"".join(encoded.frames)))
@@ -120,6 +120,10 @@ class Call(RunAndKeep):
 
     def _is_slower_than_looking(self, seconds: float) -> bool:
         return isinstance(self.context.policy, KeepAll) or seconds > WORTH_LOOKING * self.looking
+
+    def _remembered_as(self, content: str) -> str:
+        """Return the key in memory: what is remembered from one store is still to be kept in another."""
+        return f"{content} {self.context.store.url}"
 
     def _may_remember(self) -> bool:
         """Whether a result may be handed out again without a look at its age."""

@@ -103,6 +103,18 @@ def test_a_result_is_found_in_the_store() -> None:
     assert counter.count == 1
 
 
+def test_what_is_remembered_is_kept_in_each_store(tmp_path: Path) -> None:
+    """A result that is in memory from work with one store still goes into another."""
+    double(np.arange(3))
+    other = (tmp_path / "other").as_uri()
+    _configured_context.cache_clear()
+    with dask.config.set({"cachingclient.store": other}):
+        double(np.arange(3))
+    process().writer.flush()
+    assert counter.count == 2
+    assert [info.name for info in open_store(other).scan()] == ["double"]
+
+
 def test_results_may_be_changed_by_who_gets_them() -> None:
     """What one caller does to a result in place is not seen by the next, nor by the store."""
     for _ in range(3):
@@ -562,6 +574,22 @@ def test_steps_inside_a_task_are_kept_on_the_worker(make_client: Callable[..., D
     report = again.report
     assert report is not None
     assert {(record.name, record.action) for record in report.records} == {("slow", "cut off"), ("opaque", "ran")}
+
+
+def test_steps_inside_a_task_that_always_runs(make_client: Callable[..., DiracClient], store_url: str) -> None:
+    """Steps in a task that is itself never kept use the client's store, not the configured one."""
+
+    @step
+    def slow(value: int) -> int:
+        return value * 10
+
+    def opaque(value: int) -> int:
+        return int(slow(value)) + 1
+
+    first = make_client()
+    assert first.submit(opaque, 4, pure=False).result() == 41
+    first.flush()
+    assert {info.name for info in open_store(store_url).scan() if info.kind == "result"} == {"slow"}
 
 
 def test_variadic_arguments_in_a_graph(make_client: Callable[..., DiracClient]) -> None:
