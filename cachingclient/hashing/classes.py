@@ -17,10 +17,10 @@ from cachingclient.hashing.walk import Unidentifiable, Walk
 
 CLASS_LAYOUT_NAMES = frozenset(
     {
-        "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__abstractmethods__", "_abc_impl", "__slotnames__",
-        "__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__",
+        "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__abstractmethods__", "_abc_impl",
+        "__slotnames__", "__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__",
         "__annotations_cache__", "__annotations__",
-        "__dataclass_fields__", "__dataclass_params__", "__subclasshook__",
+        "__dataclass_fields__", "__dataclass_params__",
     }
 )  # fmt: skip
 """What the interpreter keeps in a class that no method of it reads."""

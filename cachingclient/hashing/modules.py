@@ -71,6 +71,8 @@ def follow(module: ModuleType, reference: Reference, where: str, walk: Walk) -> 
     rest = reference.attributes[len(taken) :]
     check_use(found, Reference(reference.kind, name, rest, reference.argument, line=reference.line), where, walk)
     if not is_user_code(module.__name__):
+        if library_name(found) == "dask.config.get" and isinstance(reference.argument, str):
+            return _configured(found, reference.argument, walk)
         return _of_library(module.__name__, found, name, rest, walk)
     return _of_user(owner, found, name, where, walk)
 
@@ -107,6 +109,13 @@ def _of_library(module: str, found: object, name: str, rest: tuple[str, ...], wa
     return frame(b"$setting:", [named, encoded])
 
 
+def _configured(get: Any, key: str, walk: Walk) -> bytes:
+    """Encode what dask's configuration holds under a name that code asks for."""
+    encoded = walk.encode(get(key, None))
+    walk.ingredient(f"setting {key}", encoded)
+    return frame(b"$setting:", [walk.encode(get), encoded])
+
+
 def method_of_library_object(found: Any, walk: Walk) -> bytes | None:
     """Encode a method that a library's module offers of an object of its own, such as ``random.random``; else None.
 
@@ -116,7 +125,7 @@ def method_of_library_object(found: Any, walk: Walk) -> bytes | None:
     name = getattr(found, "__name__", None)
     if owner is None or isinstance(owner, (ModuleType, type)) or not isinstance(name, str):
         return None
-    for module in {type(owner).__module__, *KEEPERS.get(type(owner).__module__, ())}:
+    for module in (type(owner).__module__, *KEEPERS.get(type(owner).__module__, ())):
         if not is_user_code(module) and getattr(sys.modules.get(module), name, None) == found:
             return walk.library(module, name)
     return None

@@ -75,6 +75,7 @@ CONSTRUCTS: dict[str, str] = {
     "protocol": "from typing import Protocol, runtime_checkable\n@runtime_checkable\nclass P(Protocol):\n    def g(self): ...\nclass A:\n    def g(self):\n        return 7\ndef f(x):\n    return isinstance(A(), P) and A().g()",
     "class attribute": "class A:\n    by = 7\ndef f(x):\n    return x + A.by",
     "class as the step": "class f(int):\n    def __repr__(self):\n        return '7'",
+    "subclass hook": "import abc\nclass A(abc.ABC):\n    @classmethod\n    def __subclasshook__(cls, other):\n        return 7 > 5\ndef f(x):\n    return isinstance(1, A)",
     "total ordering": "import functools\n@functools.total_ordering\nclass A:\n    def __eq__(self, other):\n        return False\n    def __lt__(self, other):\n        return 7 > 5\ndef f(x):\n    return A() < A()",
     "context manager": "import contextlib\n@contextlib.contextmanager\ndef g():\n    yield 7\ndef f(x):\n    with g() as by:\n        return by",
     "operator overload": "class V:\n    def __init__(self, x):\n        self.x = x\n    def __add__(self, other):\n        return V(self.x + other.x + 7)\ndef f(x):\n    return (V(x) + V(x)).x",

@@ -21,6 +21,12 @@ PIECES = {
     "recursion": "def f(n):\n    return f(n - 1) + 1 if n else 7",
     "metaclass": "class M(type):\n    def by(cls):\n        return 7\nclass A(metaclass=M): pass\ndef f(x):\n    return A.by()",
     "decorator": "import functools\ndef d(g):\n    @functools.wraps(g)\n    def w(*a):\n        return g(*a) + 7\n    return w\n@d\ndef f(x):\n    return x",
+    "protocol": "from typing import Protocol, runtime_checkable\n@runtime_checkable\nclass P(Protocol):\n    def g(self): ...\nclass A:\n    def g(self):\n        return 7\ndef f(x):\n    return isinstance(A(), P) and A().g()",
+    "typed namedtuple": "from typing import NamedTuple\nclass N(NamedTuple):\n    a: int = 7\ndef f(x):\n    return N().a",
+    "frozen slots": "from dataclasses import dataclass, field\n@dataclass(frozen=True, slots=True)\nclass A:\n    a: int = 7\n    b: list = field(default_factory=list)\ndef f(x):\n    return A().a",
+    "vectorize": "import numpy as np\n@np.vectorize\ndef g(x):\n    return x + 7\ndef f(x):\n    return g([x]).tolist()",
+    "generic": "from typing import Generic, TypeVar\nT = TypeVar('T')\nclass A(Generic[T]):\n    def g(self):\n        return 7\ndef f(x):\n    return A[int]().g()",
+    "logger": "import logging\nlog = logging.getLogger('analysis')\ndef f(x):\n    log.debug('x')\n    return x + 7",
     "property": "class A:\n    @property\n    def p(self):\n        return 7\n    @p.setter\n    def p(self, v): ...\ndef f(x):\n    return A().p",
 }
 
