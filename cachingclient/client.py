@@ -147,7 +147,7 @@ class DiracClient(Client):
                 raise TypeError(f"plan takes dask collections, got a {type(collection).__name__}")
         lowered, wanted = lower_collections(collections, optimize_graph)
         lowered = apply_annotations(lowered)
-        choices = Choices(unkept=uncached(lowered), held=frozenset(self._pin(lowered)), drawn=dict(self._drawn))
+        choices = Choices(unkept=uncached(lowered), held=frozenset(self._pin(lowered, wanted)), drawn=dict(self._drawn))
         plan = self._make_plan(lowered, wanted, choices)
         plan.learn(self._find)
         return plan
@@ -221,16 +221,16 @@ class DiracClient(Client):
         lowered = apply_annotations(lower(expr))
         impure = frozenset(keys) if _impure.get() or _is_impure_map(expr) else frozenset()
         unkept = uncached(lowered)
-        pinned = self._pin(lowered)
+        pinned = self._pin(lowered, keys)
         again = [key for key in keys if key in self._registry.taken and key not in pinned]
         choices = Choices(impure, unkept, frozenset(pinned).union(again), drawn=self._drawn)
         plan = self._make_plan(lowered, keys, choices)
         self._run_count += 1
         name = f"{self.id}/{self._run_count}"
         sent_before = self._registry.closure(again)
+        nodes = rewrite(plan, lowered, self._context(name), self._registry.taken) | sent_before
         for key in sent_before.keys() & plan.steps.keys():
             plan.steps[key].action = Action.RUN
-        nodes = rewrite(plan, lowered, self._context(name), self._registry.taken) | sent_before
         report = RunReport(plan, (), time.perf_counter() - start, self.cache.url if self.cache else "")
         kept = {name: value for name, value in options.items() if name not in ("internal_priority", "actors")}
         run = Run(name, self._run_count, lowered, plan, report, kept, set(keys), impure, unkept, pinned=pinned)
@@ -242,7 +242,7 @@ class DiracClient(Client):
         with self._planning, self._refcount_lock:
             keys = [key for key in keys if key in self.futures]
             lost = frozenset(key for key, step in run.plan.steps.items() if step.step_key in run.lost)
-            run.pinned = self._pin(run.lowered, but=keys)
+            run.pinned = {key: future for key, future in self._pin(run.lowered).items() if key not in keys}
             choices = Choices(run.impure, run.unkept, frozenset(run.pinned), lost, self._drawn)
             plan = self._make_plan(run.lowered, keys, choices)
             sent = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
@@ -291,7 +291,7 @@ class DiracClient(Client):
                 self._notes.add(warning)
         return plan
 
-    def _pin(self, lowered: Lowered, but: Iterable[Key] = ()) -> dict[Key, Future[Any]]:
+    def _pin(self, lowered: Lowered, wanted: Iterable[Key] = ()) -> dict[Key, Future[Any]]:
         """Return the keys in or before a graph that this client has, finished or on their way, and see that they stay.
 
         What a graph takes from earlier ones stays too: should an entry there turn out to be lost, all are sent again.
@@ -300,7 +300,7 @@ class DiracClient(Client):
         with self._refcount_lock:
             return {
                 key: Future(key, self)
-                for key in ((lowered.nodes.keys() | before) & self.futures.keys()).difference(but)
+                for key in (lowered.nodes.keys() | before).union(wanted) & self.futures.keys()
                 if self.futures[key].status in ("pending", "finished")
             }
 

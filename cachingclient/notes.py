@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
+
+logger = logging.getLogger("cachingclient")
 
 
 class CacheWarning(UserWarning):
@@ -34,4 +37,8 @@ class NoteKeeper:
             if text in self._said:
                 return
             self._said.add(text)
-        warnings.warn(text, CacheWarning, stacklevel=2)
+        try:
+            warnings.warn(text, CacheWarning, stacklevel=2)
+        except CacheWarning:
+            # Warnings are errors here, but a fault in the cache never fails an analysis.
+            logger.warning(text)

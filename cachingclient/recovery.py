@@ -20,7 +20,7 @@ from cachingclient.storage import EntryLost
 if TYPE_CHECKING:
     from cachingclient.client import DiracClient
 
-MOST_ATTEMPTS = 100
+MOST_ATTEMPTS = 20
 """How often one run is sent again before its error is the user's."""
 
 
@@ -46,10 +46,11 @@ class Recovery:
         error = clean_exception(exception, traceback)[1]
         if run is None or not isinstance(error, EntryLost) or run.attempts >= MOST_ATTEMPTS:
             return False
-        if not run.lost:
-            self.client.note(f"{error}; it is computed again, and so is what else turns out to be lost")
+        first = not run.lost
         run.lost.add(error.key)
         self._erred[key] = exception, traceback
+        if first:
+            self.client.note(f"{error}; it is computed again, and so is what else turns out to be lost")
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._recover())
         return True
@@ -66,8 +67,28 @@ class Recovery:
                 if run is not None:
                     runs.setdefault(run, set()).add(key)
             self.client.forget_at_scheduler([key for keys in runs.values() for key in keys])
+            if stubborn := [key for run, keys in runs.items() if run.attempts for key in keys]:
+                await self._forget_for_all(stubborn)
             for run in sorted(runs, key=lambda run: run.number):
                 await self._send(run, runs[run], erred)
+
+    async def _forget_for_all(self, keys: list[Key]) -> None:
+        """Have the scheduler forget keys that others want too, such as a `Variable`, and note that these still do."""
+
+        def forget(keys: list[Key], own: str, dask_scheduler: Any = None) -> None:
+            stimulus = "cachingclient-recovery"
+            tasks = [dask_scheduler.tasks[key] for key in keys if key in dask_scheduler.tasks]
+            wanted = [(task.key, client.client_key) for task in tasks for client in task.who_wants]
+            for key, client in wanted:
+                dask_scheduler.client_releases_keys([key], client, stimulus_id=stimulus)
+            for key, client in wanted:
+                if client != own:
+                    dask_scheduler.client_desires_keys([key], client)
+
+        try:
+            await self.client._run_on_scheduler(forget, keys, self.client.id)
+        except Exception as error:
+            self.client.note(f"the scheduler would not forget keys whose entries are lost: {error}")
 
     async def _send(self, run: Run, keys: set[Key], erred: Mapping[Key, tuple[Any, Any]]) -> None:
         run.attempts += 1

@@ -67,7 +67,7 @@ class Writer:
         """Wait until all that was submitted is written; False if that took longer than the time given."""
         with self._changed:
             written = self._changed.wait_for(lambda: not self._jobs and not self._running, timeout)
-            stores = list(self._stores)
+            stores, self._stores = self._stores, set()
         for store in stores:
             try:
                 store.flush()
