@@ -8,6 +8,7 @@ import multiprocessing.util
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from distributed.worker import thread_state
@@ -29,6 +30,7 @@ WORTH_LOOKING = 1.5
 """A step that takes less than this many times the look at its arguments is better run without one."""
 MOST_UNREAD_COLUMNS = 32
 """A result with more lazy columns than anybody writes out by hand is a whole collection, most of it never needed."""
+_LINKS = ("@events_factory", "@original_array")
 _NOTHING = object()
 _notes = NoteKeeper()
 _looking: dict[str, float] = {}
@@ -64,7 +66,7 @@ class Call(RunAndKeep):
         assert attempt.content is not None
         start = time.perf_counter()
         with contextlib.suppress(KeyError):
-            attempt.value = recent_results().get(self._remembered_as(attempt.content))
+            attempt.value = self._linked(recent_results().get(self._remembered_as(attempt.content)))
             attempt.found = True
             self._record("cut off", time.perf_counter() - start, 0)
             return
@@ -72,12 +74,13 @@ class Call(RunAndKeep):
         info = store.find([attempt.content]).get(attempt.content)
         if info is None or has_expired(info):
             return
-        attempt.value = store.read(info)
+        value = store.read(info)
+        if self._may_remember():
+            recent_results().add(self._remembered_as(attempt.content), encode(value))
+        attempt.value = self._linked(value)
         attempt.found = True
         store.touch([attempt.content])
         self._record("cut off", time.perf_counter() - start, info.nbytes, saved=info.seconds)
-        if self._may_remember():
-            recent_results().add(self._remembered_as(attempt.content), encode(attempt.value))
 
     def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the step; a result that was read to be kept is handed on as it will be loaded."""
@@ -105,9 +108,9 @@ class Call(RunAndKeep):
         encoded = encode(result)
         if self._may_remember():
             recent_results().add(self._remembered_as(content), encoded)
-        if _lazy_columns(result):
-            # What comes after has to look the same to the steps after it as when it is loaded.
-            self.read = decode(bytearray(b"".join(encoded.frames)))
+        if any(_lazy_columns(array) or array.attrs or _is_linked(array) for array in _arrays(result)):
+            # It has to look the same to the steps after it as when it is loaded.
+            self.read = self._linked(decode(bytearray(b"".join(encoded.frames))))
         return ""
 
     def _is_worth_it(self, result: Any, seconds: float) -> bool:
@@ -120,6 +123,23 @@ class Call(RunAndKeep):
 
     def _is_slower_than_looking(self, seconds: float) -> bool:
         return isinstance(self.context.policy, KeepAll) or seconds > WORTH_LOOKING * self.looking
+
+    def _same_links(self, array: Any) -> bool:
+        """Whether the links of an array are those of the arguments."""
+        given = self._given_links()
+        return all(given.get(name) is link for name, link in _links(array).items())
+
+    def _given_links(self) -> dict[str, Any]:
+        """Return the links of the first argument that has some."""
+        args, kwargs = self.arguments or ((), {})
+        return next(filter(None, map(_links, _arrays([*args, *kwargs.values()]))), {})
+
+    def _linked(self, value: Any) -> Any:
+        """Return a loaded value with the links that it would have had, had the step run."""
+        for array in _arrays(value):
+            if _is_linked(array):
+                array.attrs = {**array.attrs, **self._given_links()}
+        return value
 
     def _remembered_as(self, content: str) -> str:
         """Return the key in memory: what is remembered from one store is still to be kept in another."""
@@ -137,7 +157,9 @@ class Call(RunAndKeep):
         self._identify(*self.arguments, again)
         if again.content != content:
             return f"not kept: {self.name} changed what it was given, or a variable that it reads; work on a copy"
-        unread = sum(not column.is_materialized for column in _lazy_columns(result))
+        if any(_is_linked(array) and _links(array) and not self._same_links(array) for array in _arrays(result)):
+            return f"not kept: {self.name} returns events of a file that none of its arguments comes from"
+        unread = sum(not column.is_materialized for array in _arrays(result) for column in _lazy_columns(array))
         if unread > MOST_UNREAD_COLUMNS:
             return (
                 f"not kept: {self.name} returns {unread} columns that are not read yet; "
@@ -163,17 +185,35 @@ class Call(RunAndKeep):
             _notes.add(f"step {self.name}: {note}")
 
 
-def _lazy_columns(result: Any) -> list[Any]:
-    """Return the lazy columns of a result, whether they were read or not."""
+def _arrays(value: Any) -> Iterator[Any]:
+    """Yield the awkward arrays and records in a value."""
     awkward = sys.modules.get("awkward")
-    if isinstance(result, (dict, list, tuple)):
-        parts = result.values() if isinstance(result, dict) else result
-        return [column for part in parts for column in _lazy_columns(part)]
-    if awkward is None or not isinstance(result, (awkward.Array, awkward.Record)):
-        return []
-    layout = result.layout if isinstance(result, awkward.Array) else result.layout.array
-    _, _, buffers = awkward.to_buffers(layout)
+    if isinstance(value, (dict, list, tuple)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _arrays(part)
+    elif awkward is not None and isinstance(value, (awkward.Array, awkward.Record)):
+        yield value
+
+
+def _layout(array: Any) -> Any:
+    """Return the layout of an array, or that of the array that a record is in."""
+    return array.layout if hasattr(array.layout, "form") else array.layout.array
+
+
+def _lazy_columns(array: Any) -> list[Any]:
+    """Return the lazy columns of an array, whether they were read or not."""
+    _, _, buffers = sys.modules["awkward"].to_buffers(_layout(array))
     return [buffer for buffer in buffers.values() if hasattr(buffer, "is_materialized")]
+
+
+def _links(array: Any) -> dict[str, Any]:
+    """Return the links of an array to the events that it comes from, which no store keeps."""
+    return {name: array.attrs[name] for name in _LINKS if name in array.attrs}
+
+
+def _is_linked(array: Any) -> bool:
+    """Whether an array has records of a class of their own in it, such as jets, whose methods may follow the links."""
+    return "'__record__'" in repr(_layout(array).form.to_dict())
 
 
 @functools.cache

@@ -281,6 +281,38 @@ def test_whole_collections_are_not_read_to_be_kept(
     assert list(open_store(store_url).scan()) == []
 
 
+def test_results_know_the_events_they_come_from(two_files: list[Path]) -> None:
+    """What methods of jets reach through their events is there whether the step ran or was loaded."""
+
+    @step
+    def leading(events: Any) -> Any:
+        return ak.materialize(events.Jet[events.Jet.pt > 20])
+
+    @step
+    def pairs(events: Any) -> Any:
+        return ak.zip({"jet": ak.firsts(events.Jet), "met": events.MET}, depth_limit=1)
+
+    for _ in range(3):
+        events = events_of(two_files[0])
+        for jets in (leading(events), pairs(events).jet):
+            assert type(jets).__name__.startswith("Jet")
+            assert jets._events().MET.pt.to_list() == events.MET.pt.to_list()
+        forget()
+
+
+def test_events_from_elsewhere_are_not_kept(two_files: list[Path], store_url: str) -> None:
+    """Jets that a step opens itself are linked to a file that no argument names: they are not kept, with a warning."""
+
+    @step
+    def opened(number: int) -> Any:
+        return ak.materialize(events_of(two_files[number]).Jet)
+
+    with pytest.warns(CacheWarning, match="none of its arguments comes from"):
+        opened(0)
+    process().writer.flush()
+    assert list(open_store(store_url).scan()) == []
+
+
 def test_results_from_memory_may_be_changed(two_files: list[Path]) -> None:
     """A field added to a result, or numbers changed in it, is not seen by who gets it next."""
 
