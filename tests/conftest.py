@@ -41,6 +41,12 @@ def _never_the_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_scheduler_is_left_behind() -> None:
+    """Clients that were not closed in the reverse order leave dask's default scheduler set, as distributed's own do."""
+    dask.config.config.pop("scheduler", None)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
     """Two worker processes for the whole session; tests that edit modules start their own."""

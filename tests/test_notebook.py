@@ -50,11 +50,11 @@ chunks = [delayed(select)(delayed(load)(i)) for i in range(3)]
 total = delayed(merge)([delayed(observe)(chunk, region) for chunk in chunks for region in regions])
 result = total.compute()
 mapped = client.gather(client.map(observe, [[1.0, 2.0]], region=regions[0]))
-for report in list(client.reports):
-    client.flush()
+client.flush()
 counts = [report.to_dict()["total"] for report in client.reports]
 client.close()
-print(json.dumps({"result": result["total"], "ran": sum(c["ran"] for c in counts), "loaded": sum(c["loaded"] for c in counts)}))
+done = {action: sum(count[action] for count in counts) for action in ("ran", "loaded")}
+print(json.dumps({"result": result["total"]} | done))
 """
 
 

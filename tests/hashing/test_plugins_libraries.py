@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,8 @@ import numpy as np
 import pytest
 import toolz
 
-from cachingclient.hashing.plugins import dask as dask_plugin
 from cachingclient.hashing.plugins.fsspec import without_secrets
-from cachingclient.hashing.walk import Unidentifiable, Walk, identify
+from cachingclient.hashing.walk import Unidentifiable, identify
 
 COPIES: dict[str, Callable[[Any], Any]] = {
     "pickle": lambda value: pickle.loads(pickle.dumps(value)),
@@ -238,18 +238,16 @@ def test_a_file_that_cannot_be_looked_at_is_refused() -> None:
         identify(fsspec.open("memory://a/b"))
 
 
-def test_collections_of_dask_are_left_to_their_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A collection has an identity once the floor above says how graphs are hashed."""
-    monkeypatch.setattr(dask_plugin, "_hash_collection", None)
-    for collection in (dask.delayed(1), dask.array.ones(3)):
-        with pytest.raises(Unidentifiable, match="a dask collection"):
-            identify(collection)
+def test_collections_of_dask_count_by_their_graph() -> None:
+    """A collection inside a value has the identity of its steps, whatever its keys are called."""
+    assert digest(dask.delayed(abs)(-1)) == digest(dask.delayed(abs)(-1)) != digest(dask.delayed(abs)(-2))
+    assert digest(dask.array.ones(3)) != digest(dask.array.zeros(3))
 
-    def hash_collection(collection: Any, walk: Walk) -> bytes:
-        return repr(collection.compute()).encode()
 
-    dask_plugin.use_for_collections(hash_collection)
-    assert digest(dask.delayed(1)) == digest(dask.delayed(1)) != digest(dask.delayed(2))
+def test_a_collection_with_an_uncacheable_step_has_no_identity() -> None:
+    """What can't be identified inside the graph is named."""
+    with pytest.raises(Unidentifiable, match="uncacheable step"):
+        identify(dask.delayed(id)(threading.Lock()))
 
 
 def test_futures_count_by_their_steps() -> None:

@@ -26,6 +26,7 @@ for _name, _what in {
 }.items():
     refuse(_name, _what)
 
+
 @register_hasher("dask.base.DaskMethodsMixin", subclasses=True)
 def encode_collection(collection: Any, walk: Walk) -> bytes:
     """Return the encoding of a collection: its key is a name, and a name says nothing about an edited function."""
