@@ -68,8 +68,10 @@ class Auto(CachePolicy):
     Parameters
     ----------
     margin
-        How many times cheaper loading must be: telling the result apart, encoding and writing it cost several
-        times as much as loading it, and most results are never asked for again.
+        How many times cheaper loading must be: most results are never asked for again.
+    keeping_seconds
+        What a step must take at least, beside that: looking at its inputs and code, encoding and writing cost one
+        or two thousandths of a second, and should be a small part of what the step itself takes.
     task_seconds
         What one more task costs in a graph: scheduling it and loading its result.
 
@@ -83,14 +85,15 @@ class Auto(CachePolicy):
     True
     """
 
-    def __init__(self, margin: float = 10.0, task_seconds: float = 0.002) -> None:
+    def __init__(self, margin: float = 10.0, keeping_seconds: float = 0.01, task_seconds: float = 0.002) -> None:
         self.margin = margin
+        self.keeping_seconds = keeping_seconds
         self.task_seconds = task_seconds
 
     def keep(self, cost: Cost) -> bool:
         """Tell whether a result is worth keeping."""
         again = cost.seconds + max(cost.inputs - 1, 0) * self.task_seconds
-        return again > self.margin * cost.load_seconds
+        return again > self.keeping_seconds + self.margin * cost.load_seconds
 
 
 POLICIES: dict[str, type[CachePolicy]] = {"auto": Auto, "all": KeepAll}

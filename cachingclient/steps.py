@@ -39,8 +39,8 @@ from cachingclient.writer import Job
 
 HOPELESS_AFTER = 4
 """After this many runs in a row that were not worth keeping, a step is run without preparing to keep it."""
-QUICKER_THAN_ASKING = 10
-"""A step that takes less than this many times the store's latency is run without asking who else runs it."""
+EXPENSIVE_SECONDS = 0.5
+"""A step that took less than this before is run without asking who else runs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,9 +302,9 @@ class RunAndKeep:
         self._record("cut off", seconds, info.nbytes, saved=info.seconds)
 
     def _wait_for_others(self, attempt: _Attempt) -> None:
-        """Let another client finish this step if it runs it now, unless the step is quicker than asking."""
-        process_, store = process(), self.context.store
-        if process_.typical.get(self.name, 1.0) < QUICKER_THAN_ASKING * store.latency or not self.context.patience:
+        """Let another client finish this step if it runs it now, and it is not known to be cheap."""
+        store = self.context.store
+        if not self.context.patience or process().typical.get(self.name, EXPENSIVE_SECONDS) < EXPENSIVE_SECONDS:
             return
         assert self.step_key is not None
         start = time.perf_counter()
