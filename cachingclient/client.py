@@ -348,18 +348,14 @@ class DiracClient(Client):
 
     def _look_after(self) -> None:
         """Warn if what was kept is there no more: somebody removed the store, or a part of it, during the run."""
-        keys = set(self._records.kept_keys)
-        self._records.kept_keys.clear()
-        if (
-            keys
-            and self.cache is not None
-            and self._upkeep is None
-            and (gone := keys - LookUp(self.cache, self._notes)(keys).keys())
-        ):
-            self._notes.add(
-                f"{len(gone)} of the {len(keys)} results kept last are gone from {self.cache.url}: was it removed, or "
-                f"a part of it? They will be computed again when they are needed"
-            )
+        keys = set(self._records.kept_since())
+        if keys and self.cache is not None and self._upkeep is None:
+            gone = keys - LookUp(self.cache, self._notes)(keys).keys()
+            if gone:
+                self._notes.add(
+                    f"of {len(keys)} results that were kept, {len(gone)} are gone from {self.cache.url}: was it, or a "
+                    f"part of it, removed? They are computed again when they are needed"
+                )
 
     async def _close(self, fast: bool = False) -> None:
         if self.cache is not None and not fast and self.status in ("running", "closing"):

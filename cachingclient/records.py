@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import random
 import time
 import weakref
 from collections import Counter, deque
@@ -14,7 +15,7 @@ from cachingclient.report import RunReport, StepRecord
 
 MOST_REPORTS = 1000
 MOST_CHECKED = 100
-"""How many of the results that were kept last are looked for when the client flushes."""
+"""How many of the results that were kept are looked for when the client flushes."""
 MOST_SECONDS = 5.0
 """How long records that a worker has sent are waited for: one whose connection broke never come."""
 
@@ -29,11 +30,6 @@ class Records:
     kept
         Called with the number of bytes that were kept.
 
-    Attributes
-    ----------
-    kept_keys
-        The step keys of the results that were kept last.
-
     Examples
     --------
     >>> Records(NoteKeeper(), lambda nbytes: None).reports
@@ -44,7 +40,8 @@ class Records:
         self.reports: deque[RunReport] = deque(maxlen=MOST_REPORTS)
         self.notes = notes
         self.kept = kept
-        self.kept_keys: deque[str] = deque(maxlen=MOST_CHECKED)
+        self._sample: list[str] = []
+        self._sampled_from = 0
         self._by_run: weakref.WeakValueDictionary[str, RunReport] = weakref.WeakValueDictionary()
         self._received: Counter[str] = Counter()
 
@@ -69,11 +66,26 @@ class Records:
         if report is not None:
             report.records.extend(records)
             steps = (report.plan.steps.get(record.key) for record in records if record.kept)
-            self.kept_keys.extend(step.step_key for step in steps if step is not None and step.step_key is not None)
+            for step in steps:
+                if step is not None and step.step_key is not None:
+                    self._remember(step.step_key)
         self.kept(sum(record.nbytes for record in records if record.kept))
         for record in records:
             if record.note:
                 self.notes.add(f"step {record.name}: {record.note}")
+
+    def _remember(self, step_key: str) -> None:
+        """Take a step key into the sample, so that each that was kept has the same chance to be in it."""
+        self._sampled_from += 1
+        if len(self._sample) < MOST_CHECKED:
+            self._sample.append(step_key)
+        elif (place := random.randrange(self._sampled_from)) < MOST_CHECKED:
+            self._sample[place] = step_key
+
+    def kept_since(self) -> list[str]:
+        """Return the step keys of some of the results that were kept since this was last asked."""
+        sample, self._sample, self._sampled_from = self._sample, [], 0
+        return sample
 
     async def complete(self, answers: Iterable[tuple[Mapping[str, list[StepRecord]], Mapping[str, int]]]) -> None:
         """Take what workers answered to a flush, and wait for what they had sent before."""
