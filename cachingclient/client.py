@@ -101,6 +101,7 @@ class DiracClient(Client):
         self._registry = Registry()
         self._notes = NoteKeeper()
         self._drawn: dict[bytes, Key] = {}
+        self._seen: set[str] = set()
         self._run_count = 0
         limit = config.size_limit()
         self._upkeep = Upkeep(self.cache, limit, self._notes) if self.cache is not None and limit is not None else None
@@ -147,7 +148,12 @@ class DiracClient(Client):
                 raise TypeError(f"plan takes dask collections, got a {type(collection).__name__}")
         lowered, wanted = lower_collections(collections, optimize_graph)
         lowered = apply_annotations(lowered)
-        choices = Choices(unkept=uncached(lowered), held=frozenset(self._pin(lowered, wanted)), drawn=dict(self._drawn))
+        choices = Choices(
+            unkept=uncached(lowered),
+            held=frozenset(self._pin(lowered, wanted)),
+            drawn=dict(self._drawn),
+            seen=set(self._seen),
+        )
         plan = self._make_plan(lowered, wanted, choices)
         plan.learn(self._find)
         return plan
@@ -223,7 +229,7 @@ class DiracClient(Client):
         unkept = uncached(lowered)
         pinned = self._pin(lowered, keys)
         again = [key for key in keys if key in self._registry.taken and key not in pinned]
-        choices = Choices(impure, unkept, frozenset(pinned).union(again), drawn=self._drawn)
+        choices = Choices(impure, unkept, frozenset(pinned).union(again), drawn=self._drawn, seen=self._seen)
         plan = self._make_plan(lowered, keys, choices)
         self._run_count += 1
         name = f"{self.id}/{self._run_count}"
@@ -243,7 +249,7 @@ class DiracClient(Client):
             keys = [key for key in keys if key in self.futures]
             lost = frozenset(key for key, step in run.plan.steps.items() if step.step_key in run.lost)
             run.pinned = {key: future for key, future in self._pin(run.lowered).items() if key not in keys}
-            choices = Choices(run.impure, run.unkept, frozenset(run.pinned), lost, self._drawn)
+            choices = Choices(run.impure, run.unkept, frozenset(run.pinned), lost, self._drawn, self._seen)
             plan = self._make_plan(run.lowered, keys, choices)
             sent = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
             super()._graph_to_futures(raise_(sent, run.lowered.annotations), keys, **run.options)
@@ -296,12 +302,13 @@ class DiracClient(Client):
 
         What a graph takes from earlier ones stays too: should an entry there turn out to be lost, all are sent again.
         """
-        before = {dependency for node in lowered.nodes.values() for dependency in node.dependencies}
+        keys = {dependency for node in lowered.nodes.values() for dependency in node.dependencies}
+        keys.update(lowered.nodes, wanted)
         with self._refcount_lock:
             return {
                 key: Future(key, self)
-                for key in (lowered.nodes.keys() | before).union(wanted) & self.futures.keys()
-                if self.futures[key].status in ("pending", "finished")
+                for key in keys
+                if key in self.futures and self.futures[key].status in ("pending", "finished")
             }
 
     def _context(self, name: str) -> Context:

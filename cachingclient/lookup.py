@@ -12,6 +12,8 @@ from cachingclient.notes import NoteKeeper
 from cachingclient.steps import has_expired
 from cachingclient.storage import EntryInfo, Store
 
+AT_ONCE = 0.001
+"""Stores quicker than this, in seconds, are asked directly: handing over to a thread takes longer than asking."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -33,7 +35,10 @@ class LookUp:
     def __call__(self, keys: Iterable[str]) -> Mapping[str, EntryInfo]:
         """Return what is kept under these keys and has not expired."""
         try:
-            found = within(config.look_up_timeout(), self.store.find, list(keys))
+            if self.store.latency < AT_ONCE:
+                found = self.store.find(list(keys))
+            else:
+                found = within(config.look_up_timeout(), self.store.find, list(keys))
         except Exception as error:
             self.notes.add(f"the store {self.store.url} does not answer, so what it has is computed again: {error}")
             return {}

@@ -153,6 +153,8 @@ class Choices:
         Keys whose entries were found to be lost: they run.
     drawn
         The steps so far that may differ from call to call, and the key each was first called by.
+    seen
+        The digests of functions that the store is known to have seen; what is found is added.
     """
 
     impure: frozenset[Key] = frozenset()
@@ -160,6 +162,7 @@ class Choices:
     held: frozenset[Key] = frozenset()
     lost: frozenset[Key] = frozenset()
     drawn: MutableMapping[bytes, Key] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
 
 
 def make_plan(lowered: Lowered, wanted: Iterable[Key], merkle: Merkle, find: Find, choices: Choices) -> Plan:
@@ -200,7 +203,9 @@ def make_plan(lowered: Lowered, wanted: Iterable[Key], merkle: Merkle, find: Fin
     to_run = [identities[key].code for key, step in steps.items() if step.action is Action.RUN]
     codes = {code.digest: code for code in to_run if code is not None}
     functions = {function.digest: function for code in codes.values() for function in code.functions}
-    seen = find(functions) if functions else {}
+    unknown = functions.keys() - choices.seen
+    choices.seen.update(find(unknown) if unknown else ())
+    seen = choices.seen
     known = frozenset(code.digest for code in codes.values() if all(f.digest in seen for f in code.functions))
     new = tuple(function for digest, function in functions.items() if digest not in seen)
     return Plan(steps, wanted, needed, choices.lost, codes, known, new, identities)

@@ -261,7 +261,7 @@ class RunAndKeep:
         """Check the code and look for a result by content. A fault here costs the keeping, never the result."""
         attempt = _Attempt()
         process().attach()
-        if not self.seek and (not self.context.keep or self._is_hopeless()):
+        if self._is_hopeless() or not (self.seek or self.context.keep):
             return attempt
         try:
             self._identify(args, kwargs, attempt)
