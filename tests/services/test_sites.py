@@ -101,7 +101,8 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
             started.append(subprocess.Popen(sites["siteA"].command(["sleep", "1000"])))
             raise ZeroDivisionError
 
-    pytest.raises(ZeroDivisionError, fail)
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert started[0].wait(10) != 0
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True).stdout.decode()
     assert not [host for host in sites.hosts.values() if host.namespace in listed]
