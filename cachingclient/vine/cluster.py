@@ -1,0 +1,202 @@
+"""`VineCluster`: one distributed cluster of workers at several sites."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distributed import Security
+from distributed.core import Status
+from distributed.deploy.spec import SpecCluster
+from distributed.utils import NoOpAwaitable
+
+from cachingclient.vine.certificates import as_files
+from cachingclient.vine.engine import Engine, Spec, find_engine
+from cachingclient.vine.scheduler import VineScheduler
+from cachingclient.vine.sites import Site, parse_sites
+
+SEPARATOR = "-"
+"""What stands between the site and the number in a worker's name."""
+
+
+class VineCluster(SpecCluster):
+    """A cluster of workers at several sites, for `DiracClient` or distributed's own ``Client``.
+
+    Parameters
+    ----------
+    sites
+        For each site's name the number of its workers, a dict of the options of `Site`, or a `Site`.
+    engine
+        What runs the tasks: ``"dask"``, ``"taskvine"`` or ``"workqueue"``.
+    engine_options
+        What the engine takes.
+    security
+        Certificates for all connections; None makes temporary ones, False goes without.
+    host
+        Where the scheduler listens, and workers that are started here. None: on this machine alone if all
+        workers are, else everywhere.
+    port
+        The scheduler's port; 0 for any.
+    dashboard_address
+        Where the dashboard listens; None for none.
+    scheduler_options
+        What else the scheduler takes.
+    asynchronous, loop, name, silence_logs
+        As for `distributed.LocalCluster`.
+
+    Raises
+    ------
+    ValueError
+        If a site makes no sense, or there is no such engine.
+    EngineMissing
+        If the engine is not installed.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> with VineCluster({"RAL": 1, "Bristol": 1}) as cluster, Client(cluster) as client:
+    ...     client.submit(pow, 7, 2, resources={"site:RAL": 1}).result()
+    49
+    """
+
+    def __init__(
+        self,
+        sites: Mapping[str, int | Mapping[str, Any] | Site],
+        engine: str = "dask",
+        *,
+        engine_options: Mapping[str, Any] | None = None,
+        security: Security | bool | None = None,
+        host: str | None = None,
+        port: int = 0,
+        dashboard_address: str | None = ":0",
+        scheduler_options: Mapping[str, Any] | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,
+        name: str | None = None,
+        silence_logs: int | bool = logging.WARNING,
+    ) -> None:
+        self.sites = parse_sites(sites)
+        self.engine: Engine = find_engine(engine)(**engine_options or {})
+        self.silence_logs = silence_logs
+        made = _security(security)
+        self.protocol = "tls://" if made.require_encryption else "tcp://"
+        everyone_here = self.engine.proxied or all(site.how == "local" for site in self.sites.values())
+        self.host = host if host is not None or not everyone_here else "127.0.0.1"
+        options = {
+            "host": self.host,
+            "port": port,
+            "protocol": self.protocol,
+            "security": made,
+            "dashboard": dashboard_address is not None,
+            "dashboard_address": dashboard_address,
+        }
+        self.security = made  # the specifications below need it
+        self.engine.start(self)
+        self._files: tuple[Security, Path] | None = None
+        self._made = dict.fromkeys(self.sites, 0)
+        specs: dict[str, Spec] = {}
+        for site in self.sites.values():
+            specs |= self._more(site, 1 if self.engine.proxied else site.workers)
+        super().__init__(
+            workers=specs,
+            scheduler={"cls": VineScheduler, "options": options | dict(scheduler_options or {})},
+            asynchronous=asynchronous,
+            loop=loop,
+            security=made,
+            silence_logs=silence_logs,
+            name=name,
+        )
+
+    def _more(self, site: Site, workers: int) -> dict[str, Spec]:
+        """Return the specifications of more workers of a site, by their names."""
+        first = self._made[site.name]
+        self._made[site.name] += workers
+        return {f"{site.name}{SEPARATOR}{number}": self.engine.spec(site) for number in range(first, first + workers)}
+
+    def workers_of(self, site: str) -> list[str]:
+        """Return the names of the workers that a site is meant to have."""
+        return [name for name in self.worker_spec if name.rpartition(SEPARATOR)[0] == site]
+
+    def scale(self, n: int | Mapping[str, int] | None = None, **sites: int) -> Any:  # type: ignore[override]
+        """Change the numbers of workers.
+
+        Parameters
+        ----------
+        n
+            How many in all, which sites share as they did at the start; or numbers by site.
+        **sites
+            How many at each of these sites; the others stay as they are.
+
+        Raises
+        ------
+        ValueError
+            If there is no such site, or a number is below 0.
+        """
+        wanted = dict(n) if isinstance(n, Mapping) else share(n, self.sites) if n is not None else {}
+        wanted |= sites
+        for name, workers in wanted.items():
+            if name not in self.sites:
+                raise ValueError(f"there is no site {name!r}; the sites are {', '.join(self.sites)}")
+            if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+                raise ValueError(f"the number of workers of site {name} is {workers!r}; it takes 0 or more")
+        if self.status not in (Status.closing, Status.closed):
+            for name, workers in wanted.items():
+                self._resize(self.sites[name], workers)
+            assert self.loop is not None
+            self.loop.add_callback(self._correct_state)
+        return NoOpAwaitable() if self.asynchronous else None
+
+    scale_up = scale  # type: ignore[assignment]
+
+    def _resize(self, site: Site, workers: int) -> None:
+        if self.engine.proxied:
+            self.engine.resize(site, workers)
+            return
+        names = self.workers_of(site.name)
+        self.worker_spec.update(self._more(site, max(workers - len(names), 0)))
+        arrived = {each["name"] for each in self.scheduler_info["workers"].values()}
+        names.sort(key=arrived.__contains__)  # those that never came go first
+        for name in names[: max(len(names) - workers, 0)]:
+            del self.worker_spec[name]
+
+    def security_in_files(self) -> Security:
+        """Return the security with its certificates in files, for workers that are told of them by paths."""
+        if self._files is None:
+            self._files = as_files(self.security)
+        return self._files[0]
+
+    async def _close(self) -> None:
+        self.worker_spec.clear()
+        await asyncio.to_thread(self.engine.stop)
+        await super()._close()
+        if self._files is not None:
+            shutil.rmtree(self._files[1], ignore_errors=True)
+
+
+def share(n: int, sites: Mapping[str, Site]) -> dict[str, int]:
+    """Return how many of `n` workers each site gets, in the proportions that the sites started with.
+
+    Examples
+    --------
+    >>> share(10, {"RAL": Site("RAL", 8), "Bristol": Site("Bristol", 4)})
+    {'RAL': 7, 'Bristol': 3}
+    """
+    weights = {name: site.workers for name, site in sites.items()}
+    if not any(weights.values()):
+        weights = dict.fromkeys(sites, 1)
+    total = sum(weights.values())
+    found = {name: n * weight // total for name, weight in weights.items()}
+    rest = sorted(sites, key=lambda name: n * weights[name] % total, reverse=True)
+    for name in rest[: n - sum(found.values())]:
+        found[name] += 1
+    return found
+
+
+def _security(given: Security | bool | None) -> Security:
+    if given is None or given is True:
+        return Security.temporary()
+    return given if isinstance(given, Security) else Security()

@@ -1,0 +1,199 @@
+"""What an engine is: the one contract between `VineCluster` and a pool of workers.
+
+Engine ``dask`` is made of plain dask workers. Other engines have a pool of their own, run by a manager in a process
+of its own; at the scheduler each site of it is one dask worker, the *proxy*, whose executor hands tasks to the pool
+and gets handles back. Handles are what the scheduler moves; values stay in the pool until somebody outside asks.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypedDict
+
+from cachingclient.vine.sites import Site
+
+
+class EngineMissing(ImportError):
+    """An engine is not installed; the text says how to get it."""
+
+
+class EngineLost(RuntimeError):
+    """The engine's manager or pool is gone, and what it held with it."""
+
+
+class HandleLost(KeyError):
+    """A result is in the pool no more; its task has to run again."""
+
+
+class Spec(TypedDict):
+    """What `distributed.SpecCluster` starts for one worker."""
+
+    cls: Any
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What one task takes. Nothing of it is ever part of a step's key.
+
+    Attributes
+    ----------
+    cores, gpus
+        How many.
+    memory, disk
+        Bytes; 0 if not known.
+    site
+        The only site it may run at; None for any.
+    """
+
+    cores: float = 1
+    memory: int = 0
+    disk: int = 0
+    gpus: float = 0
+    site: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A result that stays in the pool: small, hashable, and made to be pickled and sent around.
+
+    Attributes
+    ----------
+    key
+        What the engine finds it by; unique in the pool.
+    nbytes
+        Its size, so that the scheduler weighs it as what it stands for.
+    typename
+        The name of its type.
+    site
+        Where it was made; None if the engine does not tell.
+    """
+
+    key: str
+    nbytes: int = 0
+    typename: str = "object"
+    site: str | None = None
+
+    def __sizeof__(self) -> int:
+        return self.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class SiteStats:
+    """Counts of one site: of now, but for `done`, `failed` and the bytes, which are of the cluster's whole life."""
+
+    workers: int = 0
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    bytes_within: int = 0
+    bytes_across: int = 0
+
+
+class Engine(ABC):
+    """A pool of workers over some sites. All its methods may be called from any thread.
+
+    Attributes
+    ----------
+    name
+        The name that users choose it by.
+    proxied
+        Whether its sites are proxies at the scheduler; False for engine ``dask`` alone.
+    """
+
+    name: ClassVar[str]
+    proxied: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def check(cls) -> None:
+        """Raise `EngineMissing` if what it needs is not installed here."""
+
+    @abstractmethod
+    def start(self, cluster: Any) -> None:
+        """Start the manager; called once, by the cluster whose engine it is, before any worker is asked for."""
+
+    @abstractmethod
+    def spec(self, site: Site) -> Spec:
+        """Return what the cluster starts for one dask worker of a site: the site's proxy, or one of its workers.
+
+        The cluster adds the worker's name, and the options in `Site.advertised` as its resources.
+        """
+
+    @abstractmethod
+    def resize(self, site: Site, workers: int) -> None:
+        """Have as many workers at a site; returns at once. Nothing to do where workers are dask's own."""
+
+    @abstractmethod
+    def run(
+        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], needs: Needs
+    ) -> Future[Handle]:
+        """Run a function in the pool.
+
+        Any `Handle` among the arguments, at the top level of `args` and `kwargs`, arrives as the value that it
+        stands for. The future fails with what the function raised, with `HandleLost` if an argument is gone, with
+        `EngineLost` if the pool is. Cancelling a future that does not run yet takes the task back. Success is
+        judged by a record of our own that comes with the result, not by what a manager says.
+        """
+
+    @abstractmethod
+    def fetch(self, handles: Sequence[Handle]) -> list[Any]:
+        """Return values, in order.
+
+        Raises
+        ------
+        HandleLost
+            If one of them is in the pool no more.
+        """
+
+    @abstractmethod
+    def release(self, handles: Iterable[Handle]) -> None:
+        """Let the pool forget values; unknown ones are no error."""
+
+    @abstractmethod
+    def stats(self) -> dict[str, SiteStats]:
+        """Return the counts of every site."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop pool and manager; every process that the engine started is gone when it returns. May come twice."""
+
+
+_ENGINES = {
+    "dask": "cachingclient.vine.engines.dask:DaskEngine",
+    "taskvine": "cachingclient.vine.engines.taskvine:TaskVineEngine",
+    "workqueue": "cachingclient.vine.engines.workqueue:WorkQueueEngine",
+}
+
+
+def find_engine(name: str) -> type[Engine]:
+    """Return the engine of a name, once it is known to be installed.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    EngineMissing
+        If it is not installed.
+
+    Examples
+    --------
+    >>> find_engine("dask").__name__
+    'DaskEngine'
+    >>> find_engine("spark")
+    Traceback (most recent call last):
+    ...
+    ValueError: engine is 'spark'; it takes 'dask', 'taskvine' or 'workqueue'
+    """
+    if name not in _ENGINES:
+        *most, last = map(repr, _ENGINES)
+        raise ValueError(f"engine is {name!r}; it takes {', '.join(most)} or {last}")
+    module, _, attribute = _ENGINES[name].partition(":")
+    engine: type[Engine] = getattr(importlib.import_module(module), attribute)
+    engine.check()
+    return engine

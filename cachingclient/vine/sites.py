@@ -1,0 +1,128 @@
+"""What the user says of the sites of a cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+PREFIX = "site:"
+"""What the name of the resource that marks a site's workers begins with."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A group of workers that are near each other.
+
+    Attributes
+    ----------
+    name
+        The site's name; tasks are pinned by it.
+    workers
+        How many workers it starts with.
+    how
+        How they are started: ``"local"`` as processes here, ``"ssh"``, ``"dirac"``, a system that dask-jobqueue
+        knows (``"slurm"``, ``"htcondor"``, ...), or a class that a `distributed.SpecCluster` takes for a worker.
+    nthreads
+        Tasks that a worker runs at once.
+    memory_limit
+        Memory of one worker, as for `distributed.Worker`.
+    gpus
+        GPUs of one worker.
+    resources
+        Other resources of one worker, which tasks may ask for.
+    near
+        The URL of a store near the workers: what they load is kept there too, and loaded from there first.
+    environment
+        Environment variables of the workers.
+    options
+        What else the workers' class takes.
+
+    Examples
+    --------
+    >>> Site("RAL", 8, nthreads=4).advertised
+    {'site:RAL': 4, 'cores': 4}
+    """
+
+    name: str
+    workers: int = 1
+    how: str | type = "local"
+    nthreads: int = 1
+    memory_limit: str | int | float | None = "auto"
+    gpus: int = 0
+    resources: Mapping[str, float] = field(default_factory=dict)
+    near: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise ValueError(f"a site is named {self.name!r}; a name takes letters, digits, '.', '_' and '-'")
+        for what, least in (("workers", 0), ("nthreads", 1), ("gpus", 0)):
+            value = getattr(self, what)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{what} of site {self.name} is {value!r}; it takes a number of {least} or more")
+
+    @property
+    def advertised(self) -> dict[str, float]:
+        """The resources that each of its workers tells the scheduler."""
+        found: dict[str, float] = {f"{PREFIX}{self.name}": self.nthreads, "cores": self.nthreads}
+        if self.gpus:
+            found["gpus"] = self.gpus
+        return found | dict(self.resources)
+
+
+def parse_sites(sites: Mapping[str, int | Mapping[str, Any] | Site]) -> dict[str, Site]:
+    """Return the sites as the user described them: numbers of workers, options, or `Site` objects.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one of them has no sense.
+    TypeError
+        If they are described in another way.
+
+    Examples
+    --------
+    >>> parse_sites({"RAL": 2, "Bristol": {"workers": 1, "nthreads": 4}})["Bristol"].nthreads
+    4
+    >>> parse_sites({"RAL": {"wokers": 2}})
+    Traceback (most recent call last):
+    ...
+    ValueError: site RAL has no option 'wokers'; it takes workers, how, nthreads, memory_limit, gpus, resources,
+    near, environment and options
+    """
+    if not isinstance(sites, Mapping):
+        raise TypeError(f'sites is {sites!r}; it takes names with numbers of workers, such as {{"RAL": 8}}')
+    if not sites:
+        raise ValueError('sites is empty; it takes names with numbers of workers, such as {"RAL": 8}')
+    return {name: _parse(name, site) for name, site in sites.items()}
+
+
+def _parse(name: str, site: int | Mapping[str, Any] | Site) -> Site:
+    if isinstance(site, Site):
+        if site.name != name:
+            raise ValueError(f"the site under the name {name!r} is named {site.name!r}")
+        return site
+    if isinstance(site, int):
+        return Site(name, site)
+    if not isinstance(site, Mapping):
+        raise TypeError(f"site {name} is {site!r}; it takes a number of workers, a dict of options or a Site")
+    known = [each.name for each in fields(Site) if each.name != "name"]
+    unknown = [option for option in site if option not in known]
+    if unknown:
+        raise ValueError(f"site {name} has no option {unknown[0]!r}; it takes {', '.join(known[:-1])} and {known[-1]}")
+    return Site(name, **site)
+
+
+def site_of(resources: Mapping[str, float]) -> str | None:
+    """Return the site of a worker by the resources that it has; None if it is of no site.
+
+    Examples
+    --------
+    >>> site_of({"cores": 4, "site:RAL": 4})
+    'RAL'
+    """
+    return next((name.removeprefix(PREFIX) for name in resources if name.startswith(PREFIX)), None)
