@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import uproot
-from ttbar import stand_ins
+from columns import stand_ins
 
 TTBAR_PB = 831.8
 

@@ -100,27 +100,29 @@ def connected(phase: Phase) -> Iterator[Any]:
             client = DiracClient(cluster, cache=phase.cache, policy=phase.policy)
         with client:
             client.wait_for_workers(phase.workers)
-            client.run(importlib.import_module, "ttbar")
+            client.run(importlib.import_module, "assembly")
             yield client
 
 
 def work(phase: Phase) -> dict[str, Any]:
     """Run a phase here; gives the fields of its outcome."""
     import ttbar  # the one in phase.code
+    from assembly import build, run_with_map
+    from samples import read_samples
 
     if Path(ttbar.__file__).parent != Path(phase.code):
         raise ImportError(f"ttbar comes from {ttbar.__file__}, not from {phase.code}")
-    samples = ttbar.read_samples(Path(phase.manifest))
+    samples = read_samples(Path(phase.manifest))
     with connected(phase) as client:
         started = time.perf_counter()
         if phase.front == "map":
-            histograms = ttbar.run_with_map(client, samples).result()
+            histograms = run_with_map(client, samples).result()
         else:
-            histograms = client.compute(ttbar.build(samples)).result()
+            histograms = client.compute(build(samples)).result()
         done = time.perf_counter()
         outcome = {"histograms": histograms, "seconds": done - started}
         if phase.cache is None:
-            steps = len(ttbar.build(samples).__dask_graph__())
+            steps = len(build(samples).__dask_graph__())
             return outcome | {"steps": steps, "counts": {"ran": steps}}
         client.flush()
         return outcome | {"flush_seconds": time.perf_counter() - done} | told(client, phase)

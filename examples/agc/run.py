@@ -24,7 +24,7 @@ from make_data import make_data, usual_folder
 from phase import HERE, Outcome, Phase, run
 from rich.console import Console
 from rich.table import Table
-from ttbar import LUMINOSITY
+from samples import LUMINOSITY
 
 PICTURED = EDITS[1]  # of its run some steps load, some run and some are not needed
 

@@ -7,41 +7,44 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import assembly
 import awkward as ak
+import columns
 import dask
 import numpy as np
 import pytest
 import ttbar
 from distributed import Client
 from run import same
+from samples import CHUNK_SIZE, DataFile, Sample, chunked, read_samples
 
 
 @pytest.fixture(scope="module")
-def samples(manifest: Path) -> list[ttbar.Sample]:
-    return ttbar.read_samples(manifest)
+def samples(manifest: Path) -> list[Sample]:
+    return read_samples(manifest)
 
 
 @pytest.fixture(scope="module")
-def histograms(samples: list[ttbar.Sample]) -> ttbar.Histograms:
+def histograms(samples: list[Sample]) -> ttbar.Histograms:
     """The analysis of all samples, in this process."""
-    return dask.compute(ttbar.build(samples), scheduler="sync")[0]
+    return dask.compute(assembly.build(samples), scheduler="sync")[0]
 
 
 @pytest.fixture(scope="module")
-def few(samples: list[ttbar.Sample]) -> list[ttbar.Sample]:
+def few(samples: list[Sample]) -> list[Sample]:
     """A nominal and a varied sample."""
     return samples[:2]
 
 
 @pytest.fixture(scope="module")
-def histograms_of_few(few: list[ttbar.Sample]) -> ttbar.Histograms:
-    return dask.compute(ttbar.build(few), scheduler="sync")[0]
+def histograms_of_few(few: list[Sample]) -> ttbar.Histograms:
+    return dask.compute(assembly.build(few), scheduler="sync")[0]
 
 
 @pytest.fixture(scope="module")
-def jets(samples: list[ttbar.Sample]) -> ak.Array:
+def jets(samples: list[Sample]) -> ak.Array:
     file = samples[0].files[0]
-    return ttbar.select_objects(ttbar.load_columns(file.path, file.treename, 0, 1000))
+    return ttbar.select_objects(columns.load_columns(file.path, file.treename, 0, 1000))
 
 
 def nominal(histograms: ttbar.Histograms, region: str, process: str) -> np.ndarray:
@@ -61,11 +64,11 @@ def test_trijet_mass_peaks_at_the_top_quark(histograms: ttbar.Histograms, jets: 
     assert near_the_top_quark(ttbar.observe(jets)["4j2b"]["value"]) > 0.25
 
 
-def test_trijet_mass_of_w_and_jets_has_no_peak(samples: list[ttbar.Sample]) -> None:
+def test_trijet_mass_of_w_and_jets_has_no_peak(samples: list[Sample]) -> None:
     """W + jets holds no top quark: whichever of its jets are tagged, no mass is favoured."""
     [sample] = [sample for sample in samples if sample.process == "wjets"]
     file = sample.files[0]
-    jets = ttbar.select_objects(ttbar.load_columns(file.path, file.treename, 0, file.entries))
+    jets = ttbar.select_objects(columns.load_columns(file.path, file.treename, 0, file.entries))
     tagged = ak.with_field(jets, ak.ones_like(jets.pt), "btagCSVV2")
     assert near_the_top_quark(ttbar.trijet_mass(tagged)) < 0.22
 
@@ -118,9 +121,9 @@ def test_smearing_is_the_same_for_the_same_seed(jets: ak.Array) -> None:
     assert not ak.array_equal(once, ttbar.smear_jets(jets, 0.05, seed=8))
 
 
-def test_seeds_tell_files_ranges_and_steps_apart(samples: list[ttbar.Sample]) -> None:
+def test_seeds_tell_files_ranges_and_steps_apart(samples: list[Sample]) -> None:
     """Every chunk and every step that draws has a seed of its own."""
-    chunks = list(ttbar.chunked(samples, 100))
+    chunks = list(chunked(samples, 100))
     seeds = {chunk.seed(step) for chunk in chunks for step in ttbar.PT_RESOLUTION}
     assert len(seeds) == len(chunks) * len(ttbar.PT_RESOLUTION)
 
@@ -156,9 +159,9 @@ def test_a_chunk_without_a_passing_event_is_filled_with_nothing(jets: ak.Array) 
     assert all(histogram.sum(flow=True).value == 0 for histogram in filled.values())
 
 
-def test_chunks_add_up(few: list[ttbar.Sample], histograms_of_few: ttbar.Histograms) -> None:
+def test_chunks_add_up(few: list[Sample], histograms_of_few: ttbar.Histograms) -> None:
     """Smaller chunks give the same events, but for the noise that belongs to a chunk."""
-    smaller = dask.compute(ttbar.build(few, chunk_size=1000), scheduler="sync")[0]
+    smaller = dask.compute(assembly.build(few, chunk_size=1000), scheduler="sync")[0]
     for region, histogram in histograms_of_few.items():
         for variation in ("nominal", "pt_scale_up"):
             one, other = histogram[:, :, variation], smaller[region][:, :, variation]
@@ -166,18 +169,18 @@ def test_chunks_add_up(few: list[ttbar.Sample], histograms_of_few: ttbar.Histogr
 
 
 def test_map_gives_the_histograms_of_the_graph(
-    plain_client: Client, few: list[ttbar.Sample], histograms_of_few: ttbar.Histograms
+    plain_client: Client, few: list[Sample], histograms_of_few: ttbar.Histograms
 ) -> None:
     """Both ways of sending the steps give the same bits."""
-    assert same(ttbar.run_with_map(plain_client, few).result(), histograms_of_few)
+    assert same(assembly.run_with_map(plain_client, few).result(), histograms_of_few)
 
 
 def test_a_new_file_leaves_the_calls_of_other_chunks_alone() -> None:
     """Only merges and the normalisation see that a sample has grown."""
-    files = tuple(ttbar.DataFile(f"{i}.root", "Events", 20_000, f"uuid-{i}") for i in range(3))
-    grown = ttbar.Sample("ttbar", "nominal", 1.0, files)
+    files = tuple(DataFile(f"{i}.root", "Events", 20_000, f"uuid-{i}") for i in range(3))
+    grown = Sample("ttbar", "nominal", 1.0, files)
 
-    def calls(samples: list[ttbar.Sample]) -> dict[str, set[str]]:
+    def calls(samples: list[Sample]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
 
         def each(step: Callable[..., Any], *arguments: list[Any]) -> list[str]:
@@ -185,7 +188,7 @@ def test_a_new_file_leaves_the_calls_of_other_chunks_alone() -> None:
             found.setdefault(step.__name__, set()).update(made)
             return made
 
-        ttbar.assemble(each, samples, ttbar.CHUNK_SIZE)
+        assembly.assemble(each, samples, CHUNK_SIZE)
         return found
 
     before, after = calls([replace(grown, files=files[:2])]), calls([grown])
@@ -196,14 +199,14 @@ def test_a_new_file_leaves_the_calls_of_other_chunks_alone() -> None:
 
 def test_a_missing_branch_has_a_stand_in_or_is_named() -> None:
     """Older and newer NanoAOD lack some branches; without a momentum there is no analysis."""
-    lacking = set(ttbar.COLUMNS) - {"Jet_btagCSVV2", "Muon_sip3d"} | {"Jet_btagDeepB"}
-    found = ttbar.stand_ins(lacking)
+    lacking = set(columns.COLUMNS) - {"Jet_btagCSVV2", "Muon_sip3d"} | {"Jet_btagDeepB"}
+    found = columns.stand_ins(lacking)
     assert (found["Jet_btagCSVV2"], found["Muon_sip3d"]) == ("Jet_btagDeepB", 0.0)
     with pytest.raises(KeyError, match="none of the branches Jet_pt"):
-        ttbar.stand_ins(set(ttbar.COLUMNS) - {"Jet_pt"})
+        columns.stand_ins(set(columns.COLUMNS) - {"Jet_pt"})
 
 
 def test_no_events_are_refused() -> None:
     """An analysis of nothing says so instead of failing in a step."""
     with pytest.raises(ValueError, match="samples hold no events"):
-        ttbar.build([])
+        assembly.build([])
