@@ -100,7 +100,7 @@ def _function(function: FunctionType, walk: Walk) -> bytes:
     label = f"function {function.__module__}.{function.__qualname__}"
     if is_user_code(module):
         return walk.refer(function, label, describe_function)
-    if _find(module, function.__qualname__) is function:
+    if find_named(module, function.__qualname__) is function:
         return walk.library(module, function.__qualname__)
     return walk.refer(function, label, _describe_made_by_library)
 
@@ -248,7 +248,7 @@ def _class(cls: type, walk: Walk) -> bytes:
     if not isinstance(module, str):
         # A class may define a descriptor of that name for its instances; its own is then only in its repr.
         module = repr(cls).split("'")[1].rpartition(".")[0]
-    if not is_user_code(module) and (module == "builtins" or _find(module, cls.__qualname__) is cls):
+    if not is_user_code(module) and (module == "builtins" or find_named(module, cls.__qualname__) is cls):
         return walk.library(module, cls.__qualname__)
     return walk.refer(cls, f"class {module}.{cls.__qualname__}", describe_class)
 
@@ -275,7 +275,7 @@ def named_in_library(obj: Any, walk: Walk) -> bytes | None:
     module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or is_user_code(module):
         return None
-    return walk.library(module, name) if _find(module, name) is obj else None
+    return walk.library(module, name) if find_named(module, name) is obj else None
 
 
 def _compiled_by_user(module: str, name: str, walk: Walk) -> bytes:
@@ -287,7 +287,7 @@ def _compiled_by_user(module: str, name: str, walk: Walk) -> bytes:
         return frame(b"$compiled:", [name.encode(), compact(b"$file:", library.read())])
 
 
-def _find(module: str, qualname: str) -> object:
+def find_named(module: str, qualname: str) -> object:
     """Return what a library's module holds under a dotted name, or None."""
     found: object = sys.modules.get(module)
     for part in qualname.split("."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import awkward as ak
 import cloudpickle
 import numpy as np
 import pytest
+from coffea.nanoevents.methods import nanoaod
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -211,3 +213,45 @@ def test_a_virtual_array_from_something_live_has_no_identity() -> None:
     """A reader that holds an open file can't be told from another."""
     with open(__file__) as file, pytest.raises(Unidentifiable, match="an open file"):
         identify(ak.from_buffers(FORM, 10, {"node0-data": lambda: file.read()}))
+
+
+def test_a_user_s_overload_among_a_library_s_shows() -> None:
+    """Also where it is put into the dictionary that was looked at before, or only says that it is the library's."""
+    shared = dict(nanoaod.behavior)
+    array = ak.Array(POINTS, behavior=shared)
+    before = digest(array)
+    assert digest(ak.Array(POINTS, behavior=dict(shared))) == before
+
+    def make(factor: float) -> Callable[[Any], Any]:
+        @functools.wraps(ak.num)
+        def overload(points: Any) -> Any:
+            return points.x * factor
+
+        return overload
+
+    seen = {before}
+    key = ak.num, "Jet"
+    for overload in (make(1.0), make(2.0), functools.partial(ak.num, axis=0), functools.partial(ak.num, axis=1)):
+        shared[key] = overload
+        seen.add(digest(array))
+    assert len(seen) == 5
+    shared[key] = make(1.0)
+    assert digest(array) in seen
+    del shared[key]
+    assert digest(array) == before
+
+
+def test_a_user_s_function_that_is_changed_in_its_place_shows() -> None:
+    """What users define is looked at every time, though it stands among what a library does."""
+    weights = [1.0]
+    behavior = {**nanoaod.behavior, (np.add, "Jet", "Jet"): lambda one, other: weights[0] * one.x + other.x}
+    array = ak.Array(POINTS, behavior=behavior)
+    before = digest(array)
+    weights[0] = 2.0
+    assert digest(array) != before
+
+
+def test_the_order_in_which_behaviors_were_merged_counts_not() -> None:
+    """Arrays of two libraries meet in either order."""
+    pairs = list(nanoaod.behavior.items())
+    assert digest(ak.Array(POINTS, behavior=dict(pairs))) == digest(ak.Array(POINTS, behavior=dict(reversed(pairs))))

@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from coffea.nanoevents.methods import candidate, nanoaod
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
+from cachingclient.hashing.walk import identify
 from cachingclient.storage import UncodableError, decode, encode
 from cachingclient.storage.codecs import DataOnlyError, NewerCodecError, readable
 
@@ -307,11 +309,77 @@ class Vector(ak.Record):
 
 
 def test_an_awkward_array_with_its_own_behaviour_keeps_its_class() -> None:
-    """Its class comes from code, so it is pickled."""
+    """The behaviour goes with it, pickled where it is the user's: it is refused where only data may be loaded."""
     array = ak.Array([{"x": 1}], with_name="Vector", behavior={"Vector": Vector})
     codec, back = roundtrip(array)
-    assert codec == "pickle"
+    assert codec == "awkward"
     assert type(back[0]) is Vector
+    with pytest.raises(DataOnlyError):
+        decode(b"".join(encode(array).frames), data_only=True)
+
+
+def jets(behavior: Any) -> Any:
+    """Jets as coffea gives them, with the behaviour given."""
+    columns = {
+        "pt": [[40.0, 30.0], []],
+        "eta": [[0.1, 1.0], []],
+        "phi": [[0.0, 3.0], []],
+        "mass": [[5.0, 4.0], []],
+        "charge": [[1, 0], []],
+    }
+    zipped = ak.zip({name: ak.Array(values) for name, values in columns.items()})
+    return ak.with_name(zipped, "PtEtaPhiMCandidate", behavior=behavior)
+
+
+class Boosted(candidate.PtEtaPhiMCandidateArray):
+    """Jets of a user's own class."""
+
+
+BEHAVIOURS = {
+    "coffea's own": nanoaod.behavior,
+    "a copy of it": dict(nanoaod.behavior),
+    "one within it": candidate.behavior,
+}
+
+
+@pytest.mark.parametrize("name", BEHAVIOURS)
+def test_a_library_s_behaviour_is_kept_by_its_name(name: str) -> None:
+    """It is as small as the data, nothing in it runs code, and what is loaded is and does the same."""
+    array = jets(BEHAVIOURS[name])
+    encoded = encode(array)
+    assert encoded.nbytes < 4000
+    assert encoded.codecs == {"awkward": 2, "containers": 1}
+    back = decode(b"".join(encoded.frames), data_only=True)
+    assert type(back) is type(array)
+    assert back.behavior == array.behavior
+    assert (back.behavior is array.behavior) is (name != "a copy of it")
+    assert identify(back).digest == identify(array).digest
+    assert ak.almost_equal((back + back).energy, (array + array).energy)
+    assert type(roundtrip(array[0, 0])[1]) is type(array[0, 0])
+
+
+def test_what_a_user_added_to_a_library_s_behaviour_is_kept_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it was added in place, for a process that has not done so."""
+    own = {("*", "PtEtaPhiMCandidate"): Boosted}
+    beside = encode(jets({**candidate.behavior, **own}))
+    with monkeypatch.context() as patch:
+        patch.setitem(candidate.behavior, *next(iter(own.items())))
+        within = encode(jets(candidate.behavior))
+        assert decode(b"".join(within.frames)).behavior is candidate.behavior
+    for encoded in (beside, within):
+        assert encoded.nbytes < 4000
+        back = decode(b"".join(encoded.frames))
+        assert type(back) is Boosted
+        assert back.behavior == {**candidate.behavior, **own}
+    assert candidate.behavior["*", "PtEtaPhiMCandidate"] is not Boosted
+
+
+def test_a_behaviour_is_looked_for_in_its_libraries_only() -> None:
+    """An entry of a store can't have another module imported."""
+    payload = b"".join(encode(jets(nanoaod.behavior)).frames)
+    place = b"coffea.nanoevents.methods.nanoaod:behavior"
+    with pytest.raises(ValueError, match="no behavior of coffea or vector"):
+        decode(payload.replace(place, b"antigravity:behavior".ljust(len(place), b"x")))
 
 
 def filled(histogram: Any) -> Any:

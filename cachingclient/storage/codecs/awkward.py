@@ -1,36 +1,39 @@
 """Awkward Arrays as their buffers.
 
-Arrays are packed first, so a selection does not drag along what it was selected from. Arrays with a behaviour of
-their own, or of a class that a registered behaviour gives them, are pickled: their type comes from code.
+Arrays are packed first, so a selection does not drag along what it was selected from. Their class comes from their
+behavior, which is kept too. Those of another class, as a globally registered behavior or a user's subclass gives it,
+are pickled: their type comes from code that need not be there when they are loaded.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import awkward as ak
 
+from cachingclient.storage.codecs._behavior import decode_behavior, encode_behavior
+
 NAME = "awkward"
-VERSION = 1
+VERSION = 2
 LIBRARIES = ("awkward",)
 
 
 def encode(value: Any, writer: Any) -> dict[str, Any] | None:
-    """Describe an Array or a Record of plain class; virtual ones are read in a copy."""
-    kind = type(value)
-    if kind not in (ak.Array, ak.Record) or value.behavior is not None or ak.backend(value) != "cpu":
+    """Describe an Array or a Record; virtual ones are read in a copy."""
+    if not isinstance(value, (ak.Array, ak.Record)) or ak.backend(value) != "cpu" or not _has_class_of_behavior(value):
         return None
-    array = value if kind is ak.Array else ak.Array(value.layout.array[value.layout.at : value.layout.at + 1])
-    packed = ak.to_packed(ak.materialize(array))
+    is_record = isinstance(value, ak.Record)
+    layout = value.layout.array[value.layout.at : value.layout.at + 1] if is_record else value.layout
+    packed = ak.to_packed(ak.materialize(layout, highlevel=False), highlevel=False)
     form, length, buffers = ak.to_buffers(packed, backend="cpu")
     return {
-        "form": json.loads(form.to_json()),
+        "form": form.to_dict(verbose=False),
         "length": length,
-        "record": kind is ak.Record,
+        "record": is_record,
         "buffers": {name: writer.frame(_bytes(buffer)) for name, buffer in buffers.items()},
         # keys with an @ are transient by awkward's own rule
         "attrs": writer.encode({k: v for k, v in value.attrs.items() if not k.startswith("@")}),
+        "behavior": encode_behavior(value.behavior, writer),
     }
 
 
@@ -38,12 +41,19 @@ def decode(node: dict[str, Any], reader: Any) -> Any:
     """Lay the array on its frames."""
     buffers = {name: reader.frame(number) for name, number in node["buffers"].items()}
     form = ak.forms.from_dict(node["form"])
-    array = ak.from_buffers(form, node["length"], buffers)
+    behavior = decode_behavior(node.get("behavior"), reader)
+    array = ak.from_buffers(form, node["length"], buffers, behavior=behavior)
     value = array[0] if node["record"] else array
     attrs = reader.decode(node["attrs"])
     if attrs:
         value.attrs = attrs
     return value
+
+
+def _has_class_of_behavior(value: Any) -> bool:
+    """Whether nothing but its own behavior gives a value its class: only then it has that class again when loaded."""
+    kind = type(value)
+    return kind in (ak.Array, ak.Record) or any(kind is given for given in (value.behavior or {}).values())
 
 
 def _bytes(buffer: Any) -> Any:

@@ -39,4 +39,6 @@ def codec_named(name: str) -> Codec:
 def codec_for(kind: type) -> Codec | None:
     """Return the codec for exactly this type's package, if there is one."""
     name = BY_PACKAGE.get(kind.__module__.partition(".")[0])
+    if name is None and any(base.__module__ == "awkward.highlevel" for base in kind.__mro__):
+        name = "awkward"  # the class of an array is its behavior's
     return codec_named(name) if name else None
