@@ -190,6 +190,21 @@ def flush_timeout() -> float:
     return _seconds("timeouts.flush")
 
 
+def dirac(name: Literal["url", "vo", "ca"]) -> str | None:
+    """Which DIRAC server is used when none is named: its URL, the virtual organisation, what it is trusted by.
+
+    Examples
+    --------
+    >>> with dask.config.set({"cachingclient.dirac.vo": "gridpp"}):
+    ...     dirac("vo")
+    'gridpp'
+    """
+    value = _get(f"dirac.{name}")
+    if value is not None and not (isinstance(value, str) and value):
+        raise _error(f"dirac.{name}", value, "text, or null")
+    return value
+
+
 def unknown() -> list[str]:
     """Names under ``cachingclient`` in dask's configuration that no setting has: misspelled ones, mostly.
 

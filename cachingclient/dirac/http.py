@@ -70,6 +70,7 @@ class Http:
         self.url = checked_url(url)
         self.verify = certificate_authorities(ca)
         self.timeout = timeout
+        self._generation = 0
         self._local = threading.local()
 
     def ask(self, method: str, url: str, **arguments: Any) -> tuple[int, bytes]:
@@ -100,7 +101,7 @@ class Http:
                 body = self._body(reply)
         except failures.SSLError as error:
             raise CredentialsError(
-                f"no TLS with {url}: {_reason(error)} (servers are trusted by {self.verify}, set by ca or X509_CERT_DIR)"
+                f"no TLS with {url}: {_reason(error)} (servers are trusted by {self.verify}: see ca and X509_CERT_DIR)"
             ) from error
         except (failures.ConnectionError, failures.Timeout, failures.ChunkedEncodingError) as error:
             raise ServerUnavailable(f"{url} can't be reached: {_reason(error)}") from error
@@ -120,7 +121,14 @@ class Http:
             session.close()
             del self._local.session
 
+    def renew(self) -> None:
+        """Make new connections from now on, in every thread: the old ones have the old credentials."""
+        self._generation += 1
+
     def _session(self) -> Any:
+        if getattr(self._local, "generation", None) != self._generation:
+            self.close()
+            self._local.generation = self._generation
         if not hasattr(self._local, "session"):
             self._local.session = self._requests.Session()
         return self._local.session
@@ -136,12 +144,8 @@ class Http:
 
 
 def _reason(error: BaseException) -> str:
-    # urllib3 wraps what happened in several layers, each with the addresses of objects in its text.
-    while error.args and isinstance(error.args[-1], BaseException):
-        error = error.args[-1]
-    reason = getattr(error, "reason", None)
-    return (
-        _reason(reason)
-        if isinstance(reason, BaseException)
-        else str(error).rpartition("object at 0x")[2] or repr(error)
-    )
+    # urllib3 wraps what happened in several layers; the innermost says it.
+    for inner in (getattr(error, "reason", None), *reversed(error.args)):
+        if isinstance(inner, BaseException):
+            return _reason(inner)
+    return str(error) or type(error).__name__

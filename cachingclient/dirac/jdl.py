@@ -1,8 +1,8 @@
 """Job descriptions in JDL, in which no value can become anything else.
 
 JDL as DIRAC reads it has no escapes: a quote ends a string, a semicolon an attribute even within quotes, blanks in
-lists vanish, and ``%s``, ``%n`` and ``%j`` are replaced. So a value is written only if it has none of these, and refused
-if not; free text, such as a command line, travels in the sandbox (`cachingclient.dirac.start`).
+lists vanish, and ``%s``, ``%n`` and ``%j`` are replaced. So a value is written only if it has none of these, and
+refused if not; free text, such as a command line, travels in the sandbox (`cachingclient.dirac.start`).
 """
 
 from __future__ import annotations

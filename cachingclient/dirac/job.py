@@ -109,9 +109,8 @@ class Job:
         for what, word in words:
             if not isinstance(word, str) or "\0" in word or (not word and what != "arguments"):
                 raise ValueError(f"{what} is {word!r}; it takes text without NUL")
-        for what, word in (("executable", self.executable), ("container", self.container)):
             # An option in the place of a program or an image would change what the start script does.
-            if word is not None and word.startswith("-"):
+            if what != "arguments" and word.startswith("-"):
                 raise ValueError(f"{what} is {word!r}; it must not begin with a dash")
 
     def _check_files(self) -> None:
@@ -136,11 +135,13 @@ class Job:
                 raise ValueError(f"each has {word!r}; it takes words of letters, digits, . _ and -, 64 at most")
         if len(set(each)) != len(each):
             raise ValueError("each has the same word twice")
+        # A description for one is none for several: it needs no confirmation, and DiracX takes lists of such.
+        own, each = (each[0], ()) if len(each) == 1 else (jdl.EACH if each else "", each)
         attributes: dict[str, jdl.Value] = {
-            "JobName": f"{self.name}-{jdl.EACH}" if each else self.name,
+            "JobName": f"{self.name}-{own}" if own else self.name,
             "JobGroup": self.group,
             "Executable": start.NAME,
-            "Arguments": jdl.EACH if each else "",
+            "Arguments": own,
             "StdOutput": "std.out",
             "StdError": "std.err",
             "InputSandbox": [sandbox],

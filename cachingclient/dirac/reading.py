@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+from cachingclient.dirac.api import JobStatus
 from cachingclient.dirac.errors import MalformedReply
+
+COLUMNS = (
+    "JobID",
+    "Status",
+    "MinorStatus",
+    "ApplicationStatus",
+    "Site",
+    "JobName",
+    "JobGroup",
+    "Owner",
+    "SubmissionTime",
+    "LastUpdateTime",
+)
 
 
 def malformed(what: str, takes: str, got: object) -> NoReturn:
@@ -69,3 +84,43 @@ def a_time(what: str, value: object) -> datetime | None:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except OverflowError:
         malformed(what, "a date", value)
+
+
+def a_job(number: object, fields: object) -> JobStatus:
+    """What a server says of a job, which both kinds do in the same words."""
+    id = an_id("job", number)
+    job = a_dict(f"job {id}", fields)
+    text = {name: a_text(f"job {id}: {name}", job.get(name)) for name in COLUMNS if not name.endswith(("ID", "Time"))}
+    if not text["Status"]:
+        malformed(f"job {id}", "a Status", job)
+    return JobStatus(
+        id,
+        text["Status"],
+        minor=text["MinorStatus"],
+        application=text["ApplicationStatus"],
+        site=text["Site"],
+        name=text["JobName"],
+        group=text["JobGroup"],
+        owner=text["Owner"],
+        submitted=a_time(f"job {id}", job.get("SubmissionTime")),
+        changed=a_time(f"job {id}", job.get("LastUpdateTime")),
+    )
+
+
+def job_ids(ids: Iterable[int]) -> list[int]:
+    """Numbers of jobs as a caller gave them, each once and in order.
+
+    Examples
+    --------
+    >>> job_ids([3, 1, 3])
+    [1, 3]
+    >>> job_ids(["all"])
+    Traceback (most recent call last):
+    ...
+    ValueError: ids has 'all'; it takes numbers of jobs
+    """
+    wanted = list(ids)
+    for id in wanted:
+        if not isinstance(id, int) or isinstance(id, bool) or id < 1:
+            raise ValueError(f"ids has {id!r}; it takes numbers of jobs")
+    return sorted(set(wanted))
