@@ -159,11 +159,12 @@ class Agent:
         self, relay: tuple[str, int], context: ssl.SSLContext, name: str, token: str, local_port: int, patience: float
     ) -> None:
         self.relay, self.context, self.name = relay, context, name
-        self._hello = {"worker": name, "token": token, "run": secrets.token_hex(8)}
+        self._hello: dict[str, Any] = {"worker": name, "token": token, "run": secrets.token_hex(8), "port": 0}
         self._local_port, self._patience = local_port, patience
         self.port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """The port of the head by which this worker is reached."""
         self._calls: set[asyncio.Task[None]] = set()
+        self.control: Lines | None = None
 
     async def run(self) -> None:
         """Stay connected.
@@ -203,6 +204,7 @@ class Agent:
         def heard(control: Lines, message: dict[str, Any]) -> None:
             if "port" in message:
                 if not self.port.done():
+                    self._hello["port"] = message["port"]
                     self.port.set_result(message["port"])
                 elif self.port.result() != message["port"]:
                     ended.set_exception(TunnelRefused(f"the port of {self.name} was given up meanwhile"))
@@ -215,7 +217,7 @@ class Agent:
                     ended.set_exception(TunnelRefused(message["refused"]))
                 end(message["refused"])
 
-        control = await self._dial(lambda: Lines(heard, lambda _: end(None)))
+        control = self.control = await self._dial(lambda: Lines(heard, lambda _: end(None)))
         try:
             control.say(**self._hello)
             why = await self._until(ended, control)

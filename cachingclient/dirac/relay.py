@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import hmac
 import json
@@ -68,9 +69,9 @@ class Reached:
 
     name: str
     run: str
-    server: asyncio.Server
     port: int
     patience: float
+    server: asyncio.Server | None = None
     control: Lines | None = None
     calls: dict[str, Caller] = field(default_factory=dict)
     traffic: dict[str, int] = field(default_factory=lambda: {"to": 0, "from": 0, "connections": 0})
@@ -128,6 +129,7 @@ class Relay:
         self.workers: dict[str, Reached] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._handshakes = asyncio.Semaphore(MOST_HANDSHAKES)
+        self._admitting = asyncio.Lock()
 
     async def serve(self, listener: socket.socket) -> None:
         """Take connections of agents for ever."""
@@ -178,11 +180,11 @@ class Relay:
 
     def _heard(self, lines: Lines, message: dict[str, Any], peer: str) -> None:
         match message:
-            case {"worker": str(name), "token": str(token), "run": str(run)}:
+            case {"worker": str(name), "token": str(token), "run": str(run), "port": int(port)}:
                 if not hmac.compare_digest(token.encode(), token_of(self.secret, name).encode()):
                     self._refuse(lines, peer, f"the token is not that of {name}", for_good=True)
                 else:
-                    self._spawn(self._admit(lines, name, run, peer))
+                    self._spawn(self._admit(lines, name, run, port, peer))
             case {"take": str(number)}:
                 worker = next((each for each in self.workers.values() if number in each.calls), None)
                 if worker is None:
@@ -203,20 +205,21 @@ class Relay:
         lines.say(refused=why, for_good=for_good)
         lines.transport.close()
 
-    async def _admit(self, lines: Lines, name: str, run: str, peer: str) -> None:
-        worker = self.workers.get(name)
-        if worker is not None and worker.run != run:
-            if worker.control is not None:
-                self._refuse(lines, peer, f"{name} is connected already")
-                return
-            self._forget(worker)
-            worker = None
-        if worker is None:
-            try:
-                worker = self.workers[name] = await self._open_port(name, run)
-            except OSError as error:
-                self._refuse(lines, peer, f"no port for {name}: {error}")
-                return
+    async def _admit(self, lines: Lines, name: str, run: str, port: int, peer: str) -> None:
+        async with self._admitting:
+            worker = self.workers.get(name)
+            if worker is not None and worker.run != run:
+                if worker.control is not None:
+                    self._refuse(lines, peer, f"{name} is connected already")
+                    return
+                self._forget(worker)
+                worker = None
+            if worker is None:
+                try:
+                    worker = self.workers[name] = await self._open_port(name, run, port)
+                except OSError as error:
+                    self._refuse(lines, peer, f"no port for {name}: {error}")
+                    return
         if worker.control is not None:
             # The same program dials again: it has lost the connection that we still think is alive.
             worker.control.transport.abort()
@@ -227,13 +230,16 @@ class Relay:
         self.report({"event": "connected", "worker": name, "peer": peer, "port": worker.port})
         worker.tell()
 
-    async def _open_port(self, name: str, run: str) -> Reached:
+    async def _open_port(self, name: str, run: str, last: int) -> Reached:
+        """Listen for a worker; at its last port if it had one, from a relay before this one."""
         loop = asyncio.get_running_loop()
         taken = {worker.port for worker in self.workers.values()}
-        for port in [port for port in self._ports if port not in taken] or ([] if self._ports else [0]):
+        free = [port for port in self._ports if port not in taken] if self._ports else [last, 0]
+        for port in sorted(free, key=lambda port: port != last):
             with contextlib.suppress(OSError):
-                server = await loop.create_server(lambda: Caller(worker), self.host, port)
-                worker = Reached(name, run, server, server.sockets[0].getsockname()[1], self.patience)
+                listener = socket.create_server((self.host, port), backlog=MOST_CALLS)
+                worker = Reached(name, run, listener.getsockname()[1], self.patience)
+                worker.server = await loop.create_server(functools.partial(Caller, worker), sock=listener)
                 return worker
         raise OSError("none is free")
 
@@ -247,7 +253,8 @@ class Relay:
                 self.report({"event": "lost", "worker": worker.name})
 
     def _forget(self, worker: Reached) -> None:
-        worker.server.close()
+        if worker.server is not None:
+            worker.server.close()
         for call in list(worker.calls.values()):
             call.hang_up()
         if self.workers.get(worker.name) is worker:

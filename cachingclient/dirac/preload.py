@@ -1,0 +1,12 @@
+"""Loaded by each worker before it connects: it tells the scheduler which version of this package it has."""
+
+from __future__ import annotations
+
+from distributed import Worker
+
+from cachingclient.versions import TOLD, own_version
+
+
+async def dask_setup(worker: Worker) -> None:
+    """Add the version to what the worker says when it connects."""
+    worker.startup_information[TOLD] = lambda _: {"version": own_version()}
