@@ -24,7 +24,7 @@ from cachingclient.graph import GraphNode, Key, Lowered, lower, lower_collection
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle
 from cachingclient.ingredients import notes_for
-from cachingclient.lookup import LookUp
+from cachingclient.lookup import LookUp, within
 from cachingclient.notes import NoteKeeper
 from cachingclient.planner import Action, Choices, Plan, make_plan
 from cachingclient.policy import CachePolicy, find_policy
@@ -36,7 +36,7 @@ from cachingclient.rewrite import rewrite
 from cachingclient.scattering import steps_of_data, steps_of_futures
 from cachingclient.step import apply_annotations, uncached
 from cachingclient.steps import Context
-from cachingclient.storage import EntryInfo, Store, open_store
+from cachingclient.storage import EntryInfo, Store, StoreError, open_store
 from cachingclient.upkeep import Upkeep
 from cachingclient.worker import flush_worker, process, topic_of
 from cachingclient.writer import Job
@@ -95,11 +95,9 @@ class DiracClient(Client):
         self._policy = find_policy(policy if policy is not None else config.policy())
         self._environment = config.environment()
         self._inputs = config.inputs()
-        self.cache: Store | None = None
-        if cache is not False and self._mode != "off":
-            self.cache = open_store(config.store(), **config.store_options()) if cache is None else open_store(cache)
-        self._registry = Registry()
         self._notes = NoteKeeper()
+        self.cache = None if cache is False or self._mode == "off" else self._opened(cache)
+        self._registry = Registry()
         self._drawn: dict[bytes, Key] = {}
         self._seen: set[str] = set()
         self._run_count = 0
@@ -113,6 +111,15 @@ class DiracClient(Client):
             self.subscribe_topic(topic_of(self.id), self._records.receive)
             _hide_own_frames()
             atexit.register(_flush_at_exit, weakref.ref(self))
+
+    def _opened(self, cache: str | os.PathLike[str] | Store | None) -> Store | None:
+        """Open the store; one that can't be reached in time costs a warning, and this is a plain client."""
+        url, options = (config.store(), config.store_options()) if cache is None else (cache, {})
+        try:
+            return within(config.look_up_timeout(), lambda url: open_store(url, **options), url)
+        except (StoreError, TimeoutError) as error:
+            self._notes.add(f"this client runs without the cache: {error}")
+            return None
 
     # ---- what the user sees ----
 

@@ -31,12 +31,12 @@ class NoteKeeper:
         self._said: set[str] = set()
         self._lock = threading.Lock()
 
-    def add(self, text: str) -> None:
-        """Warn of something, unless it was said before."""
+    def add(self, text: str, about: str = "") -> None:
+        """Warn of something, unless it, or something else ``about`` the same, was said before."""
         with self._lock:
-            if text in self._said:
+            if (about or text) in self._said:
                 return
-            self._said.add(text)
+            self._said.add(about or text)
         try:
             warnings.warn(text, CacheWarning, stacklevel=2)
         except CacheWarning:

@@ -72,7 +72,9 @@ class Records:
         self.kept(sum(record.nbytes for record in records if record.kept))
         for record in records:
             if record.note:
-                self.notes.add(f"step {record.name}: {record.note}")
+                # What is wrong with the store is as wrong for the next step.
+                store_fault = report is not None and report.store and report.store in record.note
+                self.notes.add(f"step {record.name}: {record.note}", about=record.note if store_fault else "")
 
     def _remember(self, step_key: str) -> None:
         """Take a step key into the sample, so that each that was kept has the same chance to be in it."""

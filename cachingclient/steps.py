@@ -360,10 +360,11 @@ class RunAndKeep:
             details["expires"] = time.time() + self.function.options.ttl
         entry = Entry(tuple(keys), "result", self.name, seconds, details, encoded)
         ledger, run, key, name = process(), self.context.run, _key_of(self), self.name
+        nbytes = encoded.nbytes  # the result itself must not live on until it is told of
 
         def done(kept: bool, note: str) -> None:
             attempt.lease.release()
-            ledger.record(run, key, name, "ran", seconds, encoded.nbytes, kept=kept, note=note)
+            ledger.record(run, key, name, "ran", seconds, nbytes, kept=kept, note=note)
 
         ledger.writer.submit(Job(self.context.store, entry, self.context.overwrite or self.overwrite, done))
         return None

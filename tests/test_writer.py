@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cachingclient.notes import CacheWarning
 from cachingclient.storage import Entry, Store, StoreError, encode, open_store
-from cachingclient.writer import Job, Writer
+from cachingclient.writer import MOST_THREADS, Job, Writer
 
 ROOM = 10**9
 
@@ -19,6 +20,9 @@ class Slow:
     """A store whose writes wait to be let through; only what the writer uses."""
 
     url = "slow://"
+    latency = 0.0
+    gathers = False
+    read_only = False
 
     def __init__(self, error: Exception | None = None) -> None:
         self.gate = threading.Event()
@@ -39,6 +43,10 @@ class Slow:
 
     def flush(self) -> None:
         self.flushed = True
+
+
+def refuse() -> None:
+    raise StoreError("away")
 
 
 def job(store: Any, name: str, value: Any = 0, done: Callable[[bool, str], None] | None = None) -> Job:
@@ -109,6 +117,39 @@ def test_value_that_changes_before_it_is_written(store_url: str) -> None:
     assert kept is False
     assert "changed by a later step" in note
     assert [info.name for info in store.scan()] == []
+
+
+def test_what_a_store_gathers_is_told_of_when_it_was_sent_on() -> None:
+    """Until then it could be lost with the process, so it is not kept yet; if sending fails, it is not kept at all."""
+    told: list[tuple[bool, str]] = []
+    store, writer = Slow(), Writer(ROOM)
+    store.gathers = True
+    store.gate.set()
+    for flush_fails in (False, True):
+        writer.submit(job(store, "gathered", done=lambda kept, note: told.append((kept, note))))
+        assert store.started.acquire(timeout=30)
+        if flush_fails:
+            store.flush = refuse  # type: ignore[method-assign]
+            with pytest.warns(CacheWarning, match="away"):
+                writer.flush(timeout=30)
+        else:
+            assert told == []
+            writer.flush(timeout=30)
+    assert told == [(True, ""), (False, "not kept: away")]
+
+
+def test_slow_stores_are_written_to_by_several_threads() -> None:
+    """While the first write waits for an answer, others are sent; never by more than a few threads."""
+    store, writer = Slow(), Writer(ROOM)
+    store.latency = 0.01
+    for number in range(3 * MOST_THREADS):
+        writer.submit(job(store, str(number)))
+    for _ in range(MOST_THREADS):
+        assert store.started.acquire(timeout=30)
+    assert not store.started.acquire(blocking=False)
+    store.gate.set()
+    assert writer.flush(timeout=30)
+    assert sorted(map(int, store.written)) == list(range(3 * MOST_THREADS))
 
 
 def test_flush_of_nothing() -> None:

@@ -145,6 +145,7 @@ class Store(ABC):
     options: Mapping[str, Any]
     read_only: bool = False
     data_only: bool = False  # whether values that need pickle are refused
+    gathers: bool = False  # whether what was written is safe only after ``flush``
     latency: float = 0.0005  # seconds before the first byte of an entry; a guess by kind of store
     bandwidth: float = 1e9  # bytes a second once it flows
 
@@ -252,6 +253,6 @@ class Store(ABC):
 
 
 def _reopen(url: str, options: dict[str, Any]) -> Store:
-    from cachingclient.storage.opening import open_store  # opening imports this module
+    from cachingclient.storage.opening import sent_store  # opening imports this module
 
-    return open_store(url, **options)
+    return sent_store(url, options)

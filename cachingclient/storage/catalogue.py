@@ -33,6 +33,7 @@ class Catalogue:
     def __init__(self, scope: str, name: str, rse: str, lifetime: int, read_rse: str | None, **client: Any) -> None:
         self.scope, self.name, self.rse, self.lifetime, self.read_rse = scope, name, rse, lifetime, read_rse
         self._away_until = 0.0
+        self._away = ""
         with self.asking():
             self._client = Client(logger=_quiet, **client)
             self._check(rse)
@@ -128,7 +129,7 @@ class Catalogue:
     def asking(self) -> Iterator[None]:
         """Turn what Rucio raises into what a store raises, and stop asking a server that is away."""
         if time.monotonic() < self._away_until:
-            raise StoreUnavailable(f"Rucio did not answer a moment ago for {self.scope}:{self.name}")
+            raise StoreUnavailable(self._away)  # in the same words, so that it is told once
         try:
             yield
         except StoreError:
@@ -138,5 +139,6 @@ class Catalogue:
         except rucio.RucioException as error:
             raise StoreError(f"Rucio, for {self.scope}:{self.name}: {error}") from error
         except Exception as error:  # the transports below Rucio have errors of their own
+            self._away = f"Rucio does not answer for {self.scope}:{self.name}: {error}"
             self._away_until = time.monotonic() + REST_AFTER_FAILURE
-            raise StoreUnavailable(f"Rucio does not answer for {self.scope}:{self.name}: {error}") from error
+            raise StoreUnavailable(self._away) from error

@@ -89,19 +89,29 @@ def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
         The bytes are not those that were written, or never were a description.
     """
     fields, payload = _open(data)
-    if fields is None or not readable(fields["details"]["codecs"]):
+    if fields is None:
         return None
-    if key not in fields["keys"]:
+    try:
+        info = _info(key, fields, payload)
+        if not readable(info.details["codecs"]):
+            return None
+    except (KeyError, TypeError, ValueError) as error:  # whole, but written by something else than this
+        raise DamagedEntryError(f"its fields are not those of a description: {error!r}") from None
+    if key not in info.keys:
         raise DamagedEntryError("it is filed under a key that is not its own")
+    return info
+
+
+def _info(key: str, fields: dict[str, Any], payload: bytes) -> EntryInfo:
     return EntryInfo(
         key,
-        fields["kind"],
-        fields["name"],
-        fields["codec"],
-        fields["digest"],
-        fields["nbytes"],
-        fields["created"],
-        fields["seconds"],
+        str(fields["kind"]),
+        str(fields["name"]),
+        str(fields["codec"]),
+        str(fields["digest"]),
+        int(fields["nbytes"]),
+        float(fields["created"]),
+        float(fields["seconds"]),
         fields["details"],
         payload if fields["inline"] else None,
         tuple(fields["keys"]),
@@ -119,7 +129,10 @@ def _open(data: bytes | memoryview) -> tuple[dict[str, Any] | None, bytes]:
     length = int(words[2]) if len(words) == 3 and words[2].isdigit() else -1
     if int(words[0]) != FORMAT or _digest(length, rest) != words[1]:
         raise DamagedEntryError("its bytes are not those that were written")
-    return json.loads(rest[:length]), rest[length:]
+    fields = json.loads(rest[:length])
+    if not isinstance(fields, dict):
+        raise DamagedEntryError("it is not a description")
+    return fields, rest[length:]
 
 
 def _digest(length: int, rest: bytes) -> bytes:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
-from cachingclient.storage.base import Store
+from cachingclient.storage.base import Store, StoreError
 from cachingclient.storage.filesystem import FileSystemStore
 from cachingclient.storage.folder import Folder
 from cachingclient.storage.local import LocalFolder
+from cachingclient.storage.wrapping import SentStore
 
-_open: dict[tuple[str, str, int], Store] = {}
+logger = logging.getLogger("cachingclient")
+
+Memo = tuple[str, str, int]
+_open: dict[Memo, Store] = {}
+_sent: dict[Memo, Store] = {}
 _lock = threading.Lock()
 
 
@@ -59,13 +65,24 @@ def open_store(url_or_store: str | os.PathLike[str] | Store, **options: Any) -> 
         scheme = "file"
     if scheme not in STORES:
         raise ValueError(f"unknown scheme {scheme!r} in store {url!r}; supported: {', '.join(sorted(STORES))}")
-    memo = url, json.dumps(options, sort_keys=True, default=repr), os.getpid()
+    memo = _memo(url, options)
     with _lock:
         if memo in _open:
             return _open[memo]
     store = _composed(scheme, url, options)
     with _lock:
         return _open.setdefault(memo, store)
+
+
+def sent_store(url: str, options: dict[str, Any]) -> Store:
+    """The store that another process sent: the open one, or one that is opened when it is first used."""
+    memo = _memo(url, options)
+    with _lock:
+        return _open.get(memo) or _sent.setdefault(memo, SentStore(url, options, open_store))
+
+
+def _memo(url: str, options: dict[str, Any]) -> Memo:
+    return url, json.dumps(options, sort_keys=True, default=repr), os.getpid()
 
 
 def _composed(scheme: str, url: str, options: dict[str, Any]) -> Store:
@@ -81,12 +98,20 @@ def _composed(scheme: str, url: str, options: dict[str, Any]) -> Store:
 
         files = options.get("signing_key") or []
         store = SignedStore(store, map(load_key, [files] if isinstance(files, str) else files), options)
-    if "near" in options:
-        from cachingclient.storage.tiered import TieredStore
+    return _tiered(store, options) if "near" in options else store
 
-        near = open_store(options["near"])
-        store = TieredStore(near, store, behind=options.get("behind", False), options=options)
-    return store
+
+def _tiered(far: Store, options: dict[str, Any]) -> Store:
+    """A store with a near one before it, of which the same is believed; without it, should that not open."""
+    from cachingclient.storage.tiered import TieredStore
+
+    believed = {name: options[name] for name in ("trust", "signing_key") if name in options}
+    try:
+        near = open_store(options["near"], **believed)
+    except StoreError as error:
+        logger.warning("the near store is left out: %s", error)
+        return far
+    return TieredStore(near, far, behind=options.get("behind", False), options=options)
 
 
 def _files(make: Callable[..., Folder]) -> Callable[[str, dict[str, Any]], Store]:

@@ -51,6 +51,7 @@ class RemoteFolder(Folder):
         self.root = root.rstrip("/")
         self._put_lock = threading.Lock()
         self._away_until = 0.0
+        self._away = ""
         if "memory" in self.fs.protocol:
             self.latency, self.bandwidth = 0.0001, 5e9
         if "http" in self.fs.protocol:
@@ -134,7 +135,7 @@ class RemoteFolder(Folder):
     def _asking(self) -> Iterator[None]:
         """Turn what file systems raise into what a store raises, and stop asking a server that is away."""
         if time.monotonic() < self._away_until:
-            raise StoreUnavailable(f"{self.url} did not answer a moment ago")
+            raise StoreUnavailable(self._away)  # in the same words, so that it is told once
         try:
             yield
         except (FileNotFoundError, ChangedError, StoreError):
@@ -142,9 +143,10 @@ class RemoteFolder(Folder):
         except PermissionError as error:
             raise StoreUnavailable(f"{self.url} refuses us: {error}") from error
         except Exception as error:  # each file system has its own ways of saying that it can't be reached
+            why = f"{self.url} does not answer as it should: {_reason(error)}"
             if not isinstance(error, OSError) or error.errno is None or error.errno in OUT_OF_REACH:
-                self._away_until = time.monotonic() + self.rest_after_failure
-            raise StoreUnavailable(f"{self.url} does not answer as it should: {_reason(error)}") from error
+                self._away, self._away_until = why, time.monotonic() + self.rest_after_failure
+            raise StoreUnavailable(why) from error
 
 
 def _reason(error: BaseException) -> str:

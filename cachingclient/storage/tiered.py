@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any
 
-from cachingclient.storage.base import Encoded, Entry, EntryInfo, EntryLost, Frame, Lease, Problem, Store, StoreError
+from cachingclient.storage.base import Encoded, Entry, EntryInfo, EntryLost, Frame, Store, StoreError
+from cachingclient.storage.wrapping import Wrapper
 
 logger = logging.getLogger("cachingclient")
 
+MOST_BEHIND = 512e6  # bytes on their way to the far store; beyond, a write waits for it
 
-class TieredStore(Store):
+
+class TieredStore(Wrapper):
     """Looks near first; what is read from far is kept near; what is written goes to both.
 
     Parameters
@@ -40,17 +45,17 @@ class TieredStore(Store):
     def __init__(self, near: Store, far: Store, *, behind: bool = False, options: Mapping[str, Any]) -> None:
         self.near, self.far = near, far
         self.url, self.options = far.url, dict(options)
-        self.latency, self.bandwidth = far.latency, far.bandwidth
         self._behind = ThreadPoolExecutor(1, "cachingclient-behind") if behind else None
-        self._waiting: list[Future[bool]] = []
+        self._waiting: dict[Future[bool], int] = {}  # with the bytes of each
+        self._lock = threading.Lock()
 
     @property
-    def read_only(self) -> bool:  # type: ignore[override]
-        return self.far.read_only
+    def inner(self) -> Store:
+        return self.far
 
     @property
-    def data_only(self) -> bool:  # type: ignore[override]
-        return self.far.data_only
+    def gathers(self) -> bool:  # type: ignore[override]
+        return self._behind is not None or self.far.gathers
 
     def find(self, keys: Iterable[str]) -> dict[str, EntryInfo]:
         keys = list(keys)
@@ -81,10 +86,10 @@ class TieredStore(Store):
         return payload
 
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
-        if self._behind is not None:
+        if self._behind is not None and self._has_room(entry.encoded.nbytes):
             self._try_near(entry, overwrite)
-            self._waiting = [each for each in self._waiting if not each.done()]
-            self._waiting.append(self._behind.submit(self._write_far, entry, overwrite))
+            with self._lock:
+                self._waiting[self._behind.submit(self.far.write, entry, overwrite=overwrite)] = entry.encoded.nbytes
             return True
         try:
             ours = self.far.write(entry, overwrite=overwrite)
@@ -95,59 +100,41 @@ class TieredStore(Store):
             self._try_near(entry, overwrite=True)
         return ours
 
+    def _has_room(self, nbytes: int) -> bool:
+        """Whether so many bytes more may be on their way; what arrived is forgotten, what failed is told by flush."""
+        with self._lock:
+            self._waiting = {each: n for each, n in self._waiting.items() if not each.done() or each.exception()}
+            return sum(n for each, n in self._waiting.items() if not each.done()) + nbytes <= MOST_BEHIND
+
     def _try_near(self, entry: Entry, overwrite: bool) -> None:
         try:
             self.near.write(entry, overwrite=overwrite)
         except StoreError as error:
             logger.warning("%s is not kept in the near store: %s", entry.name, error)
 
-    def _write_far(self, entry: Entry, overwrite: bool) -> bool:
-        try:
-            return self.far.write(entry, overwrite=overwrite)
-        except StoreError as error:
-            logger.warning("%s is kept in the near store only: %s", entry.name, error)
-            return False
-
-    def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
-        return self.far.alias(info, keys)
-
     def delete(self, keys: Iterable[str]) -> int:
         keys = list(keys)
-        self.near.delete(keys)
+        with suppress(StoreError):
+            self.near.delete(keys)
         return self.far.delete(keys)
-
-    def scan(self) -> Iterator[EntryInfo]:
-        return self.far.scan()
 
     def touch(self, keys: Iterable[str]) -> None:
         keys = list(keys)
-        self.near.touch(keys)
+        with suppress(StoreError):
+            self.near.touch(keys)
         self.far.touch(keys)
 
-    def pin(self, keys: Iterable[str], pinned: bool = True) -> None:
-        self.far.pin(keys, pinned)
-
-    def pins(self) -> set[str]:
-        return self.far.pins()
-
-    def collect(self, grace: float, *, dry_run: bool = False) -> tuple[int, int]:
-        return self.far.collect(grace, dry_run=dry_run)
-
-    def check(self, *, repair: bool = False) -> Iterator[Problem | None]:
-        return self.far.check(repair=repair)
-
-    def totals(self) -> dict[str, tuple[int, int]]:
-        return self.far.totals()
-
-    def lease(self, key: str, seconds: float) -> Lease | None:
-        return self.far.lease(key, seconds)
-
     def flush(self) -> None:
-        for each in self._waiting:
-            each.result()
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        failed = [error for each in wait(waiting).done if (error := each.exception()) is not None]
         self.far.flush()
+        if failed:
+            raise StoreError(f"{len(failed)} results are in the near store only: {failed[0]}") from failed[0]
 
     def close(self) -> None:
-        self.flush()
-        self.near.close()
-        self.far.close()
+        try:
+            self.flush()
+        finally:
+            self.near.close()
+            self.far.close()

@@ -15,12 +15,14 @@ import hmac
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from cachingclient.storage.base import Entry, EntryInfo, EntryLost, Frame, Lease, Problem, Store
+from cachingclient.storage.base import Entry, EntryInfo, EntryLost, Frame, Store
+from cachingclient.storage.entry import describe
+from cachingclient.storage.wrapping import Wrapper
 
 logger = logging.getLogger("cachingclient")
 
@@ -111,7 +113,7 @@ def load_key(path: str | os.PathLike[str]) -> Key:
     return SecretKey(content.strip())
 
 
-class SignedStore(Store):
+class SignedStore(Wrapper):
     """A store whose entries are believed only if one of these keys signed them.
 
     Parameters
@@ -128,13 +130,16 @@ class SignedStore(Store):
     """
 
     def __init__(self, inner: Store, keys: Iterable[Key], options: Mapping[str, Any]) -> None:
-        self.inner = inner
+        self._inner = inner
         self.url, self.options = inner.url, dict(options)
-        self.latency, self.bandwidth = inner.latency, inner.bandwidth
         self._keys = {key.name: key for key in keys}
         self._signer = next((key for key in self._keys.values() if key.can_sign), None)
         if not self._keys:
             raise ValueError("trust='signed' takes signing_key=FILE, or several files")
+
+    @property
+    def inner(self) -> Store:
+        return self._inner
 
     @property
     def read_only(self) -> bool:  # type: ignore[override]
@@ -156,8 +161,17 @@ class SignedStore(Store):
         return payload
 
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
-        if self._signer is None:
+        signed = entry if self._believes(describe(entry, None)) else self._signed(entry)
+        if signed is None:
             return False
+        # What is there unsigned is worth nothing to us, so it does not stand in the way.
+        there = self.inner.find(entry.keys[:1]).get(entry.keys[0])
+        return self.inner.write(signed, overwrite=overwrite or (there is not None and not self._believes(there)))
+
+    def _signed(self, entry: Entry) -> Entry | None:
+        """The entry with our signature, if we can sign."""
+        if self._signer is None:
+            return None
         state = hashlib.sha256()
         for frame in entry.encoded.frames:
             state.update(frame)
@@ -165,10 +179,7 @@ class SignedStore(Store):
             entry.keys, entry.kind, entry.name, entry.encoded.codec, entry.encoded.digest, entry.encoded.nbytes
         )
         signature = self._sign(facts, entry.details, state.hexdigest())
-        signed = replace(entry, details={**entry.details, "signature": signature})
-        # What is there unsigned is worth nothing to us, so it does not stand in the way.
-        there = self.inner.find(entry.keys[:1]).get(entry.keys[0])
-        return self.inner.write(signed, overwrite=overwrite or (there is not None and not self._believes(there)))
+        return replace(entry, details={**entry.details, "signature": signature})
 
     def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
         if self._signer is None or not self._believes(info):
@@ -193,39 +204,6 @@ class SignedStore(Store):
         facts = _facts(info.keys, info.kind, info.name, info.codec, info.digest, info.nbytes)
         message = _message(facts, info.details, stated["sha256"])
         return self._keys[stated["key"]].verifies(message, bytes.fromhex(stated["signature"]))
-
-    def delete(self, keys: Iterable[str]) -> int:
-        return self.inner.delete(keys)
-
-    def scan(self) -> Iterator[EntryInfo]:
-        return self.inner.scan()
-
-    def touch(self, keys: Iterable[str]) -> None:
-        self.inner.touch(keys)
-
-    def pin(self, keys: Iterable[str], pinned: bool = True) -> None:
-        self.inner.pin(keys, pinned)
-
-    def pins(self) -> set[str]:
-        return self.inner.pins()
-
-    def collect(self, grace: float, *, dry_run: bool = False) -> tuple[int, int]:
-        return self.inner.collect(grace, dry_run=dry_run)
-
-    def check(self, *, repair: bool = False) -> Iterator[Problem | None]:
-        return self.inner.check(repair=repair)
-
-    def totals(self) -> dict[str, tuple[int, int]]:
-        return self.inner.totals()
-
-    def lease(self, key: str, seconds: float) -> Lease | None:
-        return self.inner.lease(key, seconds)
-
-    def flush(self) -> None:
-        self.inner.flush()
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 def _facts(keys: Iterable[str], kind: str, name: str, codec: str, digest: str, nbytes: int) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+import XRootD.client as client
 import xxhash
-from XRootD import client
 from XRootD.client.flags import DirListFlags, MkDirFlags, OpenFlags, StatInfoFlags
 
 from cachingclient.storage.base import Frame, StoreError, StoreUnavailable
@@ -50,6 +50,7 @@ class XRootDFolder(Folder):
         self._files = client.FileSystem(self._server)
         self._pool = ThreadPoolExecutor(CONCURRENT, "cachingclient-xrootd")
         self._away_until = 0.0
+        self._away = ""
         self._ask(self._files.stat, self._root, PATIENCE, allowed=(NOT_FOUND,))
 
     def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
@@ -151,7 +152,7 @@ class XRootDFolder(Folder):
     def _ask(self, request: Callable[..., Any], *arguments: Any, allowed: Sequence[int] = ()) -> Any:
         """Make a request; its answer, True if it has none, or None if it failed in an allowed way."""
         if time.monotonic() < self._away_until:
-            raise StoreUnavailable(f"{self.url} did not answer a moment ago")
+            raise StoreUnavailable(self._away)  # in the same words, so that it is told once
         status, answer = request(*arguments)
         if status.ok:
             return True if answer is None else answer
@@ -159,8 +160,9 @@ class XRootDFolder(Folder):
             return None
         message = status.message.strip().removeprefix("[ERROR] ")
         if status.code in SOCKET_FAILURES:
+            self._away = f"{self.url} does not answer: {message}"
             self._away_until = time.monotonic() + self.rest_after_failure
-            raise StoreUnavailable(f"{self.url} does not answer: {message}")
+            raise StoreUnavailable(self._away)
         raise StoreError(f"{self.url}: {message}")
 
     def _path(self, name: str) -> str:

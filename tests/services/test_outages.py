@@ -29,7 +29,7 @@ def test_a_server_that_stops_and_starts(tmp_path: Path) -> None:
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
                 store.find(kept[0].keys)
-        with pytest.raises(StoreUnavailable, match="a moment ago"):
+        with pytest.raises(StoreUnavailable, match="does not answer as it should"):
             store.write(entry(1))
         server.start()
         store.folder.ask_again()

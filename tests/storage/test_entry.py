@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cachingclient.storage.entry import DamagedEntryError, describe, pack, unpack
+from cachingclient.storage.entry import FORMAT, MAGIC, DamagedEntryError, _digest, describe, pack, unpack
 from cachingclient.storage.packs import Flag, Record, read_index, write_index
 from tests.storage.entries import entry, new_key
 
@@ -34,6 +34,14 @@ def test_every_flipped_bit_of_a_description_is_seen(description: tuple[str, byte
             assert unpack(key, flipped) is None
         except DamagedEntryError:
             continue
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"keys": 1, "kind": "result"}'], ids=str)
+def test_a_whole_file_that_is_no_description_of_ours(body: bytes) -> None:
+    """Its digest is right and its fields are not: it is damaged, and fails no look-up."""
+    data = b"%b%d %b %d\n%b" % (MAGIC, FORMAT, _digest(len(body), body), len(body), body)
+    with pytest.raises(DamagedEntryError):
+        unpack(new_key(), data)
 
 
 def test_every_cut_of_a_description_is_seen(description: tuple[str, bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 from cachingclient.storage import EntryLost, StoreUnavailable, open_store
+from cachingclient.storage.opening import sent_store
+from tests.services.service import free_port
 from tests.storage.contract import BIG
 from tests.storage.entries import entry, new_key
 
@@ -74,5 +77,22 @@ def test_a_server_that_is_away_is_asked_once(web_url: str) -> None:
         store = open_store(f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(StoreUnavailable, match="does not answer"):
             store.find([new_key()])
-        with pytest.raises(StoreUnavailable, match="a moment ago"):
+        taken.listen()
+        taken.setblocking(False)
+        with pytest.raises(StoreUnavailable, match="does not answer"):
             store.find([new_key()])
+        with pytest.raises(BlockingIOError):
+            taken.accept()
+
+
+def test_a_store_from_elsewhere_that_can_not_be_opened_here() -> None:
+    """It comes out of its pickle all the same, and then fails as stores may: the task it came with goes on."""
+    pytest.importorskip("XRootD", reason="pip install xrootd")
+    sent = sent_store(f"root://127.0.0.1:{free_port()}//cache", {})
+    arrived = pickle.loads(pickle.dumps(sent))
+    assert arrived is sent
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            arrived.find([new_key()])
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        arrived.write(entry(1))

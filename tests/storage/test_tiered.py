@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cachingclient.storage import Store, open_store
+from cachingclient.storage import Store, StoreError, open_store
+from cachingclient.storage.tiered import TieredStore
+from tests.services.service import free_port
 from tests.storage.contract import BIG, StoreContract
 from tests.storage.entries import entry
+from tests.storage.keys import key_pair
 
 
 @pytest.fixture
@@ -62,3 +65,38 @@ def test_writes_behind_are_there_after_closing(store_url: str, near_folder: Path
         assert tiered.write(each)
     tiered.close()
     assert len(open_store(store_url).find([each.keys[0] for each in kept])) == 5
+
+
+def test_a_near_store_that_can_not_be_opened_is_left_out(store_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The far store alone is used, and the log says why."""
+    pytest.importorskip("XRootD", reason="pip install xrootd")
+    store = open_store(store_url, near=f"root://127.0.0.1:{free_port()}//near")
+    assert store.write(entry(1))
+    assert "the near store is left out" in caplog.text
+
+
+def test_what_does_not_arrive_behind_is_told_by_flush(store_url: str, near_folder: Path) -> None:
+    """A result that the far store refuses, as it changed meanwhile, is not reported as kept."""
+    tiered = open_store(store_url, near=str(near_folder), behind=True)
+    assert tiered.gathers
+    array = np.zeros(BIG)
+    changed = entry(array)
+    array[0] = 1
+    tiered.write(changed)
+    with pytest.raises(StoreError, match="1 results are in the near store only"):
+        tiered.flush()
+    tiered.flush()
+
+
+def test_a_signed_store_fills_a_signed_near_one(tmp_path: Path) -> None:
+    """Readers without the private half keep what they read nearby, and believe it there by its own signature."""
+    private, public = key_pair(tmp_path)
+    far = tmp_path / "far"
+    kept = entry(np.arange(BIG))
+    open_store(far, trust="signed", signing_key=private).write(kept)
+    reader = open_store(far, trust="signed", signing_key=public, near=str(tmp_path / "near"))
+    assert isinstance(reader, TieredStore)
+    reader.read(reader.find(kept.keys)[kept.keys[0]])
+    assert reader.near.find(kept.keys)
+    open_store(tmp_path / "near").write(entry(np.ones(BIG), kept.keys[0]), overwrite=True)
+    assert reader.read(reader.find(kept.keys)[kept.keys[0]])[5] == 5

@@ -14,6 +14,7 @@ from cachingclient.storage import EntryLost, Store, open_store
 from cachingclient.storage.layout import blob_name
 from tests.storage.contract import BIG, StoreContract
 from tests.storage.entries import entry, new_key
+from tests.storage.keys import key_pair
 
 
 def secret_file(path: Path) -> str:
@@ -127,17 +128,9 @@ def test_a_pickle_in_data_s_clothes_is_lost(store_url: str) -> None:
 
 def test_an_ed25519_reader_can_t_write(store_url: str, tmp_path: Path) -> None:
     """With the public half entries are read, with the private one also written."""
-    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    key = Ed25519PrivateKey.generate()
-    pem, no = serialization.Encoding.PEM, serialization.NoEncryption()
-    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
-    private.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no))
-    private.chmod(0o600)
-    public.write_bytes(key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
-    writer = open_store(store_url, trust="signed", signing_key=str(private))
-    reader = open_store(store_url, trust="signed", signing_key=str(public))
+    private, public = key_pair(tmp_path)
+    writer = open_store(store_url, trust="signed", signing_key=private)
+    reader = open_store(store_url, trust="signed", signing_key=public)
     kept = entry([1, 2])
     assert writer.write(kept)
     assert reader.read(reader.find(kept.keys)[kept.keys[0]]) == [1, 2]
