@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rucio.client import Client
@@ -60,15 +62,19 @@ class Catalogue:
 
     def fetch(self, names: Sequence[str], folder: Path) -> None:
         """Download files into a folder, with their checksums verified; those that can't be had are left out."""
-        items: list[Any] = [
-            {"did": f"{self.scope}:{name}", "base_dir": str(folder), "no_subdir": True, "rse": self.read_rse}
-            for name in names
-        ]
-        with self.asking():
-            try:
+        if not names:
+            return
+        # Into a folder of our own first: other processes of this host may be fetching the same.
+        with self.asking(), TemporaryDirectory(prefix="fetching-", dir=folder) as arriving:
+            items: list[Any] = [
+                {"did": f"{self.scope}:{name}", "base_dir": arriving, "no_subdir": True, "rse": self.read_rse}
+                for name in names
+            ]
+            with suppress(rucio.NoFilesDownloaded, rucio.NotAllFilesDownloaded, rucio.DataIdentifierNotFound):
                 DownloadClient(self._client, logger=_quiet).download_dids(items, num_threads=4, trace_custom_fields={})
-            except (rucio.NoFilesDownloaded, rucio.NotAllFilesDownloaded, rucio.DataIdentifierNotFound):
-                return
+            for name in names:
+                with suppress(FileNotFoundError):
+                    os.replace(Path(arriving, name), folder / name)
 
     def add(self, paths: Sequence[Path]) -> None:
         """Upload files, named as they are here, and register them together."""

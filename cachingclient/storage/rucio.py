@@ -13,11 +13,11 @@ is no longer found, and its bytes go when the lifetime of its week ends. There a
 from __future__ import annotations
 
 import logging
-import mmap
 import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ from urllib.parse import parse_qs, urlsplit
 import xxhash
 
 from cachingclient.storage.base import Entry, EntryInfo, EntryLost, Frame, Store, StoreError
-from cachingclient.storage.entry import DamagedEntryError, describe, pack, unpack
-from cachingclient.storage.packs import Flag, Record, padding, read_index, write_index
+from cachingclient.storage.entry import DamagedEntryError, pack, unpack
+from cachingclient.storage.gathering import Gathering, mapped
+from cachingclient.storage.packs import Flag, Record, read_index
 
 logger = logging.getLogger("cachingclient")
 
-INLINE = 1024  # indices are fetched whole, so only the smallest results travel in them
 MOST_BYTES, MOST_ENTRIES, LONGEST = 256 << 20, 5000, 30.0  # of a pack before it is sent
 REFRESH_EVERY = 10.0
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -53,7 +53,8 @@ class RucioStore(Store):
         What ``rucio.client.Client`` takes; without them, what Rucio's own configuration says.
     """
 
-    latency = 0.1
+    gathers = True
+    latency = 0.005  # a pack takes a tenth of a second, and brings many entries
     bandwidth = 1e8
 
     def __init__(
@@ -79,7 +80,7 @@ class RucioStore(Store):
         self._known: dict[str, bytes] = {}  # key -> description
         self._indices: set[str] = set()
         self._refreshed = float("-inf")
-        self._gathering = _Gathering(self._local)
+        self._gathering = Gathering(self._local)
         self._timer: threading.Timer | None = None
 
     def find(self, keys: Iterable[str]) -> dict[str, EntryInfo]:
@@ -98,30 +99,29 @@ class RucioStore(Store):
             return
         there = {name for name in self._catalogue.files() if name.endswith(".idx")}
         new = sorted(there - self._indices)
-        missing = [name for name in new if not (self._local / name).exists()]
-        if missing:
-            self._catalogue.fetch(missing, self._local)
-        if self._indices - there:  # their lifetime ended
+        self._catalogue.fetch([name for name in new if not (self._local / name).exists()], self._local)
+        if self._indices - there or (new and self._indices and new[0] < max(self._indices)):
+            # Some ended their lifetime, or an earlier one came late: first come, first served, by name.
             self._known.clear()
+            self._indices.clear()
             new = sorted(there)
-        elif new and self._indices and new[0] < max(self._indices):
-            self._known.clear()  # an earlier one came late: first come, first served, by name
-            new = sorted(there)
-        for name in new:
-            self._learn(name)
+        self._indices.update(name for name in new if self._learn(name))  # the others are tried again
         for record in self._gathering.records:
             self._apply(record)
-        self._indices = there
         self._refreshed = time.monotonic()
 
-    def _learn(self, name: str) -> None:
+    def _learn(self, name: str) -> bool:
+        """Take in an index; False if it can't be had."""
+        path = self._local / name
         try:
-            records = list(read_index((self._local / name).read_bytes()))
+            records = list(read_index(path.read_bytes()))
         except (OSError, DamagedEntryError) as error:
             logger.warning("index %s of %s is left out: %s", name, self.url, error)
-            return
+            path.unlink(missing_ok=True)
+            return False
         for record in records:
             self._apply(record)
+        return True
 
     def _apply(self, record: Record) -> None:
         if record.flag is Flag.REMOVE:
@@ -135,20 +135,27 @@ class RucioStore(Store):
         if info.payload is not None:
             return info.payload
         name, offset = info.details["place"]
-        frame = self._gathering.frame(name, offset, info.nbytes) or self._packed(info.key, name, offset, info.nbytes)
-        if frame.nbytes != info.nbytes or xxhash.xxh3_128_hexdigest(frame) != info.digest:
+        frame = self._gathering.frame(name, offset, info.nbytes)
+        if frame is None:
+            frame = self._packed(info, name, offset)
+        if not _is_that_of(info, frame):
             raise EntryLost(info.key, "its bytes are not those that were written")
         return frame
 
-    def _packed(self, key: str, name: str, offset: int, nbytes: int) -> Frame:
+    def _packed(self, info: EntryInfo, name: str, offset: int) -> Frame:
+        """A payload of a pack, which is fetched if it is not here, or once more if its copy here was damaged."""
         path = self._local / name
         with self._lock:
-            if not path.exists():
-                self._catalogue.fetch([name], self._local)
+            if path.exists():
+                with suppress(OSError, ValueError):
+                    frame = mapped(path, offset, info.nbytes)
+                    if _is_that_of(info, frame):
+                        return frame
+            self._catalogue.fetch([name], self._local)
         try:
-            return _mapped(path, offset, nbytes)
+            return mapped(path, offset, info.nbytes)
         except (OSError, ValueError) as error:
-            raise EntryLost(key, f"pack {name} can't be had: {error}") from error
+            raise EntryLost(info.key, f"pack {name} can't be had: {error}") from error
 
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
         with self._lock:
@@ -183,7 +190,11 @@ class RucioStore(Store):
             self._apply(record)
         if self._gathering.nbytes >= MOST_BYTES or len(self._gathering.records) >= MOST_ENTRIES:
             self.flush()
-        elif self._timer is None:
+        else:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is None:
             self._timer = threading.Timer(LONGEST, self._flush_later)
             self._timer.daemon = True
             self._timer.start()
@@ -194,10 +205,14 @@ class RucioStore(Store):
                 self._timer.cancel()
                 self._timer = None
             if self._gathering.records:
-                paths = self._gathering.finish()
-                self._catalogue.add(paths)
+                try:
+                    with self._gathering.finished(after=max(self._indices, default="")) as paths:
+                        self._catalogue.add(paths)
+                except StoreError:
+                    self._set_timer()
+                    raise
                 self._indices.add(paths[-1].name)
-                self._gathering = _Gathering(self._local)
+                self._gathering = Gathering(self._local)
 
     def _flush_later(self) -> None:
         try:
@@ -225,83 +240,8 @@ class RucioStore(Store):
         self.flush()
 
 
-class _Gathering:
-    """The pack that is growing in this process, and the records of its index."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.records: list[Record] = []
-        self.nbytes = 0
-        self._name = f"gathering-{os.getpid()}-{os.urandom(8).hex()}"
-
-    def take(self, entry: Entry) -> EntryInfo:
-        """Append an entry's payload; returns its description, which says where it lies."""
-        encoded = entry.encoded
-        if encoded.nbytes <= INLINE:
-            payload = b"".join(encoded.frames)
-            digest = xxhash.xxh3_128_hexdigest(payload)
-            info = describe(entry, payload)
-        else:
-            start, digest = self._append(encoded.frames)
-            info = describe(replace(entry, details={**entry.details, "place": [self._name, start]}), None)
-        if digest != encoded.digest:
-            raise StoreError(
-                f"the result of {entry.name} was changed by a later step before it was written, so it is not kept"
-            )
-        return info
-
-    def _append(self, frames: Iterable[Frame]) -> tuple[int, str]:
-        state = xxhash.xxh3_128()
-        try:
-            with (self.folder / self._name).open("ab") as file:
-                file.write(padding(self.nbytes))
-                start = position = self.nbytes + len(padding(self.nbytes))
-                for frame in frames:
-                    file.write(frame)
-                    state.update(frame)
-                    position += frame.nbytes
-        except OSError as error:
-            raise StoreError(f"{self.folder} can't be written: {error.strerror or error}") from error
-        self.nbytes = position
-        return start, state.hexdigest()
-
-    def frame(self, name: str, offset: int, nbytes: int) -> Frame | None:
-        """A payload that is still being gathered here."""
-        return _mapped(self.folder / name, offset, nbytes) if name == self._name and self.nbytes else None
-
-    def finish(self) -> list[Path]:
-        """Give pack and index their names; the index comes last."""
-        stamp = f"{int(time.time() * 1000):013}"
-        paths = []
-        records = self.records
-        if self.nbytes:
-            growing = self.folder / self._name
-            digest = xxhash.xxh3_128_hexdigest(_mapped(growing, 0, self.nbytes))
-            path = self.folder / f"cachingclient.{stamp}.{digest}.pack"
-            os.link(growing, path)  # found infos still name the growing one
-            paths.append(path)
-            records = [_placed(record, self._name, path.name) for record in records]
-        data = write_index(records)
-        index = self.folder / f"cachingclient.{stamp}.{xxhash.xxh3_128_hexdigest(data)}.idx"
-        index.write_bytes(data)
-        return [*paths, index]
-
-
-def _placed(record: Record, growing: str, final: str) -> Record:
-    """The same record, with the pack's final name."""
-    info = unpack(record.key, record.description) if record.description else None
-    place = info.details.get("place") if info else None
-    if info is None or not place or place[0] != growing:
-        return record
-    return replace(record, description=pack(replace(info, details={**info.details, "place": [final, place[1]]})))
-
-
-def _mapped(path: Path, offset: int, nbytes: int) -> Frame:
-    """Part of a file as private, writable memory."""
-    with path.open("rb") as file:
-        page = offset - offset % mmap.ALLOCATIONGRANULARITY
-        memory = mmap.mmap(file.fileno(), offset + nbytes - page, access=mmap.ACCESS_COPY, offset=page)
-    return memoryview(memory)[offset - page : offset - page + nbytes]
+def _is_that_of(info: EntryInfo, frame: Frame) -> bool:
+    return frame.nbytes == info.nbytes and xxhash.xxh3_128_hexdigest(frame) == info.digest
 
 
 def _make_room(folder: Path, limit: int) -> None:

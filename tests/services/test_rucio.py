@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cachingclient.storage import EntryLost, Store, StoreUnavailable, open_store
+from cachingclient.storage import EntryLost, Store, StoreError, StoreUnavailable, open_store
+from cachingclient.storage.rucio import RucioStore
 from tests.services.rucio import RSE, Rucio
 from tests.storage.contract import BIG, StoreContract
 from tests.storage.entries import entry, new_key
@@ -95,6 +96,63 @@ def test_a_pack_that_is_gone_is_an_entry_lost(store: Store, elsewhere: Store, ru
         path.unlink()
     with pytest.raises(EntryLost, match="can't be had"):
         elsewhere.read(info)
+
+
+def test_a_damaged_copy_on_the_local_disk_is_fetched_again(store: Store, elsewhere: Store, tmp_path: Path) -> None:
+    """Both of a pack and of an index: Rucio's own are sound."""
+    kept = entry(np.arange(BIG) * 3)
+    store.write(kept)
+    store.flush()
+    elsewhere.read(elsewhere.find(kept.keys)[kept.keys[0]])
+    for path in (tmp_path / "other").glob("cachingclient.*"):
+        path.write_bytes(path.read_bytes()[::-1])
+    again = RucioStore(elsewhere.url, local=str(tmp_path / "other"))
+    assert again.find(kept.keys) == {}
+    again._refreshed = float("-inf")  # as if ten seconds had passed
+    assert again.read(again.find(kept.keys)[kept.keys[0]])[1] == 3
+
+
+def test_an_index_that_could_not_be_had_is_asked_for_again(
+    store: Store, elsewhere: Store, rucio_service: Rucio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site's storage that is away for a while costs runs meanwhile, and none after."""
+    assert isinstance(elsewhere, RucioStore)
+    kept = entry(1)
+    store.write(kept)
+    store.flush()
+    away = rucio_service.folder / "away"
+    (rucio_service.folder / "rse").rename(away)
+    assert elsewhere.find(kept.keys) == {}
+    away.rename(rucio_service.folder / "rse")
+    elsewhere._refreshed = float("-inf")  # as if ten seconds had passed
+    assert elsewhere.find(kept.keys)
+
+
+def test_what_a_host_with_a_slow_clock_deletes_stays_deleted(
+    store: Store, elsewhere: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its index is later than those it knows, whatever its clock says."""
+    kept = entry(1)
+    store.write(kept)
+    store.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr("cachingclient.storage.gathering.time.time", lambda: 1e9)
+        elsewhere.delete(kept.keys)
+        elsewhere.flush()
+    assert open_store(url, local=str(tmp_path / "third")).find(kept.keys) == {}
+
+
+def test_a_pack_with_no_room_keeps_the_place_of_the_next(url: str, small_disk: Path, rucio_service: Rucio) -> None:
+    """What was written of a result that did not fit is no part of the pack."""
+    store = open_store(url, local=str(small_disk / "local"))
+    first, large, last = entry(np.arange(20_000)), entry(np.zeros(1_000_000)), entry(np.arange(20_000) * 2)
+    assert store.write(first)
+    with pytest.raises(StoreError, match="No space left"):
+        store.write(large)
+    os.truncate(next((small_disk / "local").glob("gathering-*")), 300_000)
+    assert store.write(last)
+    found = store.find([*first.keys, *last.keys])
+    assert [store.read(found[each.keys[0]])[3] for each in (first, last)] == [3, 6]
 
 
 def test_unknown_rse_and_scope_are_named(rucio_service: Rucio, tmp_path: Path) -> None:
