@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import multiprocessing.util
 import sys
@@ -35,6 +36,8 @@ _NOTHING = object()
 _notes = NoteKeeper()
 _looking: dict[str, float] = {}
 _unknown: set[str] = set()
+_inside: contextvars.ContextVar[str] = contextvars.ContextVar("inside", default="")
+"""The call that this thread runs, for the name of those that it makes: a picture shows who asked for what."""
 
 
 class Call(RunAndKeep):
@@ -43,7 +46,7 @@ class Call(RunAndKeep):
     __slots__ = ("arguments", "looking", "read")
 
     def __init__(self, function: StepFunction[..., Any], context: Context) -> None:
-        known_as = f"{getattr(thread_state, 'key', '')}/{uuid.uuid4().hex}"
+        known_as = f"{_inside.get() or getattr(thread_state, 'key', '')}/{uuid.uuid4().hex}"
         super().__init__(function, None, None, function.__name__, context, seek=True, known_as=known_as)
         self.arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.looking = _looking.get(self.name, 0.0)
@@ -84,7 +87,11 @@ class Call(RunAndKeep):
 
     def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the step; a result that was read to be kept is handed on as it will be loaded."""
-        result = super()._run(attempt, args, kwargs)
+        token = _inside.set(str(self.known_as))
+        try:
+            result = super()._run(attempt, args, kwargs)
+        finally:
+            _inside.reset(token)
         return self.read if self.read is not _NOTHING else result
 
     def _finish(self, attempt: _Attempt, result: Any, seconds: float) -> None:

@@ -138,6 +138,31 @@ class DiracClient(Client):
             self.reports[-1].plan.learn(self._find)
         return self.reports[-1]
 
+    @contextlib.contextmanager
+    def reporting(self) -> Iterator[RunReport]:
+        """Give one report of all graphs that are sent meanwhile; it is complete when the block is left.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> cache = f"file://{tempfile.mkdtemp()}"
+        >>> with DiracClient(processes=False, dashboard_address=None, cache=cache, policy="all") as client:
+        ...     with client.reporting() as report:
+        ...         client.gather([client.submit(abs, -1), client.submit(abs, -2)])
+        [1, 2]
+        >>> report.summary().total.ran
+        2
+        """
+        before = list(self.reports)
+        report = RunReport(Plan({}, frozenset()))
+        yield report
+        if not self.asynchronous:
+            self.flush()
+        sent = [each for each in self.reports if not any(each is one for one in before)]
+        for each in sent:
+            each.plan.learn(self._find)
+        report.add(sent)
+
     def plan(self, *collections: Any, optimize_graph: bool = True) -> Plan:
         """Return what computing these collections would load, run and keep, without running anything.
 

@@ -82,19 +82,40 @@ def draw(plan: Plan, path: str | Path, records: Iterable[StepRecord] | None = No
 def _boxes(plan: Plan, records: list[StepRecord] | None) -> list[Box]:
     """One box a step name, in the order of the work, joined where any of their steps are."""
     by_key = {(record.key, record.name): record for record in records or ()}
-    rank = {name: number for number, name in enumerate(name_order(plan))}
+    called = _called_inside(plan, by_key.values())
+    names = [*_order_of_calls(called), *name_order(plan)]
+    rank = {name: number for number, name in enumerate(dict.fromkeys(names))}
     boxes = {name: Box(name) for name in rank}
-    joined: set[tuple[int, int]] = set()
+    joined = {(rank[record.name], rank[caller]) for record, caller in called if rank[record.name] < rank[caller]}
+    for record, _ in called:
+        boxes[record.name].states[record.action] += 1
     for key, step in plan.steps.items():
         if step.action in ("data", "alias"):
             continue
         boxes[step.name].states[state(step, by_key.get((key, step.name)))] += 1
         before = {rank[name] for name in _names_before(plan, step.dependencies)}
         joined.update((other, rank[step.name]) for other in before if other < rank[step.name])
-    names = list(rank)
+    in_order = list(rank)
     for other, own in sorted(joined):
-        join(boxes[names[other]], boxes[names[own]])
+        join(boxes[in_order[other]], boxes[in_order[own]])
     return list(boxes.values())
+
+
+def _called_inside(plan: Plan, records: Iterable[StepRecord]) -> list[tuple[StepRecord, str]]:
+    """The records of steps that a task called, each with the name of the step or task that its result went to."""
+    callers = {str(key): step.name for key, step in plan.steps.items()}
+    inside = [record for record in records if record.key not in plan.steps]
+    callers |= {str(record.key): record.name for record in inside}
+    found = [(record, callers.get(str(record.key).rpartition("/")[0])) for record in inside]
+    return [(record, caller) for record, caller in found if caller is not None]
+
+
+def _order_of_calls(called: list[tuple[StepRecord, str]]) -> list[str]:
+    """The names of called steps, those that are called by others first."""
+    depths: dict[str, int] = {}
+    for record, _ in called:
+        depths[record.name] = max(depths.get(record.name, 0), str(record.key).count("/"))
+    return sorted(depths, key=lambda name: -depths[name])
 
 
 def _names_before(plan: Plan, keys: Iterable[Any]) -> Iterator[str]:

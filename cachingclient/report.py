@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from cachingclient import human
+from cachingclient.planner import Plan
 from cachingclient.summary import Summary, summarise
-
-if TYPE_CHECKING:
-    from cachingclient.planner import Plan
 
 RecordAction = Literal["loaded", "ran", "cut off"]
 
@@ -109,6 +107,24 @@ class RunReport:
 
     def __str__(self) -> str:
         return str(self.summary())
+
+    def add(self, reports: Iterable[RunReport]) -> None:
+        """Take in what other graphs did, as if all were one graph: a coffea run sends several.
+
+        Examples
+        --------
+        >>> report = RunReport(Plan({}, frozenset()))
+        >>> report.add([RunReport(Plan({}, frozenset()), planning_seconds=0.5)])
+        >>> report.planning_seconds
+        0.5
+        """
+        for report in reports:
+            # What a later graph takes from an earlier one stands in both: as held in the later.
+            steps = {**report.plan.steps, **self.plan.steps}
+            self.plan = Plan(steps, self.plan.wanted | report.plan.wanted)
+            self.records += report.records
+            self.planning_seconds += report.planning_seconds
+            self.store = report.store
 
     # A report is looked at, in a prompt as in a notebook: what it is called says nothing.
     __repr__ = __str__

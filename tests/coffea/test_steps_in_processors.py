@@ -18,6 +18,7 @@ import pytest
 from cachingclient import CacheWarning, calls, step
 from cachingclient.memory import recent_results
 from cachingclient.notes import NoteKeeper
+from cachingclient.picture import _boxes
 from cachingclient.steps import _configured_context
 from cachingclient.storage import open_store
 from cachingclient.worker import process
@@ -165,6 +166,21 @@ def test_pools_gain_as_well(
     """Without a dask client the second run finds all steps, in threads and in processes."""
     ran = [run(executor(kind, make_client), two_files, tmp_path / "log", make_processor())[1] for _ in range(2)]
     assert ran == [{"process": CHUNKS, "select": CHUNKS, "scale": CHUNKS}, {"process": CHUNKS}]
+
+
+def test_a_report_of_a_run_shows_the_steps_inside(
+    make_client: Callable[..., DiracClient], two_files: list[Path], tmp_path: Path
+) -> None:
+    """One report covers all graphs of a run, and its picture leads from each step to what called it."""
+    executed = executor("dask", make_client)
+    with executed.client.reporting() as report:
+        run(executed, two_files, tmp_path / "log", make_processor())
+    rows = {row.name: (row.ran, row.cut_off) for row in report.summary().rows}
+    assert rows["Analysis"] == rows["select"] == (CHUNKS, 0)
+    assert rows["scale"] == (CHUNKS, CHUNKS)
+    after = {box.name: {follower.name for follower in box.after} for box in _boxes(report.plan, report.records)}
+    assert after["select"] == after["scale"] == {"Analysis"}
+    assert after["Analysis"] == {"reduce"}
 
 
 def events_of(file: Path, **options: Any) -> Any:
