@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dask
 from distributed import Client, LocalCluster
 
 HERE = Path(__file__).resolve().parent
@@ -97,7 +98,9 @@ def connected(phase: Phase) -> Iterator[Any]:
         else:
             from cachingclient import DiracClient
 
-            client = DiracClient(cluster, cache=phase.cache, policy=phase.policy)
+            # As the setting, so that the setting store-options goes with it.
+            dask.config.set({"cachingclient.store": phase.cache})
+            client = DiracClient(cluster, policy=phase.policy)
         with client:
             client.wait_for_workers(phase.workers)
             client.run(importlib.import_module, "assembly")

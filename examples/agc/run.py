@@ -117,10 +117,11 @@ def fresh_store(cache: str | None, keep: bool, folder: Path, console: Console) -
         if not keep:
             shutil.rmtree(own, ignore_errors=True)
         return own.as_uri()
+    from cachingclient.config import store_options
     from cachingclient.storage import StoreError, open_store
 
     try:
-        used = next(iter(open_store(cache).scan()), None) is not None
+        used = next(iter(open_store(cache, **store_options()).scan()), None) is not None
     except StoreError as error:
         console.print(f"[yellow]the cache can't be looked at: {error}[/]")
         used = False
@@ -157,7 +158,10 @@ def the_manifest(files: tuple[Path, ...], scale: float, folder: Path, console: C
     help="A NanoAOD file, in place of the generated samples; may be given again.",
 )
 @click.argument("more", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1)
-@click.option("--cache", help="URL of an empty store  [default: a folder in the output folder]")
+@click.option(
+    "--cache",
+    help="URL of an empty store; the setting store-options says how it is opened  [default: a folder in the output folder]",
+)
 @click.option("--policy", default="auto", show_default=True, help="Which results are kept.")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="1: 200,000 events.")
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)

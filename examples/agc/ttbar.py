@@ -112,8 +112,8 @@ def good_leptons(columns: ak.Array) -> ak.Array:
     return ak.with_name(ak.concatenate([electrons[shared], muons[shared]], axis=1), "Momentum4D")
 
 
-def select_objects(columns: ak.Array) -> ak.Array:
-    """Good jets of the events that have one good lepton and may have enough jets."""
+def good_objects(columns: ak.Array) -> tuple[ak.Array, ak.Array]:
+    """Good jets and the lepton of the events that have one good lepton and may have enough jets."""
     leptons, jets = good_leptons(columns), objects(columns, "Jet")
     jets = jets[(jets.pt > LOOSE_JET_PT_MIN) & (abs(jets.eta) < JET_ETA_MAX) & (jets.jetId >= JET_ID_MIN)]
     jet, lepton = ak.unzip(ak.cartesian([jets, leptons], nested=True))
@@ -121,7 +121,13 @@ def select_objects(columns: ak.Array) -> ak.Array:
     wanted = (ak.num(leptons) == 1) & (ak.num(jets) >= JETS_MIN)
     kept = ["pt", "eta", "phi", "mass", "btagCSVV2"]
     # A choice of fields gives plain records: they are named again to stay four-vectors.
-    return ak.to_packed(ak.with_name(jets[wanted][kept], "Momentum4D"))
+    return ak.to_packed(ak.with_name(jets[wanted][kept], "Momentum4D")), ak.to_packed(leptons[wanted][:, 0])
+
+
+def select_objects(columns: ak.Array) -> ak.Array:
+    """The jets of `good_objects`."""
+    jets, _ = good_objects(columns)
+    return jets
 
 
 def rescaled(jets: ak.Array, factor: ak.Array) -> ak.Array:
@@ -143,12 +149,18 @@ def smear_jets(jets: ak.Array, width: float, seed: int) -> ak.Array:
     return rescaled(jets, ak.unflatten(np.maximum(noise, 0.1), counts))
 
 
+def in_regions(jets: ak.Array) -> tuple[ak.Array, dict[str, ak.Array]]:
+    """The jets above the threshold, and for each region which events are in it."""
+    jets = jets[jets.pt > JET_PT_MIN]
+    enough = ak.num(jets) >= JETS_MIN
+    tags = ak.sum(jets.btagCSVV2 > B_TAG_THRESHOLD, axis=1)
+    return jets, {"4j1b": enough & (tags == 1), "4j2b": enough & (tags >= 2)}
+
+
 def observe(jets: ak.Array) -> Observed:
     """What is filled in each region, for the events that are in it."""
-    jets = jets[jets.pt > JET_PT_MIN]
-    jets = jets[ak.num(jets) >= JETS_MIN]
-    tags = ak.sum(jets.btagCSVV2 > B_TAG_THRESHOLD, axis=1)
-    one, two = jets[tags == 1], jets[tags >= 2]
+    jets, passing = in_regions(jets)
+    one, two = (jets[passing[region]] for region in ("4j1b", "4j2b"))
     return {
         "4j1b": {"value": ak.to_numpy(ak.sum(one.pt, axis=1)), "jet_pt": leading(one)},
         "4j2b": {"value": trijet_mass(two), "jet_pt": leading(two)},
