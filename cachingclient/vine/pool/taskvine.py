@@ -1,0 +1,191 @@
+"""TaskVine's manager, in the process that is its own."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from cachingclient.vine.pool.commands import MEGABYTE
+from cachingclient.vine.pool.manager import Backend, Done, Work
+from cachingclient.vine.pool.runner import STATUS, TASK, VALUE, call
+
+MOST_RETRIES = 20
+"""How often a task may lose its worker."""
+LIBRARY = "cachingclient"
+COMMAND = "python3 -m cachingclient.vine.pool.runner"
+
+
+class TaskVineBackend(Backend):
+    """TaskVine's manager: values are temporary files at the workers, who pass them to each other.
+
+    Parameters
+    ----------
+    folder
+        For logs and values on their way.
+    password
+        What workers have to know.
+    project, catalogue, ssl, environment, resources_mode, replicas
+        As `TaskVineEngine` takes them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        password: str,
+        project: str | None,
+        catalogue: str | None,
+        ssl: bool | tuple[str, str],
+        environment: Path | None,
+        resources_mode: str | None,
+        replicas: int,
+    ) -> None:
+        import ndcctools.taskvine as vine
+
+        self.vine = vine
+        self.folder = folder
+        self.manager = vine.Manager(0, name=project, run_info_path=str(folder / "runs"), ssl=ssl, shutdown=True)
+        self.manager.set_password(password)
+        if catalogue is not None:
+            self.manager.set_catalog_servers(catalogue)
+        self.manager.tune("immediate-recovery", 1)
+        self.manager.tune("temp-replica-count", replicas)
+        self.resources_mode = resources_mode
+        if resources_mode is not None:
+            self.manager.enable_monitoring()
+        self.port = self.manager.port
+        self.environment = (
+            self.manager.declare_poncho(str(environment), cache="forever") if environment is not None else None
+        )
+        self.files: dict[str, Any] = {}
+        self.tasks: dict[str, Any] = {}
+        self.keys: dict[int, str] = {}
+        self._own_files: dict[str, tuple[Any, Any]] = {}
+        self._categories: set[str] = set()
+        self._install_library()
+
+    def _install_library(self) -> None:
+        """Have each worker keep a process that has loaded what tasks need, for calls that ask for nothing special."""
+        library = self.manager.create_library_from_functions(
+            LIBRARY, call, poncho_env="none", add_env=False, exec_mode="fork"
+        )
+        if self.environment is not None:
+            library.add_environment(self.environment)
+        self.manager.install_library(library)
+
+    def submit(self, work: Work) -> None:
+        """Describe a task to the library."""
+        inputs = {name: self.files[key] for name, key in work.inputs.items()}
+        asks = work.cores != 1 or work.gpus or work.memory or work.disk
+        task = self._command(work) if asks or self.resources_mode is not None else self._call(work)
+        for name, file in inputs.items():
+            task.add_input(file, name)
+        self.files[work.key] = value = self.manager.declare_temp()
+        task.add_output(value, VALUE)
+        task.set_retries(MOST_RETRIES)
+        if work.site is not None:
+            task.add_feature(f"site={work.site}")
+        self.keys[self.manager.submit(task)] = work.key
+        self.tasks[work.key] = task
+
+    def _call(self, work: Work) -> Any:
+        """Return a call in the process that each worker keeps."""
+        return self.vine.FunctionCall(LIBRARY, call.__name__, work.payload)
+
+    def _command(self, work: Work) -> Any:
+        """Return a task that starts a process of its own, and so can have what it asks for."""
+        task = self.vine.Task(COMMAND)
+        payload = self.manager.declare_buffer(work.payload)
+        record = self.manager.declare_file(str(self.folder / f"{work.key}.status"))
+        self._own_files[work.key] = payload, record
+        task.add_input(payload, TASK)
+        task.add_output(record, STATUS)
+        if self.environment is not None:
+            task.add_environment(self.environment)
+        task.set_category(work.category)
+        if self.resources_mode is None:
+            task.set_cores(work.cores)
+        elif work.category not in self._categories:
+            self._categories.add(work.category)
+            self.manager.set_category_mode(work.category, self.resources_mode)
+        if work.gpus:
+            task.set_gpus(work.gpus)
+        if work.memory:
+            task.set_memory(-(-work.memory // MEGABYTE))
+        if work.disk:
+            task.set_disk(-(-work.disk // MEGABYTE))
+        return task
+
+    def wait(self) -> Done | None:
+        """Let the library work."""
+        task = self.manager.wait(1)
+        if task is None:
+            return None
+        key = self.keys.pop(task.id)
+        status = self._end(key)
+        if status is None:
+            return Done(key, None, f"{task.result}, exit code {task.exit_code}: {(task.std_output or '').strip()}")
+        return Done(key, status)
+
+    def _end(self, key: str) -> bytes | None:
+        """Let go of a task and its own files; return the record that it left, whatever the library says of it."""
+        task = self.tasks.pop(key)
+        own = self._own_files.pop(key, None) or (task.output_file,)
+        path = Path(own[-1].source())
+        data = path.read_bytes() if path.exists() else None
+        path.unlink(missing_ok=True)
+        for file in own:
+            self.manager.undeclare_file(file)
+        if data is None or len(own) > 1:
+            return data
+        # What a call returned is wrapped; if the call itself failed, there is the text of an error in its place.
+        record: bytes | None = pickle.loads(data)["Result"]
+        return record
+
+    def cancel(self, key: str) -> None:
+        """Take a task back."""
+        number = self.tasks[key].id
+        del self.keys[number]
+        self.manager.cancel_by_task_id(number)
+        self._end(key)
+
+    def waiting(self) -> int:
+        """Return how many tasks wait for a worker."""
+        return int(self.manager.stats.tasks_waiting)
+
+    def put(self, key: str, path: Path) -> None:
+        """Take a file."""
+        self.files[key] = self.manager.declare_file(str(path), cache=True, unlink_when_done=True)
+
+    def fetch(self, key: str) -> Path | None:
+        """Have a value sent here."""
+        file = self.files.get(key)
+        if file is None or self.manager.fetch_file(file) is None:
+            return None
+        path = self.folder / f"fetched-{key}"
+        if not path.exists():
+            path.write_bytes(file.contents())
+        return path
+
+    def release(self, key: str) -> None:
+        """Delete a value at the workers."""
+        file = self.files.pop(key, None)
+        if file is not None:
+            self.manager.undeclare_file(file)
+            (self.folder / f"fetched-{key}").unlink(missing_ok=True)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the library counts."""
+        runs = self.vine.cvine.VINE_TASK_RUNNING
+        counts = self.manager.stats
+        return {
+            "running": [key for key, task in self.tasks.items() if self.manager.task_state(task.id) == runs],
+            "connected": int(counts.workers_connected),
+            "bytes_sent": int(counts.bytes_sent),
+            "bytes_received": int(counts.bytes_received),
+            "logs": self.manager.logging_directory,
+        }
+
+    def close(self) -> None:
+        """Send the workers home, and write the logs' last lines."""
+        del self.manager
