@@ -89,13 +89,14 @@ class Records:
         sample, self._sample, self._sampled_from = self._sample, [], 0
         return sample
 
-    async def complete(self, answers: Iterable[tuple[Mapping[str, list[StepRecord]], Mapping[str, int]]]) -> None:
+    async def complete(self, answers: Iterable[tuple[Mapping[str, list[StepRecord]], str, Mapping[str, int]]]) -> None:
         """Take what workers answered to a flush, and wait for what they had sent before."""
-        sent: Counter[str] = Counter()
-        for records, counts in answers:
+        by_process: dict[str, Counter[str]] = {}
+        for records, process, counts in answers:
             for run, taken in records.items():
                 self.take(run, taken)
-            sent.update(counts)
+            by_process[process] = by_process.get(process, Counter()) | Counter(counts)
+        sent = sum(by_process.values(), Counter[str]())
         deadline = time.monotonic() + MOST_SECONDS
         while any(self._received[run] < count for run, count in sent.items()) and time.monotonic() < deadline:
             await asyncio.sleep(0.002)

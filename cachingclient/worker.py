@@ -9,6 +9,8 @@ import pickle
 import platform
 import socket
 import threading
+import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from dask.sizeof import sizeof
@@ -27,6 +29,8 @@ class Process:
 
     Attributes
     ----------
+    name
+        Tells processes apart: several workers may share one.
     writer
         Files results in the background.
     not_worth
@@ -35,13 +39,17 @@ class Process:
         For each step's name, the seconds that it last took.
     sent
         For each run, how many records are on their way to the client or there.
+    collects
+        Whether records wait here until they are taken: in a process that has no dask worker to send them.
     """
 
     def __init__(self) -> None:
+        self.name = uuid.uuid4().hex
         self.writer = Writer(config.write_queue())
         self.not_worth: dict[str, int] = {}
         self.typical: dict[str, float] = {}
         self.sent: dict[str, int] = {}
+        self.collects = False
         self._records: dict[str, list[StepRecord]] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -50,11 +58,16 @@ class Process:
     def record(self, run: str, key: Any, name: str, action: Any, seconds: float, nbytes: int, **more: Any) -> None:
         """Note what was done for one step; the client hears of it soon."""
         self.attach()
-        if self._worker is None:
+        if self._worker is None and not self.collects:
             return  # a step called in plain Python: there is no client to tell
+        self.deliver({run: [StepRecord(key, name, action, seconds, nbytes, **more)]})
+
+    def deliver(self, records: Mapping[str, list[StepRecord]]) -> None:
+        """Take records by run, made here or where there is no dask worker, on their way to the client."""
         with self._lock:
-            self._records.setdefault(run, []).append(StepRecord(key, name, action, seconds, nbytes, **more))
-            if self._timer is None:
+            for run, made in records.items():
+                self._records.setdefault(run, []).extend(made)
+            if self._timer is None and not self.collects:
                 self._timer = threading.Timer(SEND_EVERY, self.send)
                 self._timer.daemon = True
                 self._timer.start()
@@ -81,9 +94,13 @@ class Process:
         if self._worker is not None and self._worker.status.name == "running":
             return
         try:
-            self._worker = get_worker()
+            self.stand_for(get_worker())
         except ValueError:
             return
+
+    def stand_for(self, worker: Worker) -> None:
+        """Send what is recorded here by a worker."""
+        self._worker = worker
         self._worker.loop.add_callback(self._worker.plugin_add, FlushAtTheEnd(), "cachingclient")
 
 
@@ -105,18 +122,20 @@ def process() -> Process:
     return Process()
 
 
-async def flush_worker(runs: list[str]) -> tuple[dict[str, list[StepRecord]], dict[str, int]]:
+async def flush_worker(runs: list[str]) -> tuple[dict[str, list[StepRecord]], str, dict[str, int]]:
     """Write what waits on this worker; run on each worker.
 
     Returns
     -------
     records
         Those that were not sent.
+    name
+        The process's.
     sent
-        How many were sent before, for each of the runs.
+        How many it sent before, for each of the runs.
     """
     await asyncio.to_thread(process().writer.flush)
-    return process().take(), {run: process().sent.get(run, 0) for run in runs}
+    return process().take(), process().name, {run: process().sent.get(run, 0) for run in runs}
 
 
 def topic_of(run: str) -> str:
