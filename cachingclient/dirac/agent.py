@@ -166,6 +166,10 @@ class Agent:
         self._calls: set[asyncio.Task[None]] = set()
         self.control: Lines | None = None
 
+    async def wait_for_port(self) -> int:
+        """Return the port of the head by which this worker is reached, as soon as it has one."""
+        return await asyncio.shield(self.port)
+
     async def run(self) -> None:
         """Stay connected.
 

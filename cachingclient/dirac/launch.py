@@ -117,15 +117,16 @@ async def _run(settings: dict[str, Any], name: str, files: dict[str, Path], modu
     token = settings["tokens"][name]
     agent = Agent(relay, client_context(files), name, token, local_port, settings["death_timeout"])
     tunnel = asyncio.create_task(agent.run())
-    await asyncio.wait({tunnel, agent.port}, return_when=asyncio.FIRST_COMPLETED)
+    port = asyncio.create_task(agent.wait_for_port())
+    await asyncio.wait({tunnel, port}, return_when=asyncio.FIRST_COMPLETED)
     if not tunnel.done():
-        command = command_of(settings, name, files, (local_port, agent.port.result()))
-        worker = asyncio.create_task(_work(command, modules))
+        worker = asyncio.create_task(_work(command_of(settings, name, files, (local_port, port.result())), modules))
         await asyncio.wait({tunnel, worker}, return_when=asyncio.FIRST_COMPLETED)
         if worker.done():
             return worker.result()
         worker.cancel()
         await asyncio.wait({worker})
+    port.cancel()
     try:
         await tunnel
     except (TunnelRefused, TimeoutError) as error:

@@ -1,0 +1,187 @@
+"""What the workers of one cluster have in common on the grid: the server, the tunnel, the jobs and what they run."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import socket
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from distributed import Security
+
+from cachingclient.dirac.api import DiracApi
+from cachingclient.dirac.certificates import Certificates
+from cachingclient.dirac.environment import Environment
+from cachingclient.dirac.job import Job
+from cachingclient.dirac.opening import open_api
+from cachingclient.dirac.pool import Limits, Pool, Wish
+from cachingclient.dirac.tunnel import Tunnel
+
+
+def launcher() -> bytes:
+    """Return the program that each job runs, as an archive that Python runs by itself.
+
+    Examples
+    --------
+    >>> zipfile.ZipFile(io.BytesIO(launcher())).namelist()
+    ['__main__.py', 'job/__init__.py', 'job/agent.py', 'job/launch.py']
+    """
+    main = "import sys\nfrom job.launch import main\nsys.exit(main(sys.argv[1:]))\n"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("__main__.py", main)
+        archive.writestr("job/__init__.py", "")
+        for name in ("agent.py", "launch.py"):
+            archive.writestr(f"job/{name}", Path(__file__).with_name(name).read_bytes())
+    return buffer.getvalue()
+
+
+def address_towards(url: str) -> str:
+    """Return the address of this machine that a server would see; nothing is sent to find it.
+
+    Examples
+    --------
+    >>> address_towards("https://127.0.0.1:8443")
+    '127.0.0.1'
+    """
+    parts = urlsplit(url)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((parts.hostname, parts.port or 443))
+        return str(probe.getsockname()[0])
+
+
+@dataclass
+class Grid:
+    """Makes jobs of workers.
+
+    Parameters
+    ----------
+    api
+        The server.
+    group
+        The job group of all of the jobs.
+    security
+        The cluster's certificates, which travel with the jobs.
+    host
+        Where the scheduler listens.
+    environment
+        What workers run in.
+    tunnel
+        The way to workers that can only dial out; None if they can be dialled.
+    job
+        What else `Job` takes.
+    death_timeout
+        Seconds without a scheduler or a tunnel after which a worker ends.
+    local_directory
+        Where workers put what does not fit their memory; None for the job's own folder.
+    worker_ports
+        Where workers listen, by site or ``"*"`` for all others, as ``"50000:50100"``; without a tunnel only.
+    """
+
+    api: DiracApi
+    group: str
+    security: Security
+    host: str
+    environment: Environment = field(default_factory=Environment)
+    tunnel: Tunnel | None = None
+    job: Mapping[str, Any] = field(default_factory=dict)
+    death_timeout: float = 300.0
+    local_directory: str | None = None
+    worker_ports: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        self.pool = Pool(self.api, self.group, self.describe, self.limits)
+        self._certificates = Certificates.of(self.security, "worker")
+        self._files = {"launch.pyz": launcher(), **self.environment.files()}
+
+    def describe(self, wish: Wish, names: list[str]) -> Job:
+        """Return the job of some workers that are alike."""
+        executable, arguments = self.environment.command()
+        return Job(
+            **{
+                "executable": executable,
+                "arguments": [*arguments, "launch.pyz", "settings.json"],
+                "name": self.group,
+                "group": self.group,
+                "files": {**self._files, "settings.json": json.dumps(self._settings(wish, names)).encode()},
+                "container": self.environment.container,
+                "sites": wish.sites,
+                "tags": wish.tags,
+                "processors": wish.nthreads,
+                **self.job,
+            }
+        )
+
+    def _settings(self, wish: Wish, names: list[str]) -> dict[str, Any]:
+        return {
+            "scheduler": wish.scheduler,
+            "python": list(sys.version_info[:2]),
+            "relay": None if self.tunnel is None else self.tunnel.address,
+            "tokens": {} if self.tunnel is None else {name: self.tunnel.token(name) for name in names},
+            "certificates": self._certificates.__dict__,
+            "site": wish.label,
+            "nthreads": wish.nthreads,
+            "memory_limit": wish.memory_limit,
+            "resources": dict(wish.resources),
+            "death_timeout": self.death_timeout,
+            "local_directory": self.local_directory,
+            "worker_ports": dict(self.worker_ports),
+        }
+
+    def close(self) -> None:
+        """Close the tunnel and the connection to the server."""
+        if self.tunnel is not None:
+            self.tunnel.close()
+        self.api.close()
+
+
+def make_grid(
+    security: Security,
+    *,
+    server: str | DiracApi | None = None,
+    vo: str | None = None,
+    credentials: Any = None,
+    group: str | None = None,
+    host: str | None = None,
+    contact: str | None = None,
+    tunnel: bool = True,
+    tunnel_port: int = 0,
+    tunnel_ports: Iterable[int] = (),
+    worker_ports: str | Mapping[str, str] = "",
+    environment: Environment | None = None,
+    retries: int = 3,
+    pending_timeout: float | None = None,
+    poll: float = 10.0,
+    **options: Any,
+) -> Grid:
+    """Open a server and a tunnel for the workers of a cluster; the parameters are those of `DiracCluster`.
+
+    Raises
+    ------
+    DiracError
+        If the server can't be reached, or does not take the credentials.
+    """
+    api = server if isinstance(server, DiracApi) else open_api(server, vo=vo, credentials=credentials)
+    api.whoami()  # no credentials, no cluster: said here, and not by every job
+    host = host or address_towards(api.url)
+    grid = Grid(
+        api=api,
+        group=group or f"dask-{secrets.token_hex(4)}",
+        security=security,
+        host=host,
+        environment=environment or Environment(),
+        worker_ports={"*": worker_ports} if isinstance(worker_ports, str) else worker_ports,
+        limits=Limits(retries=retries, pending=pending_timeout, poll=poll),
+        **options,
+    )
+    if tunnel:
+        grid.tunnel = Tunnel(security, contact or host, tunnel_port, ports=tunnel_ports, listen=host)
+    return grid
