@@ -100,8 +100,10 @@ def _function(function: FunctionType, walk: Walk) -> bytes:
     label = f"function {function.__module__}.{function.__qualname__}"
     if is_user_code(module):
         return walk.refer(function, label, describe_function)
-    if find_named(module, function.__qualname__) is function:
-        return walk.library(module, function.__qualname__)
+    # A library's decorator may stand elsewhere: its function is found where the decorated one says that it is from.
+    for where in dict.fromkeys((module, function.__module__)):
+        if where and not is_user_code(where) and find_named(where, function.__qualname__) is function:
+            return walk.library(where, function.__qualname__)
     return walk.refer(function, label, _describe_made_by_library)
 
 

@@ -11,13 +11,25 @@ from cachingclient.hashing.environment import is_user_code
 Pairs = list[tuple[Any, Any]]
 
 
-def _awkward_behavior() -> Pairs:
-    """Return the overloads that users gave to all awkward arrays of a name."""
+_seen: tuple[tuple[int, ...], tuple[Any, ...], Pairs] = ((), (), [])
+
+
+def awkward_overloads() -> Pairs:
+    """Return the overloads that users gave to all awkward arrays of a name.
+
+    `vector` registers hundreds of its own: they are gone through again when one of them is another object than before.
+    """
+    global _seen
     behavior = getattr(sys.modules.get("awkward"), "behavior", {})
-    return [pair for pair in behavior.items() if is_user_code(str(getattr(pair[1], "__module__", "")))]
+    held = (*behavior, *behavior.values())
+    made_of = tuple(map(id, held))
+    if made_of != _seen[0]:
+        pairs = [pair for pair in behavior.items() if is_user_code(str(getattr(pair[1], "__module__", "")))]
+        _seen = made_of, held, pairs
+    return _seen[2]
 
 
-REGISTRIES: dict[str, Callable[[], Pairs]] = {"awkward": _awkward_behavior}
+REGISTRIES: dict[str, Callable[[], Pairs]] = {"awkward": awkward_overloads}
 """By distribution: what users added to it, as names and code."""
 
 

@@ -58,6 +58,25 @@ class Identity:
     inputs: tuple[Fingerprint, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """An encoding that stands for itself, wherever it is met again: it refers to no code.
+
+    Attributes
+    ----------
+    encoded
+        The encoding.
+    distributions
+        The libraries whose versions count with it.
+    files
+        The files that it depends on, as they looked.
+    """
+
+    encoded: bytes
+    distributions: frozenset[str]
+    files: tuple[Fingerprint, ...]
+
+
 class Walk:
     """The state of one identification.
 
@@ -147,6 +166,23 @@ class Walk:
     def file(self, fingerprint: Fingerprint) -> None:
         """Note a file that the identity depends on."""
         self.files[fingerprint.url] = fingerprint
+
+    def note(self, encode: Callable[[Walk], bytes | None]) -> Noted | None:
+        """Return an encoding to be used again while its files look the same; None if it depends on anything else."""
+        alone = Walk(self.inputs, self.environment)
+        encoded = encode(alone)
+        depends = alone._queue or alone._also or alone._demanded or alone.warnings or alone.ingredients
+        if encoded is None or depends or not alone.files:
+            return None
+        return Noted(encoded, frozenset(alone._distributions), tuple(alone.files.values()))
+
+    def again(self, noted: Noted) -> bytes | None:
+        """Return a noted encoding; None if one of its files looks different now."""
+        if any(self.inputs.of_path(seen.url) != seen for seen in noted.files):
+            return None
+        self._distributions.update(noted.distributions)
+        self.files.update((seen.url, seen) for seen in noted.files)
+        return noted.encoded
 
     def finish(self, root: bytes) -> Identity:
         """Describe all code met on the way and close the identity."""

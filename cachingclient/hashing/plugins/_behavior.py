@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-import awkward as ak
 import numpy as np
 
 from cachingclient.hashing.bytecode import shape
 from cachingclient.hashing.code import find_named
 from cachingclient.hashing.digest import compact, digest, frame
 from cachingclient.hashing.environment import is_user_code
+from cachingclient.hashing.registries import awkward_overloads
 from cachingclient.hashing.scalars import PLAIN, encode_str
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def encode_behavior(array: Any, nodes: Iterable[Any], walk: Walk) -> bytes:
     names = {node.parameter(name) for node in nodes for name in ("__record__", "__list__", "__array__")}
     own = {
         key: value
-        for key, value in ak.behavior.items()
+        for key, value in awkward_overloads()
         if names.intersection(key if isinstance(key, tuple) else (key,)) - {None}
         and is_user_code(str(getattr(value, "__module__", None) or "builtins"))
     }

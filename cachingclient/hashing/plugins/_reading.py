@@ -10,11 +10,14 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cachingclient.hashing.digest import digest
+
+if TYPE_CHECKING:
+    from cachingclient.hashing.walk import Noted
 
 # By the buffer, not by the array: several virtual buffers may end in one array, each by a way of its own.
 _read: dict[int, tuple[weakref.ref[Any], Reading, bytes]] = {}
@@ -30,15 +33,21 @@ class Reading:
         What fills the buffer.
     buffer
         The virtual buffer.
+
+    Attributes
+    ----------
+    noted
+        The encoding of the source, once it is known.
     """
 
-    __slots__ = ("generator", "key", "owner", "shape")
+    __slots__ = ("generator", "key", "noted", "owner", "shape")
 
     def __init__(self, generator: Callable[[], Any], buffer: Any) -> None:
         self.generator = generator
         self.owner = id(buffer)
         self.shape = repr(buffer._shape)  # its property would read, to find out
         self.key = buffer.buffer_key or ""
+        self.noted: Noted | None = None
 
     def __call__(self) -> Any:
         """Return what the source gives."""

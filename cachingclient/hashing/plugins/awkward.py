@@ -9,6 +9,7 @@ read before anybody asked for its identity counts by its content, like the mater
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -210,6 +211,8 @@ def _source(reading: Reading, walk: Walk) -> bytes:
 
     The buffer's key is not enough: a slice of a virtual buffer has the key of the whole.
     """
+    if reading.noted is not None and (known := walk.again(reading.noted)) is not None:
+        return known
     generator: Any = reading
     while (inner := _wrapped(generator)) is not None:
         generator = inner
@@ -219,6 +222,8 @@ def _source(reading: Reading, walk: Walk) -> bytes:
     reader = generator if raw is None else raw
     for encode in _readers:
         if (encoded := encode(reader, walk)) is not None:
+            # A library's own reader gives the same as long as its file does: it is described once.
+            reading.noted = walk.note(functools.partial(encode, reader))
             return encoded
     try:
         return frame(b"(", [encode_str(reading.shape), encode_str(reading.key), walk.encode(reader)])
