@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any
 from distributed import Security
 from distributed.core import Status
 from distributed.deploy.spec import SpecCluster
+from distributed.protocol.pickle import dumps
 from distributed.utils import NoOpAwaitable
 
 from cachingclient.vine.certificates import as_files
 from cachingclient.vine.engine import Engine, Spec, find_engine
+from cachingclient.vine.presence import Presence
 from cachingclient.vine.scheduler import VineScheduler
 from cachingclient.vine.sites import Site, parse_sites
+from cachingclient.vine.status import CallableStatus, SiteTable
 
 SEPARATOR = "-"
 """What stands between the site and the number in a worker's name."""
@@ -43,6 +47,8 @@ class VineCluster(SpecCluster):
         The scheduler's port; 0 for any.
     dashboard_address
         Where the dashboard listens; None for none.
+    log
+        A file for the log of transactions, which is appended to.
     scheduler_options
         What else the scheduler takes.
     asynchronous, loop, name, silence_logs
@@ -73,6 +79,7 @@ class VineCluster(SpecCluster):
         host: str | None = None,
         port: int = 0,
         dashboard_address: str | None = ":0",
+        log: str | os.PathLike[str] | None = None,
         scheduler_options: Mapping[str, Any] | None = None,
         asynchronous: bool = False,
         loop: Any = None,
@@ -93,6 +100,10 @@ class VineCluster(SpecCluster):
             "security": made,
             "dashboard": dashboard_address is not None,
             "dashboard_address": dashboard_address,
+            "sites": list(self.sites),
+            "log": Path(log) if log is not None else None,
+            **({"pool_stats": self.engine.stats} if self.engine.proxied else {}),
+            **dict(scheduler_options or {}),
         }
         self.security = made  # the specifications below need it
         self.engine.start(self)
@@ -103,7 +114,7 @@ class VineCluster(SpecCluster):
             specs |= self._more(site, 1 if self.engine.proxied else site.workers)
         super().__init__(
             workers=specs,
-            scheduler={"cls": VineScheduler, "options": options | dict(scheduler_options or {})},
+            scheduler={"cls": VineScheduler, "options": options},
             asynchronous=asynchronous,
             loop=loop,
             security=made,
@@ -168,6 +179,27 @@ class VineCluster(SpecCluster):
         if self._files is None:
             self._files = as_files(self.security)
         return self._files[0]
+
+    async def _start(self) -> None:
+        await super()._start()
+        presence = Presence({name: site.near for name, site in self.sites.items() if site.near is not None})
+        assert self.scheduler is not None
+        await self.scheduler.register_worker_plugin(None, dumps(presence), presence.name, idempotent=True)
+
+    @property
+    def status(self) -> CallableStatus:  # type: ignore[override]
+        """The cluster's state, as in distributed; called, ``cluster.status()``, a table of what sites do and did."""
+        return CallableStatus(self._status, self.table)
+
+    @status.setter
+    def status(self, new: Status) -> None:
+        self._status = new
+
+    def table(self) -> SiteTable:
+        """Return what each site does now and did."""
+        assert self.scheduler is not None
+        table: SiteTable = self.scheduler.observer.table()
+        return table
 
     async def _close(self) -> None:
         self.worker_spec.clear()

@@ -2,22 +2,168 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dask.typing import Key
 from distributed import Scheduler
-from distributed.scheduler import TaskState, WorkerState
+from distributed.scheduler import TaskState, WorkerState, _task_slots_available
 
+from cachingclient.vine.engine import SiteStats
+from cachingclient.vine.homes import Homes
+from cachingclient.vine.monitor import Monitor
 from cachingclient.vine.sites import PREFIX, site_of
+
+ACROSS = 8.0
+"""How many times dearer a byte is that crosses to another site."""
+RELUCTANCE = 0.5
+"""Seconds that a task must win before it is taken to another site than its inputs': its result has to come back."""
 
 
 class VineScheduler(Scheduler):
-    """A scheduler that takes ``dask.annotate(site=...)``."""
+    """A scheduler that weighs what crosses between sites, and takes ``dask.annotate(site=...)``.
+
+    Parameters
+    ----------
+    sites
+        The names of the sites that tasks may be pinned to.
+    log
+        A file for the log of transactions.
+    pool_stats
+        Gives the counts of sites whose workers are a pool of another engine.
+    **kwargs
+        What `distributed.Scheduler` takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        sites: Sequence[str],
+        log: Path | None = None,
+        pool_stats: Callable[[], dict[str, SiteStats]] = dict,
+        **kwargs: Any,
+    ) -> None:
+        self.homes = Homes()
+        self.sites = tuple(sites)
+        self.pool_stats = pool_stats
+        self._asking: TaskState | None = None
+        self._threads: dict[str, int] | None = None
+        self._site_of: dict[WorkerState, str | None] = {}
+        super().__init__(**kwargs)
+        self.observer = Monitor(self, list(sites), log)
+        self.add_plugin(self.observer)
 
     def site_of(self, worker: WorkerState) -> str | None:
         """Return the site of a worker."""
-        return site_of(worker.resources)
+        if worker not in self._site_of:
+            self._site_of[worker] = site_of(worker.resources)
+        return self._site_of[worker]
+
+    def threads(self) -> dict[str, int]:
+        """Return how many threads each site has now; those of no site are under the empty name."""
+        if self._threads is None:
+            found: Counter[str] = Counter()
+            for worker in self.running:
+                found[self.site_of(worker) or ""] += worker.nthreads
+            self._threads = dict(found)
+        return self._threads
+
+    async def add_worker(self, comm: Any, **kwargs: Any) -> None:
+        """Count a new worker in."""
+        self._threads = None
+        await super().add_worker(comm, **kwargs)
+
+    async def remove_worker(self, address: str, **kwargs: Any) -> Any:
+        """Count a worker out."""
+        self._threads = None
+        if address in self.workers:
+            self._site_of.pop(self.workers[address], None)
+        return await super().remove_worker(address, **kwargs)
+
+    def handle_worker_status_change(self, *args: Any, **kwargs: Any) -> None:
+        """Count workers that run, and no others."""
+        self._threads = None
+        super().handle_worker_status_change(*args, **kwargs)
+
+    def heartbeat_worker(self, *, address: str, metrics: dict[str, Any], **kwargs: Any) -> Any:
+        """Learn what a worker sent to others."""
+        self.observer.heard(address, metrics)
+        return super().heartbeat_worker(address=address, metrics=metrics, **kwargs)
+
+    # ---- where a graph begins ----
+
+    def _set_priorities(self, *, tasks: set[TaskState], **kwargs: Any) -> None:  # type: ignore[override]
+        """Once a new graph has its order, share out the tasks that it begins with."""
+        super()._set_priorities(tasks=tasks, **kwargs)
+        threads = self.threads()
+        if len(threads) > 1:
+            self.homes.divide((ts for ts in tasks if ts.state == "released" and _begins(ts)), threads)
+
+    def decide_worker_rootish_queuing_enabled(self) -> WorkerState | None:
+        """Return a worker with a free slot at the home of the task that is asked for; None to have it wait."""
+        ts = self._asking
+        assert ts is not None, "a transition to processing that is not in the table below"
+        home = self.homes.of(ts)
+        threads = self.threads()
+        if home not in threads:
+            home = min(threads, key=lambda site: self._load_of(site) / threads[site], default=None)
+        free = [ws for ws in self.idle_task_count if self.site_of(ws) == (home or None)]
+        if free:
+            return min(free, key=lambda ws: len(ws.processing) / ws.nthreads)
+        if home is not None:
+            self.homes.wait(ts, home)
+        return None
+
+    def _load_of(self, site: str) -> int:
+        return sum(len(ws.processing) for ws in self.running if (self.site_of(ws) or "") == site)
+
+    def decide_worker_non_rootish(self, ts: TaskState) -> WorkerState | None:
+        """Return the best worker; for a task without inputs or restrictions, one at its home."""
+        home = self.homes.of(ts)
+        if home is not None and not ts.dependencies and self.valid_workers(ts) is None:
+            near = [ws for ws in self.running if self.site_of(ws) == (home or None)]
+            if near:
+                return min(near, key=lambda ws: (ws.occupancy / ws.nthreads, len(ws.processing)))
+        return super().decide_worker_non_rootish(ts)
+
+    def stimulus_queue_slots_maybe_opened(self, *, stimulus_id: str) -> None:
+        """Fill free slots, each with the next task of its own site."""
+        if not self.queued:
+            return
+        threads = self.threads()
+        free: Counter[str] = Counter()
+        for ws in self.idle_task_count:
+            free[self.site_of(ws) or ""] += _task_slots_available(ws, self.WORKER_SATURATION)
+        for site, slots in free.items():
+            for _ in range(slots):
+                ts = self.homes.take(site, threads)
+                if ts is not None:
+                    self.transitions({ts.key: "processing"}, stimulus_id)
+
+    # ---- what crosses ----
+
+    def get_comm_cost(self, ts: TaskState, ws: WorkerState) -> float:
+        """Estimate the seconds it takes to bring a task's inputs to a worker."""
+        site = self.site_of(ws)
+        missing = [dts for dts in ts.dependencies if dts not in ws.has_what]
+        far = [dts for dts in missing if not any(self.site_of(each) == site for each in dts.who_has or ())]
+        nbytes = sum(dts.get_nbytes() for dts in missing) + (ACROSS - 1) * sum(dts.get_nbytes() for dts in far)
+        return nbytes / self.bandwidth + (RELUCTANCE if far else 0.0)
+
+    def _task_to_msg(self, ts: TaskState) -> dict[str, Any]:
+        """Tell a worker to fetch inputs from its own site where that has them."""
+        message = super()._task_to_msg(ts)
+        assert ts.processing_on is not None
+        site = self.site_of(ts.processing_on)
+        for dts in ts.dependencies:
+            near = tuple(ws.address for ws in dts.who_has or () if self.site_of(ws) == site)
+            if near:
+                message["who_has"][dts.key] = near
+        return message
+
+    # ---- what the user asks for ----
 
     def _apply_annotations(
         self,
@@ -31,6 +177,27 @@ class VineScheduler(Scheduler):
             if ts.annotations and "site" in ts.annotations:
                 _pin(ts, ts.annotations)
         return annotated
+
+
+def _saying_for_which(transition: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a transition that notes its task: dask asks for a worker for a queued task without saying for which."""
+
+    def noting(scheduler: VineScheduler, key: Key, *args: Any, **kwargs: Any) -> Any:
+        scheduler._asking = scheduler.tasks[key]
+        return transition(scheduler, key, *args, **kwargs)
+
+    return noting
+
+
+_TABLE: dict[Any, Any] = dict(Scheduler._TRANSITIONS_TABLE)
+for _states in (("waiting", "processing"), ("queued", "processing")):
+    _TABLE[_states] = _saying_for_which(_TABLE[_states])
+VineScheduler._TRANSITIONS_TABLE = _TABLE
+
+
+def _begins(ts: TaskState) -> bool:
+    """Tell whether a task can run as soon as its graph arrives."""
+    return all(dts.state == "memory" or dts.run_spec is None for dts in ts.dependencies)
 
 
 def _pin(ts: TaskState, annotations: Mapping[str, Any]) -> None:

@@ -23,7 +23,8 @@ class Site:
     workers
         How many workers it starts with.
     how
-        How they are started: ``"local"`` as processes here, ``"ssh"``, ``"dirac"``, a system that dask-jobqueue
+        How they are started: ``"local"`` as processes here, ``"ssh"`` on the hosts in
+        ``options={"hosts": [...]}``, ``"command"`` by any other command, ``"dirac"``, a system that dask-jobqueue
         knows (``"slurm"``, ``"htcondor"``, ...), or a class that a `distributed.SpecCluster` takes for a worker.
     nthreads
         Tasks that a worker runs at once.

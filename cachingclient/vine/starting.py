@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from distributed import Nanny
 
 from cachingclient.vine.engine import EngineMissing, Spec
+from cachingclient.vine.remote import CommandWorker
 from cachingclient.vine.sites import Site
 
 _JOBS = {
@@ -66,13 +68,16 @@ def _local(site: Site, cluster: Any) -> Spec:
     return {"cls": Nanny, "options": options | dict(site.options)}
 
 
-def _ssh(site: Site, cluster: Any) -> Spec:
-    from cachingclient.vine.remote import SSHWorker
+def _command(site: Site, cluster: Any) -> Spec:
+    options = _common(site, cluster) | {"environment": dict(site.environment)}
+    return {"cls": CommandWorker, "options": options | dict(site.options)}
 
-    return {
-        "cls": SSHWorker,
-        "options": _common(site, cluster) | {"environment": dict(site.environment), **site.options},
-    }
+
+def _ssh(site: Site, cluster: Any) -> Spec:
+    options = dict(site.options)
+    hosts = options.pop("hosts", [site.name])
+    words = ["ssh", "-o", "BatchMode=yes", *options.pop("ssh_options", [])]
+    return _command(replace(site, options={"commands": [[*words, host] for host in hosts]} | options), cluster)
 
 
 def _dirac(site: Site, cluster: Any) -> Spec:
@@ -104,4 +109,9 @@ def _jobs(cls: type, site: Site, cluster: Any) -> Spec:
     return {"cls": cls, "options": options | dict(site.options)}
 
 
-_WAYS: dict[str, Callable[[Site, Any], Spec]] = {"dirac": _dirac, "local": _local, "ssh": _ssh}
+_WAYS: dict[str, Callable[[Site, Any], Spec]] = {
+    "command": _command,
+    "dirac": _dirac,
+    "local": _local,
+    "ssh": _ssh,
+}

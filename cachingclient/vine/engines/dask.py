@@ -95,7 +95,7 @@ class DaskEngine(Engine):
 
     def stats(self) -> dict[str, SiteStats]:
         """Return what the scheduler counts."""
-        found: dict[str, SiteStats] = self._cluster.scheduler.site_stats()
+        found: dict[str, SiteStats] = self._cluster.scheduler.observer.stats()
         return found
 
     def stop(self) -> None:
