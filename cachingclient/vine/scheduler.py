@@ -87,6 +87,15 @@ class VineScheduler(Scheduler):
         self._threads = None
         super().handle_worker_status_change(*args, **kwargs)
 
+    def resize_worker(self, address: str, nthreads: int) -> None:
+        """Take a worker to have another number of threads: a proxy, whose site was made larger or smaller."""
+        worker = self.workers.get(address)
+        if worker is not None:
+            self._threads = None
+            self.total_nthreads += nthreads - worker.nthreads
+            worker.nthreads = nthreads
+            self.check_idle_saturated(worker)
+
     def heartbeat_worker(self, *, address: str, metrics: dict[str, Any], **kwargs: Any) -> Any:
         """Learn what a worker sent to others."""
         self.observer.heard(address, metrics)
@@ -108,12 +117,11 @@ class VineScheduler(Scheduler):
         home = self.homes.of(ts)
         threads = self.threads()
         if home not in threads:
-            home = min(threads, key=lambda site: self._load_of(site) / threads[site], default=None)
-        free = [ws for ws in self.idle_task_count if self.site_of(ws) == (home or None)]
+            home = min(threads, key=lambda site: self._load_of(site) / threads[site], default="")
+        free = [ws for ws in self.idle_task_count if (self.site_of(ws) or "") == home]
         if free:
             return min(free, key=lambda ws: len(ws.processing) / ws.nthreads)
-        if home is not None:
-            self.homes.wait(ts, home)
+        self.homes.wait(ts, home)
         return None
 
     def _load_of(self, site: str) -> int:

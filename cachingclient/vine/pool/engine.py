@@ -64,6 +64,8 @@ class PoolEngine(Engine):
         self._sites: dict[str, Site] = {}
         self._workers: dict[str, Workers] = {}
         self._link: Link | None = None
+        self._described: Future[dict[str, Any]] | None = None
+        self._last_described: dict[str, Any] = {"connected": 0, "running": ()}
         self.accounts = Accounts()
         self.holders = Holders()
         self.proxies: dict[str, ProxyWorker] = {}
@@ -181,12 +183,21 @@ class PoolEngine(Engine):
             self.link.tell("release", keys)
 
     def stats(self) -> dict[str, SiteStats]:
-        """Return the counts of every site."""
-        known = self.describe()
+        """Return the counts of every site; which tasks run is known since the last time that somebody asked."""
+        known = self._known()
         here = sum(each.count(known["connected"]) for each in self._workers.values() if each.counted)
         others = max(known["connected"] - here, 0)
         workers = {name: each.count(others) for name, each in self._workers.items()}
         return self.accounts.by_site(workers, set(known["running"]))
+
+    def _known(self) -> dict[str, Any]:
+        """Return what the manager said last, and ask it again: its answer may take a second, and nobody waits here."""
+        asked = self._described
+        if asked is None or asked.done():
+            if asked is not None and asked.exception() is None:
+                self._last_described = asked.result()
+            self._described = self.link.ask("describe")
+        return self._last_described
 
     def describe(self) -> dict[str, Any]:
         """Return what the library's manager counts."""

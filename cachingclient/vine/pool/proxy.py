@@ -115,12 +115,7 @@ class ProxyWorker(Worker):
     def resize(self, workers: int) -> None:
         """Take as many tasks as a site of another size can run. Called on the event loop."""
         self.state.nthreads = places(self.site, workers)
-        scheduler = self.engine.cluster.scheduler
-        state = scheduler.workers.get(self.address)
-        if state is not None:
-            scheduler.total_nthreads += self.state.nthreads - state.nthreads
-            state.nthreads = self.state.nthreads
-            scheduler.check_idle_saturated(state)
+        self.engine.cluster.scheduler.resize_worker(self.address, self.state.nthreads)
         self.loop.add_callback(self.set_resources, **resources_of(self.site, workers))
 
 

@@ -12,6 +12,8 @@ from cachingclient.vine.pool.runner import STATUS, TASK, VALUE, call
 
 MOST_RETRIES = 20
 """How often a task may lose its worker."""
+TASK_RUNS = 2
+"""The state of a task that runs, which the library's Python has no name for."""
 LIBRARY = "cachingclient"
 COMMAND = "python3 -m cachingclient.vine.pool.runner"
 
@@ -176,10 +178,9 @@ class TaskVineBackend(Backend):
 
     def describe(self) -> dict[str, Any]:
         """Return what the library counts."""
-        runs = self.vine.cvine.VINE_TASK_RUNNING
         counts = self.manager.stats
         return {
-            "running": [key for key, task in self.tasks.items() if self.manager.task_state(task.id) == runs],
+            "running": [key for key, task in self.tasks.items() if self.manager.task_state(task.id) == TASK_RUNS],
             "connected": int(counts.workers_connected),
             "bytes_sent": int(counts.bytes_sent),
             "bytes_received": int(counts.bytes_received),
