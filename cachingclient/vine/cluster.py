@@ -12,6 +12,7 @@ from typing import Any
 
 from distributed import Security
 from distributed.core import Status
+from distributed.deploy.cluster import Cluster
 from distributed.deploy.spec import SpecCluster
 from distributed.protocol.pickle import dumps
 from distributed.utils import NoOpAwaitable
@@ -107,6 +108,7 @@ class VineCluster(SpecCluster):
         }
         self.security = made  # the specifications below need it
         self.engine.start(self)
+        self.grids: dict[Any, Any] = {}  # of sites that DIRAC runs
         self._files: tuple[Security, Path] | None = None
         self._made = dict.fromkeys(self.sites, 0)
         specs: dict[str, Spec] = {}
@@ -186,8 +188,8 @@ class VineCluster(SpecCluster):
         assert self.scheduler is not None
         await self.scheduler.register_worker_plugin(None, dumps(presence), presence.name, idempotent=True)
 
-    @property
-    def status(self) -> CallableStatus:  # type: ignore[override]
+    @property  # type: ignore[override]
+    def status(self) -> CallableStatus:
         """The cluster's state, as in distributed; called, ``cluster.status()``, a table of what sites do and did."""
         return CallableStatus(self._status, self.table)
 
@@ -201,10 +203,20 @@ class VineCluster(SpecCluster):
         table: SiteTable = self.scheduler.observer.table()
         return table
 
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        """Leave workers alone that their own service replaces when they are lost."""
+        name = self.scheduler_info["workers"][msg]["name"] if op == "remove" else None
+        if getattr(self.workers.get(name), "replaces_itself", False):
+            Cluster._update_worker_status(self, op, msg)
+        else:
+            super()._update_worker_status(op, msg)
+
     async def _close(self) -> None:
         self.worker_spec.clear()
         await asyncio.to_thread(self.engine.stop)
         await super()._close()
+        for grid in self.grids.values():
+            await asyncio.to_thread(grid.close)
         if self._files is not None:
             shutil.rmtree(self._files[1], ignore_errors=True)
 

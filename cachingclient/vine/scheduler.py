@@ -28,7 +28,7 @@ class VineScheduler(Scheduler):
     Parameters
     ----------
     sites
-        The names of the sites that tasks may be pinned to.
+        The names of the sites that tasks may be pinned to; none of them to take any.
     log
         A file for the log of transactions.
     pool_stats
@@ -40,7 +40,7 @@ class VineScheduler(Scheduler):
     def __init__(
         self,
         *,
-        sites: Sequence[str],
+        sites: Sequence[str] = (),
         log: Path | None = None,
         pool_stats: Callable[[], dict[str, SiteStats]] = dict,
         **kwargs: Any,

@@ -81,7 +81,8 @@ def _ssh(site: Site, cluster: Any) -> Spec:
 
 
 def _dirac(site: Site, cluster: Any) -> Spec:
-    return _jobs(importlib.import_module("cachingclient.dirac.cluster").DiracJob, site, cluster)
+    spec: Spec = importlib.import_module("cachingclient.dirac.cluster").site_spec(site, cluster)
+    return spec
 
 
 def _job(site: Site, cluster: Any) -> Spec:
