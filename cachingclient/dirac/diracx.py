@@ -26,6 +26,7 @@ TOO_MANY = re.compile(r"more than (\d+) jobs")
 # Clocks differ, and a change that is older than the last one does nothing.
 LATER = timedelta(seconds=1)
 USERINFO = "/api/auth/userinfo"
+MARKED = "Marked for termination"
 UNKNOWN = "the server knows no such job"
 
 
@@ -66,9 +67,7 @@ class DiracX(DiracApi):
             name: a_text(f"userinfo: {name}", value.get(name)) for name in ("preferred_username", "dirac_group", "vo")
         }
         if text["vo"] != self.vo:
-            raise Refused(
-                f"{self.url} takes the tokens in {self._tokens.path} for one of {text['vo']}, not of {self.vo}"
-            )
+            raise Refused(f"the tokens in {self._tokens.path} are for {text['vo']}, not for {self.vo}")
         properties = tuple(a_text("properties", each) for each in a_list("properties", value.get("properties", [])))
         expires = self._tokens.read().renewable_until
         return Identity(text["preferred_username"], text["dirac_group"], text["vo"], expires, properties)
@@ -110,22 +109,24 @@ class DiracX(DiracApi):
     def kill(self, ids: Iterable[int]) -> dict[int, str]:
         ours, refused = self._ours(ids)
         left = [id for id, job in ours.items() if not job.ended]
-        return refused | self._move(left, "Killed", lambda job: job.ended)
+        return refused | self._move(left, "Killed", MARKED, lambda job: job.ended)
 
     def delete(self, ids: Iterable[int]) -> dict[int, str]:
         ours, refused = self._ours(ids)
-        self._move([id for id, job in ours.items() if not job.ended], "Killed", lambda job: job.ended)
+        self._move([id for id, job in ours.items() if not job.ended], "Killed", MARKED, lambda job: job.ended)
         left = [id for id, job in ours.items() if job.state != "Deleted"]
-        return refused | self._move(left, "Deleted", lambda job: job.state == "Deleted")
+        return refused | self._move(left, "Deleted", "Deleted by its owner", lambda job: job.state == "Deleted")
 
     def reschedule(self, ids: Iterable[int]) -> dict[int, str]:
         ours, refused = self._ours(ids)
-        if not ours:
+        # The server's own rescheduling does nothing to failed jobs unless they are in this state already.
+        refused |= self._move(list(ours), "Rescheduled", "Job Rescheduled", lambda job: job.state == "Rescheduled")
+        if not (left := [id for id in ours if id not in refused]):
             return refused
-        reply = a_dict("reschedule", self._ask("POST", "/api/jobs/reschedule", json={"job_ids": list(ours)}))
+        reply = a_dict("reschedule", self._ask("POST", "/api/jobs/reschedule", json={"job_ids": left}))
         failed = a_dict("reschedule", reply.get("failed", {}))
         refused |= {an_id("reschedule", id): _detail(why) for id, why in failed.items()}
-        after = self.status(ours)
+        after = self.status(id for id in left if id not in refused)
         return refused | {id: f"it stays {job.why}" for id, job in after.items() if job.ended}
 
     def history(self, id: int) -> list[Transition]:
@@ -231,14 +232,14 @@ class DiracX(DiracApi):
         others = {id: f"it is {found[id].owner}'s" if id in found else UNKNOWN for id in wanted if id not in ours}
         return ours, others
 
-    def _move(self, ids: list[int], state: str, there: Callable[[JobStatus], bool]) -> dict[int, str]:
+    def _move(self, ids: list[int], state: str, minor: str, there: Callable[[JobStatus], bool]) -> dict[int, str]:
         """Change the state of jobs and look whether it did; those that stayed, with the state that they are in."""
         moment = {id: datetime.now(UTC) for id in ids}
         after: dict[int, JobStatus] = {}
         for _ in range(2):
             if not moment:
                 return {}
-            update = {"Status": state, "MinorStatus": "Marked for termination", "Source": "User"}
+            update = {"Status": state, "MinorStatus": minor, "Source": "User"}
             changes = {str(id): {when.isoformat(): update} for id, when in moment.items()}
             self._ask("PATCH", "/api/jobs/status", json=changes)
             after = {id: job for id, job in self.status(moment).items() if not there(job)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services import rucio, s3, xrootd
+from tests.services import diracx, rucio, s3, xrootd
 
 pytest.register_assert_rewrite("tests.storage.contract")
 
@@ -49,4 +49,10 @@ def rucio_service() -> Iterator[rucio.Rucio]:
     pytest.importorskip("rucio.client", reason="pip install rucio-clients")
     with service_folder() as folder, rucio.Rucio(folder) as service, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUCIO_CONFIG", str(service.client_cfg))
+        yield service
+
+
+@pytest.fixture(scope="session")
+def diracx_service() -> Iterator[diracx.DiracX]:
+    with service_folder() as folder, diracx.DiracX(folder) as service:
         yield service

@@ -1,0 +1,352 @@
+"""The client of DiracX, and ``cachectl dirac``, at a real server with an agent at a site."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+
+from cachingclient.dirac import (
+    CredentialsError,
+    DiracApi,
+    Job,
+    NotOffered,
+    Refused,
+    ServerUnavailable,
+    TokenFile,
+    open_api,
+)
+from cachingclient.dirac.diracx import DiracX as Client
+from cachingclient.dirac.http import Http
+from cachingclient.dirac.tokens import log_in
+from tests.services.diracx import VO, DiracX
+
+SITE = "LCG.Here.uk"
+NOWHERE = "LCG.Nowhere.uk"
+
+
+def reached(api: DiracApi, ids: list[int], *states: str) -> None:
+    """Wait until jobs are in one of these states."""
+    deadline = time.monotonic() + 60
+    while any(job.state not in states for job in api.status(ids).values()):
+        assert time.monotonic() < deadline, api.status(ids)
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def alice(diracx_service: DiracX) -> Iterator[DiracApi]:
+    with open_api(diracx_service.url, VO, diracx_service.credentials(), ca=diracx_service.ca) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def agent(diracx_service: DiracX) -> subprocess.Popen[bytes]:
+    """A site whose agent takes two jobs at a time, and has a GPU."""
+    return diracx_service.run(diracx_service.agent(SITE, tags=["GPU"]))
+
+
+@pytest.fixture
+def requests_sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that were asked."""
+    sent: list[str] = []
+    ask = Http.ask
+
+    def counted(self: Http, method: str, url: str, **arguments: object) -> tuple[int, bytes]:
+        sent.append(url)
+        return ask(self, method, url, **arguments)
+
+    monkeypatch.setattr(Http, "ask", counted)
+    return sent
+
+
+def test_who_the_server_takes_us_for(alice: DiracApi) -> None:
+    """Name, group and organisation are the server's, the end that of the tokens."""
+    me = alice.whoami()
+    assert (me.user, me.group, me.vo) == ("alice", "tests_user", VO)
+    assert "NormalUser" in me.properties
+    assert me.expires is not None
+    assert me.expires > datetime.now(UTC)
+
+
+def test_a_job_runs_and_sends_its_output_back(alice: DiracApi, agent: object) -> None:
+    """Its program, its arguments with every odd character, and its files arrive at the site."""
+    arguments = ["a b", 'c"d', "e;f", "g'h", "[i]", "{j}", "%s%j%n", "k\nl", "$HOME", "ü"]
+    program = b'#!/bin/sh\nprintf "<%s>" "$@"\ncat data.txt >&2\necho more > other.txt\n'
+    files = {"run.sh": program, "data.txt": b"brought along"}
+    job = Job(executable="run.sh", arguments=arguments, files=files, sites=[SITE], outputs=["std.*", "other.txt"])
+    ids = alice.submit(job)
+    reached(alice, ids, "Done")
+    logs = alice.logs(ids[0])
+    assert logs["std.out"].decode() == "".join(f"<{word}>" for word in arguments)
+    assert (logs["std.err"], logs["other.txt"]) == (b"brought along", b"more\n")
+    assert [line.state for line in alice.history(ids[0])] == ["Received", "Waiting", "Matched", "Running", "Done"]
+
+
+def test_a_failed_job_says_why(alice: DiracApi, agent: object) -> None:
+    """Its status has the reasons that the agent gave, and its output is there."""
+    ids = alice.submit(Job(executable="sh", arguments=["-c", "echo oops >&2; exit 3"], sites=[SITE]))
+    reached(alice, ids, "Failed")
+    assert alice.status(ids)[ids[0]].why == "Failed: Application Finished With Errors: exit 3"
+    assert alice.logs(ids[0])["std.err"] == b"oops\n"
+
+
+def test_a_killed_job_is_ended_by_its_agent(alice: DiracApi, agent: object, tmp_path: Path) -> None:
+    """A kill reaches the process itself."""
+    mark = tmp_path / "pid"
+    ids = alice.submit(Job(executable="sh", arguments=["-c", f"echo $$ > {mark}; exec sleep 600"], sites=[SITE]))
+    reached(alice, ids, "Running")
+    deadline = time.monotonic() + 30
+    while not (mark.exists() and mark.read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert alice.kill(ids) == {}
+    while Path(f"/proc/{mark.read_text().strip()}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert alice.status(ids)[ids[0]].state == "Killed"
+
+
+def test_tags_and_sites_are_kept(alice: DiracApi, agent: object) -> None:
+    """A job with the site's tag runs there; one for another site or without that site in its list waits."""
+    there = alice.submit(Job(executable="true", sites=[SITE], tags=["GPU"], cpu_time=600))
+    elsewhere = alice.submit(Job(executable="true", sites=[NOWHERE]))
+    unoffered = alice.submit(Job(executable="true", sites=[SITE], tags=["FPGA"]))
+    reached(alice, there, "Done")
+    assert {alice.status([id])[id].state for id in elsewhere + unoffered} == {"Received"}
+    assert alice.kill(elsewhere + unoffered) == {}
+
+
+def test_a_hundred_jobs_take_at_most_ten_requests(alice: DiracApi, requests_sent: list[str]) -> None:
+    """Each job has its own name, in the order that was asked for, and all are found by their group."""
+    words = [f"w{number}" for number in range(100)]
+    ids = alice.submit(Job(executable="true", name="many", group="hundred", sites=[NOWHERE]), words)
+    assert len(requests_sent) <= 10
+    jobs = alice.status(ids)
+    assert [jobs[id].name for id in ids] == [f"many-{word}" for word in words]
+    found = alice.jobs(group="hundred", states=["Received"], limit=1000)
+    assert [job.id for job in found] == sorted(ids, reverse=True)
+    assert len(alice.jobs(group="hundred", limit=7)) == 7
+    assert alice.kill(ids) == {}
+    assert {job.state for job in alice.status(ids).values()} == {"Killed"}
+    assert alice.jobs(group="hundred", states=["Received"]) == []
+
+
+def test_a_smaller_limit_of_the_server_is_kept(
+    diracx_service: DiracX, monkeypatch: pytest.MonkeyPatch, requests_sent: list[str]
+) -> None:
+    """What is refused as too much at once goes in smaller pieces, as large as the server says."""
+    monkeypatch.setattr("cachingclient.dirac.bulk.AS_THEY_COME", 50)
+    with open_api(diracx_service.url, VO, diracx_service.credentials(), ca=diracx_service.ca) as api:
+        ids = api.submit(Job(executable="true", sites=[NOWHERE]), [str(number) for number in range(45)])
+        assert len(set(ids)) == 45
+        assert sum(url.endswith("/jdl") for url in requests_sent) == 4
+        assert api.kill(ids) == {}
+
+
+def test_a_kill_counts_although_the_agents_clock_is_ahead(alice: DiracApi, diracx_service: DiracX) -> None:
+    """The server ignores changes older than the last one by the clocks of those who sent them; we look and repeat."""
+    ids = alice.submit(Job(executable="true", sites=[NOWHERE]))
+    ahead = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    change = {str(ids[0]): {ahead: {"Status": "Waiting", "MinorStatus": "", "Source": "JobAgent"}}}
+    tokens = TokenFile(diracx_service.credentials("pilot", "tests_pilot")).read()
+    reply = requests.patch(
+        f"{diracx_service.url}/api/jobs/status",
+        json=change,
+        headers={"Authorization": f"Bearer {tokens.access}"},
+        verify=str(diracx_service.ca),
+        timeout=30,
+    )
+    assert reply.json()["success"]
+    assert alice.kill(ids) == {}
+    assert alice.status(ids)[ids[0]].state == "Killed"
+
+
+def test_what_the_server_ignores_is_reported(alice: DiracApi) -> None:
+    """Rescheduling a killed job is answered with success and does nothing."""
+    ids = alice.submit(Job(executable="true", sites=[NOWHERE]))
+    assert alice.kill(ids) == {}
+    refused = alice.reschedule(ids)
+    assert refused.keys() == set(ids)
+    assert "stays Killed" in refused[ids[0]]
+
+
+def test_jobs_are_rescheduled_and_deleted(alice: DiracApi, agent: object) -> None:
+    """A failed job goes back to wait; a deleted one is so."""
+    ids = alice.submit(Job(executable="false", sites=[SITE]))
+    reached(alice, ids, "Failed")
+    assert alice.reschedule(ids) == {}
+    reached(alice, ids, "Failed", "Done")
+    assert alice.delete(ids) == {}
+    assert alice.status(ids)[ids[0]].state == "Deleted"
+
+
+def test_unknown_and_others_jobs_are_refused_one_by_one(alice: DiracApi, diracx_service: DiracX) -> None:
+    """They don't spoil the request for the rest."""
+    with open_api(diracx_service.url, VO, diracx_service.credentials("bob"), ca=diracx_service.ca) as bob:
+        theirs = bob.submit(Job(executable="true", sites=[NOWHERE]))
+        ours = alice.submit(Job(executable="true", sites=[NOWHERE]))
+        refused = alice.kill([*theirs, *ours, 10**9])
+        assert refused == {theirs[0]: "it is bob's", 10**9: "the server knows no such job"}
+        assert alice.status(ours)[ours[0]].state == "Killed"
+        assert theirs[0] not in [job.id for job in alice.jobs(limit=1000)]
+        assert bob.kill(theirs) == {}
+
+
+def test_sites_are_those_that_the_server_has_met(alice: DiracApi) -> None:
+    """From the jobs that it has."""
+    alice.kill(alice.submit(Job(executable="true", sites=[NOWHERE])))
+    assert NOWHERE in alice.sites()
+
+
+def test_there_is_no_catalogue(alice: DiracApi) -> None:
+    """And the error says so."""
+    with pytest.raises(NotOffered, match="no files' catalogue"):
+        _ = alice.catalogue
+
+
+def test_login_by_a_browser(diracx_service: DiracX, tmp_path: Path) -> None:
+    """The device flow: the user opens an address, and tokens come, in a file that only the user can read."""
+    http = Http(diracx_service.url, ca=diracx_service.ca)
+    opened: list[int] = []
+
+    def open_address(address: str) -> None:
+        opened.append(requests.get(address, verify=str(diracx_service.ca), timeout=30).status_code)
+
+    tokens = log_in(http, VO, "tests_user", open_address)
+    assert opened == [200]
+    file = TokenFile(tmp_path / "new" / "tokens.json")
+    file.write(tokens)
+    assert file.path.stat().st_mode & 0o777 == 0o600
+    with open_api(diracx_service.url, VO, file, ca=diracx_service.ca) as api:
+        assert api.whoami().user == "alice"
+
+
+def with_end(service: DiracX, tmp_path: Path, seconds: float) -> TokenFile:
+    """Tokens of a login, of which the access token ends in so many seconds."""
+    file = TokenFile(tmp_path / "tokens.json")
+    address = {"ca": service.ca}
+    file.write(log_in(Http(service.url, **address), VO, None, lambda url: requests.get(url, verify=str(service.ca))))
+    content = json.loads(file.path.read_text())
+    file.path.write_text(json.dumps(content | {"expires_on": int(time.time() + seconds)}))
+    return file
+
+
+def test_tokens_are_renewed_once_and_kept(diracx_service: DiracX, tmp_path: Path) -> None:
+    """A refresh token can be used once: two clients share the file, and the second takes what the first got."""
+    file = with_end(diracx_service, tmp_path, 60)
+    old = file.read()
+    for _ in range(2):
+        with open_api(diracx_service.url, VO, file, ca=diracx_service.ca) as api:
+            assert api.whoami().user == "alice"
+    new = file.read()
+    assert new.refresh != old.refresh
+    assert new.expires > datetime.now(UTC) + timedelta(minutes=5)
+
+
+def test_a_used_refresh_token_is_an_error_that_says_what_to_do(diracx_service: DiracX, tmp_path: Path) -> None:
+    """Not a loop of attempts, which would end every session of the user."""
+    file = with_end(diracx_service, tmp_path, 60)
+    stolen = file.path.read_text()
+    with open_api(diracx_service.url, VO, file, ca=diracx_service.ca) as api:
+        api.whoami()
+        file.path.write_text(stolen)
+        with pytest.raises(CredentialsError, match=r"Revoked refresh token.*cachectl dirac login"):
+            api.whoami()
+
+
+def test_expired_tokens_are_told_before_anything_is_asked(
+    diracx_service: DiracX, tmp_path: Path, requests_sent: list[str]
+) -> None:
+    """With the time and the way to new ones."""
+    file = tmp_path / "tokens.json"
+    content = {"access_token": "a", "refresh_token": "b", "expires_on": int(time.time() - 7200)}
+    file.write_text(json.dumps(content))
+    file.chmod(0o600)
+    with pytest.raises(CredentialsError, match=r"expired 2 h ago: log in with: cachectl dirac login"):
+        open_api(diracx_service.url, VO, file, ca=diracx_service.ca)
+    assert requests_sent == []
+
+
+def test_a_forged_token_is_refused(diracx_service: DiracX, tmp_path: Path) -> None:
+    """The server looks at its signature."""
+    content = json.loads(diracx_service.credentials().read_text())
+    head, payload, signature = content["access_token"].split(".")
+    content["access_token"] = f"{head}.{payload}.{signature[::-1]}"
+    file = tmp_path / "tokens.json"
+    file.write_text(json.dumps(content))
+    file.chmod(0o600)
+    with (
+        open_api(diracx_service.url, VO, file, ca=diracx_service.ca) as api,
+        pytest.raises(CredentialsError, match=r"answers 401: .*cachectl dirac login"),
+    ):
+        api.whoami()
+
+
+def test_another_organisation_or_group_is_refused(diracx_service: DiracX, alice: DiracApi) -> None:
+    """Tokens are for one organisation and group; asking as another says which they are for."""
+    with (
+        open_api(diracx_service.url, "other", diracx_service.credentials(), ca=diracx_service.ca) as api,
+        pytest.raises(Refused, match=r"for tests, not for other"),
+    ):
+        api.whoami()
+    with pytest.raises(Refused, match="the job is for tests_admin, and the tokens for tests_user"):
+        alice.submit(Job(executable="true", owner_group="tests_admin"))
+
+
+def test_a_group_that_may_not_submit_is_refused(diracx_service: DiracX) -> None:
+    """With the server's status in the text."""
+    pilot = diracx_service.credentials("pilot", "tests_pilot")
+    with (
+        open_api(diracx_service.url, VO, pilot, ca=diracx_service.ca) as api,
+        pytest.raises(Refused, match="answers 403"),
+    ):
+        api.submit(Job(executable="true"))
+
+
+def test_a_server_of_unknown_authority_is_not_trusted(
+    diracx_service: DiracX, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even if the environment names a bundle that has it."""
+    empty = tmp_path / "certificates"
+    empty.mkdir()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(diracx_service.ca))
+    with (
+        open_api(diracx_service.url, VO, diracx_service.credentials(), ca=empty) as api,
+        pytest.raises(CredentialsError, match="no TLS with"),
+    ):
+        api.whoami()
+
+
+def test_a_server_that_goes_down_and_comes_back(diracx_service: DiracX, alice: DiracApi) -> None:
+    """Meanwhile calls say that it can't be reached; afterwards the same client goes on, and no job is lost."""
+    ids = alice.submit(Job(executable="true", sites=[NOWHERE]))
+    diracx_service.processes.remove(diracx_service.server)
+    diracx_service.server.kill()
+    diracx_service.server.wait(30)
+    try:
+        for call in (
+            alice.whoami,
+            lambda: alice.status(ids),
+            lambda: alice.kill(ids),
+            lambda: alice.submit(Job(executable="true")),
+        ):
+            with pytest.raises(ServerUnavailable, match="can't be reached"):
+                call()
+    finally:
+        diracx_service.serve()
+    assert alice.status(ids)[ids[0]].state == "Received"
+    assert alice.kill(ids) == {}
+
+
+def test_the_kind_of_server_is_found(diracx_service: DiracX, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without credentials being named, the server is asked what it is, and its own tools' tokens are taken."""
+    monkeypatch.setenv("DIRACX_CREDENTIALS_PATH", str(diracx_service.credentials()))
+    with open_api(diracx_service.url, VO, ca=diracx_service.ca) as api:
+        assert isinstance(api, Client)
+        assert api.whoami().user == "alice"
