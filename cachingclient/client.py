@@ -29,7 +29,7 @@ from cachingclient.notes import NoteKeeper
 from cachingclient.planner import Action, Choices, Plan, make_plan
 from cachingclient.policy import CachePolicy, find_policy
 from cachingclient.records import Records
-from cachingclient.recovery import Recovery
+from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
 from cachingclient.registry import Registry, Run
 from cachingclient.report import RunReport
 from cachingclient.rewrite import rewrite
@@ -279,7 +279,8 @@ class DiracClient(Client):
         """Send keys of a run once more, its lost entries computed again."""
         with self._planning, self._refcount_lock:
             keys = [key for key in keys if key in self.futures]
-            lost = frozenset(key for key, step in run.plan.steps.items() if step.step_key in run.lost)
+            hopeless = run.attempts > MOST_LOADING_ATTEMPTS
+            lost = frozenset(k for k, step in run.plan.steps.items() if hopeless or step.step_key in run.lost)
             run.pinned = {key: future for key, future in self._pin(run.lowered).items() if key not in keys}
             choices = Choices(run.impure, run.unkept, frozenset(run.pinned), lost, self._drawn, self._seen)
             plan = self._make_plan(run.lowered, keys, choices)

@@ -20,6 +20,8 @@ from cachingclient.storage import EntryLost
 if TYPE_CHECKING:
     from cachingclient.client import DiracClient
 
+MOST_LOADING_ATTEMPTS = 5
+"""How often a run is sent again with what it can still load; after that nothing is loaded any more."""
 MOST_ATTEMPTS = 20
 """How often one run is sent again before its error is the user's."""
 

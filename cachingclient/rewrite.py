@@ -10,7 +10,7 @@ from cachingclient.graph import GraphNode, Key, Lowered, Task, runs_as_it_is, wi
 from cachingclient.planner import Action, Plan, PlannedStep
 from cachingclient.registry import Taken
 from cachingclient.steps import Context, Load, RunAndKeep, RunWithin
-from cachingclient.storage import EntryInfo
+from cachingclient.storage import EntryInfo, Store
 
 MOST_SENT_PAYLOAD = 4096
 """Results up to this many bytes travel with the graph; larger ones are read by the worker."""
@@ -56,7 +56,7 @@ def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> G
     """Return what is sent for one step."""
     if step.action is Action.LOAD:
         assert step.info is not None
-        return Task(step.key, Load(step.info.key, _slim(step.info), step.name, context))
+        return Task(step.key, Load(step.info.key, _slim(step.info, context.store), step.name, context))
     if step.action is not Action.RUN or type(node) is not Task or runs_as_it_is(node.func):
         return node
     if not step.keep:
@@ -80,11 +80,11 @@ def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> G
     )
 
 
-def _slim(info: EntryInfo) -> EntryInfo | None:
+def _slim(info: EntryInfo, store: Store) -> EntryInfo | None:
     """Return what a worker needs to load an entry; None if it had better look it up itself."""
     if info.payload is not None and len(info.payload) > MOST_SENT_PAYLOAD:
         return None
-    return dataclasses.replace(info, details={})
+    return store.slim(info)
 
 
 def _with_key(node: GraphNode, key: Key) -> GraphNode:

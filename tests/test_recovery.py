@@ -232,6 +232,26 @@ def test_corrupted_entries_are_computed_again(make_client: Callable[..., DiracCl
 
 
 @pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
+def test_a_long_chain_of_lost_entries(make_client: Callable[..., DiracClient], cache_folder: Path) -> None:
+    """Each is found, and none can be read: after a few attempts nothing is loaded any more, and the result is right."""
+
+    def chain() -> Any:
+        value = dask.delayed(block)(0)
+        for _ in range(25):
+            value = dask.delayed(plus_one)(value)
+        return value
+
+    cold = make_client()
+    cold.compute(chain()).result()
+    cold.close()
+    for path in cache_folder.glob("v1/blobs/*/*"):
+        content = bytearray(path.read_bytes())
+        content[-5] ^= 0xFF
+        path.write_bytes(content)
+    assert make_client().compute(chain()).result()[0] == 25
+
+
+@pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
 def test_nothing_is_left_behind(
     make_client: Callable[..., DiracClient], cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

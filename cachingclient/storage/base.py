@@ -18,7 +18,7 @@ from __future__ import annotations
 import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Frame = memoryview
@@ -180,6 +180,10 @@ class Store(ABC):
             return decode(payload, data_only=self.data_only)
         except Exception as error:  # a missing library or a class that changed; the run goes on without the entry
             raise EntryLost(info.key, f"it can't be decoded here: {type(error).__name__}: {error}") from error
+
+    def slim(self, info: EntryInfo) -> EntryInfo:
+        """What of a description another process needs to read the entry: there may be thousands to send."""
+        return replace(info, details={})
 
     @abstractmethod
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:

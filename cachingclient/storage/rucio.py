@@ -142,6 +142,10 @@ class RucioStore(Store):
             raise EntryLost(info.key, "its bytes are not those that were written")
         return frame
 
+    def slim(self, info: EntryInfo) -> EntryInfo:
+        place = info.details.get("place")
+        return replace(info, details={"place": place} if place else {})
+
     def _packed(self, info: EntryInfo, name: str, offset: int) -> Frame:
         """A payload of a pack, which is fetched if it is not here, or once more if its copy here was damaged."""
         path = self._local / name

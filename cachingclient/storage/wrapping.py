@@ -47,6 +47,9 @@ class Wrapper(Store):
     def payload(self, info: EntryInfo) -> bytes | Frame:
         return self.inner.payload(info)
 
+    def slim(self, info: EntryInfo) -> EntryInfo:
+        return self.inner.slim(info)
+
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
         return self.inner.write(entry, overwrite=overwrite)
 

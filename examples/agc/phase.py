@@ -98,8 +98,10 @@ def connected(phase: Phase) -> Iterator[Any]:
         else:
             from cachingclient import DiracClient
 
-            # As the setting, so that the setting store-options goes with it.
+            # As the setting, so that the setting store-options goes with it; a plain folder takes none of them.
             dask.config.set({"cachingclient.store": phase.cache})
+            if phase.cache.startswith("file:"):
+                dask.config.set({"cachingclient.store-options": {}})
             client = DiracClient(cluster, policy=phase.policy)
         with client:
             client.wait_for_workers(phase.workers)

@@ -160,7 +160,7 @@ def the_manifest(files: tuple[Path, ...], scale: float, folder: Path, console: C
 @click.argument("more", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1)
 @click.option(
     "--cache",
-    help="URL of an empty store; the setting store-options says how it is opened  [default: a folder in the output folder]",
+    help="URL of an empty store, opened with the setting store-options  [default: a folder in the output folder]",
 )
 @click.option("--policy", default="auto", show_default=True, help="Which results are kept.")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="1: 200,000 events.")

@@ -38,6 +38,15 @@ class StoreContract:
         assert type(back) is type(value)
         assert np.array_equal(back, value) if isinstance(value, np.ndarray) else back == value
 
+    @pytest.mark.parametrize("value", ["text", np.arange(BIG)], ids=["small", "big"])
+    def test_a_slim_description_is_enough_to_read(self, store: Store, value: Any) -> None:
+        """It is what a client sends to its workers."""
+        kept = entry(value)
+        store.write(kept)
+        store.flush()
+        slim = pickle.loads(pickle.dumps(store.slim(store.find(kept.keys)[kept.keys[0]])))
+        assert np.array_equal(store.read(slim), value)
+
     def test_the_description_says_what_the_writer_said(self, store: Store) -> None:
         """Name, kind, time, size, codec and details are those of the entry."""
         kept = entry(np.arange(BIG), name="select", user="ada", nested={"a": [1, 2]})
