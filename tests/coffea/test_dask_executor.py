@@ -155,6 +155,50 @@ def test_another_setting_of_the_processor_runs_again(
     assert calls(tmp_path / "log") == 2 * CHUNKS
 
 
+NOTEBOOK = """
+import awkward as ak
+from coffea.processor import ProcessorABC
+
+CUT = 30
+
+class Analysis(ProcessorABC):
+    def process(self, events):
+        with open(events.metadata["log"], "a") as log:
+            log.write("process\\n")
+        return {"count": counted(events)}
+
+    def postprocess(self, accumulator):
+        return accumulator
+
+def counted(events):
+    return int(ak.sum(events.MET.pt > CUT))
+"""
+
+
+def test_edits_in_a_notebook_are_seen(
+    make_client: Callable[..., DiracClient], plain_client: Client, two_files: list[Path], tmp_path: Path
+) -> None:
+    """A variable, a function and then a method are changed in a living session: each run is of what stands there."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(NOTEBOOK, names)
+
+    def results() -> list[int]:
+        return [
+            run(client, two_files, tmp_path / "log", processor=names["Analysis"]())["count"]
+            for client in (plain_client, make_client())
+        ]
+
+    found = [results()]
+    names["CUT"] = 50
+    found.append(results())
+    exec("def counted(events):\n    return 2 * len(events) + CUT", names)
+    found.append(results())
+    exec("Analysis.process = lambda self, events: {'count': CUT}", names)
+    found.append(results())
+    assert [len(set(pair)) for pair in found] == [1, 1, 1, 1]
+    assert len({pair[0] for pair in found}) == 4
+
+
 def test_compression_is_no_part_of_a_processor(
     make_client: Callable[..., DiracClient], two_files: list[Path], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import pickle
 from collections import OrderedDict
@@ -47,10 +48,25 @@ def _load(data: bytes) -> Any:
 
     try:
         content = lz4.frame.decompress(data)
-        return pickle.loads(content) if content[:1] == pickle.PROTO else None
+        return _Unpickler(io.BytesIO(content)).load() if content[:1] == pickle.PROTO else None
     except Exception:
         # No pickle after all, or one that can't be read here: then the bytes stand for themselves.
         return None
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes classes of its own from those that went by value.
+
+    cloudpickle writes them into the class that they came from, if that is in this process: the one of a notebook would
+    go on with the variables that it had when it was sent, whatever the user does to them.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what is named; the makers of classes without their look at those that are there."""
+        found = super().find_class(module, name)
+        if module.startswith("cloudpickle") and name in ("_make_skeleton_class", "_make_skeleton_enum"):
+            return lambda *args: found(*args[:-2], None, args[-1])  # the last but one identifies a class that is there
+        return found
 
 
 @register_hasher("coffea.processor.executor.WorkItem")
