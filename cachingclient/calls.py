@@ -20,21 +20,25 @@ from cachingclient.memory import recent_results
 from cachingclient.notes import NoteKeeper
 from cachingclient.policy import KeepAll
 from cachingclient.steps import Context, RunAndKeep, _Attempt, has_expired
-from cachingclient.storage import encode
+from cachingclient.storage import Encoded, encode
 from cachingclient.storage.codecs import decode
 from cachingclient.worker import process
 
 if TYPE_CHECKING:
     from cachingclient.step import StepFunction
 
-WORTH_LOOKING = 1.5
+WORTH_LOOKING = 10.0
 """A step that takes less than this many times the look at its arguments is better run without one."""
+WORTH_LOOKING_AGAIN = 1.5
+"""The same for a step of which equal calls were met here: a look then saves the run."""
 MOST_UNREAD_COLUMNS = 32
 """A result with more lazy columns than anybody writes out by hand is a whole collection, most of it never needed."""
 _LINKS = ("@events_factory", "@original_array")
 _NOTHING = object()
 _notes = NoteKeeper()
 _looking: dict[str, float] = {}
+_met: set[str] = set()
+"""The steps of which a result was found in this process."""
 _unknown: set[str] = set()
 _inside: contextvars.ContextVar[str] = contextvars.ContextVar("inside", default="")
 """The call that this thread runs, for the name of those that it makes: a picture shows who asked for what."""
@@ -70,7 +74,7 @@ class Call(RunAndKeep):
         start = time.perf_counter()
         with contextlib.suppress(KeyError):
             attempt.value = self._linked(recent_results().get(self._remembered_as(attempt.content)))
-            attempt.found = True
+            self._found(attempt)
             self._record("cut off", time.perf_counter() - start, 0)
             return
         store = self.context.store
@@ -81,9 +85,15 @@ class Call(RunAndKeep):
         if self._may_remember():
             recent_results().add(self._remembered_as(attempt.content), encode(value))
         attempt.value = self._linked(value)
-        attempt.found = True
+        self._found(attempt)
         store.touch([attempt.content])
         self._record("cut off", time.perf_counter() - start, info.nbytes, saved=info.seconds)
+
+    def _found(self, attempt: _Attempt) -> None:
+        """Note that a look was worth it."""
+        attempt.found = True
+        _met.add(self.name)
+        process().not_worth.pop(self.name, None)
 
     def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the step; a result that was read to be kept is handed on as it will be loaded."""
@@ -101,7 +111,9 @@ class Call(RunAndKeep):
             if attempt.content is None:
                 note = self._why_unknown()
             elif attempt.sound and self._is_slower_than_looking(seconds):
-                note = self._objection(attempt.content, result) or self._remember(attempt.content, result)
+                note = self._objection(attempt.content, result)
+                if not note:
+                    attempt.encoded = self._remember(attempt.content, result)
         except Exception as error:
             note = f"not kept: {type(error).__name__}: {error}"
         if note:
@@ -110,15 +122,15 @@ class Call(RunAndKeep):
         else:
             super()._finish(attempt, result if self.read is _NOTHING else self.read, seconds)
 
-    def _remember(self, content: str, result: Any) -> str:
-        """Hold the result in memory. Returns nothing: there is no objection."""
+    def _remember(self, content: str, result: Any) -> Encoded:
+        """Hold the result in memory; return it as it is to be kept."""
         encoded = encode(result)
         if self._may_remember():
             recent_results().add(self._remembered_as(content), encoded)
         if any(_lazy_columns(array) or array.attrs or _is_linked(array) for array in _arrays(result)):
             # It has to look the same to the steps after it as when it is loaded.
             self.read = self._linked(decode(bytearray(b"".join(encoded.frames))))
-        return ""
+        return encoded
 
     def _is_worth_it(self, result: Any, seconds: float) -> bool:
         """Tell whether the result is worth keeping; one that is quicker than looking it up never is."""
@@ -129,7 +141,8 @@ class Call(RunAndKeep):
         return False
 
     def _is_slower_than_looking(self, seconds: float) -> bool:
-        return isinstance(self.context.policy, KeepAll) or seconds > WORTH_LOOKING * self.looking
+        margin = WORTH_LOOKING_AGAIN if self.name in _met else WORTH_LOOKING
+        return isinstance(self.context.policy, KeepAll) or seconds > margin * self.looking
 
     def _same_links(self, array: Any) -> bool:
         """Whether the links of an array are those of the arguments."""
@@ -209,8 +222,9 @@ def _layout(array: Any) -> Any:
 
 def _lazy_columns(array: Any) -> list[Any]:
     """Return the lazy columns of an array, whether they were read or not."""
-    _, _, buffers = sys.modules["awkward"].to_buffers(_layout(array))
-    return [buffer for buffer in buffers.values() if hasattr(buffer, "is_materialized")]
+    from cachingclient.hashing.plugins.awkward import buffers_of
+
+    return [buffer for buffer in buffers_of(_layout(array)) if hasattr(buffer, "is_materialized")]
 
 
 def _links(array: Any) -> dict[str, Any]:
@@ -220,7 +234,9 @@ def _links(array: Any) -> dict[str, Any]:
 
 def _is_linked(array: Any) -> bool:
     """Whether an array has records of a class of their own in it, such as jets, whose methods may follow the links."""
-    return "'__record__'" in repr(_layout(array).form.to_dict())
+    from cachingclient.hashing.plugins.awkward import layout_nodes
+
+    return any(node.parameter("__record__") is not None for node in layout_nodes(_layout(array)))
 
 
 @functools.cache

@@ -24,6 +24,7 @@ from cachingclient.notes import CacheWarning
 from cachingclient.policy import CachePolicy, Cost, KeepAll, find_policy
 from cachingclient.step import StepFunction
 from cachingclient.storage import (
+    Encoded,
     Entry,
     EntryInfo,
     EntryLost,
@@ -190,6 +191,7 @@ class _Attempt:
     note: str = ""
     inputs: tuple[Fingerprint, ...] = ()
     lease: Lease = field(default_factory=Lease)
+    encoded: Encoded | None = None
 
 
 @dataclass(slots=True)
@@ -352,7 +354,7 @@ class RunAndKeep:
         keys = [key for key in (self.step_key.hex() if self.step_key else None, attempt.content) if key is not None]
         if not keys:
             return ""
-        encoded = encode(result)
+        encoded = attempt.encoded if attempt.encoded is not None else encode(result)
         details: dict[str, Any] = dict(versions())
         details["code"] = self.code.hex() if self.code is not None else None
         details["arguments"] = [part.hex() for part in self.parts]

@@ -95,7 +95,7 @@ def encode_layout(layout: Any, walk: Walk) -> bytes:
     """Return the encoding of a layout: packed, unless something in it is still to be read."""
     if layout.backend.name in ("cuda", "jax"):
         layout = ak.to_backend(layout, "cpu", highlevel=False)
-    if all(_is_at_hand(buffer) for buffer in _buffers_of(layout)) and not _is_packed(layout):
+    if all(_is_at_hand(buffer) for buffer in buffers_of(layout)) and not _is_packed(layout):
         layout = layout.to_packed()
     return _encode_node(layout, walk)
 
@@ -180,11 +180,11 @@ def _children(node: Any) -> list[Any]:
     return [node._content] if hasattr(node, "_content") else []
 
 
-def _buffers_of(node: Any) -> Iterator[Any]:
+def buffers_of(node: Any) -> Iterator[Any]:
     """Yield every buffer of a layout, without touching any."""
     yield from _own_buffers(node)
     for content in _children(node):
-        yield from _buffers_of(content)
+        yield from buffers_of(content)
 
 
 def _is_at_hand(buffer: Any) -> bool:
