@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import time
 from typing import Any
 
 from dask.typing import Key
 from distributed import Scheduler
+from distributed.protocol.pickle import dumps
 from distributed.scheduler import TaskState, WorkerState, _task_slots_available
+from tornado.ioloop import PeriodicCallback
 
+from cachingclient.notes import CacheWarning
+from cachingclient.vine.asking import restrictions, unknown_sites, why_not
 from cachingclient.vine.engine import SiteStats
 from cachingclient.vine.homes import Homes
 from cachingclient.vine.monitor import Monitor
-from cachingclient.vine.sites import PREFIX, site_of
+from cachingclient.vine.sites import site_of
 
 ACROSS = 8.0
 """How many times dearer a byte is that crosses to another site."""
 RELUCTANCE = 0.5
 """Seconds that a task must win before it is taken to another site than its inputs': its result has to come back."""
+WARN_EVERY = 2.0
+"""Seconds between two looks at the tasks that no worker can run."""
+_ASKING = frozenset({"needs", "resources", "site"})
+"""The annotations by which a task asks for a worker."""
+
+logger = logging.getLogger("distributed.scheduler")
 
 
 class VineScheduler(Scheduler):
@@ -49,11 +61,13 @@ class VineScheduler(Scheduler):
         self.sites = tuple(sites)
         self.pool_stats = pool_stats
         self._asking: TaskState | None = None
+        self._warned: set[tuple[str, ...]] = set()
         self._threads: dict[str, int] | None = None
         self._site_of: dict[WorkerState, str | None] = {}
         super().__init__(**kwargs)
         self.observer = Monitor(self, list(sites), log)
         self.add_plugin(self.observer)
+        self.periodic_callbacks["vine-waiting"] = PeriodicCallback(self.check_what_waits, WARN_EVERY * 1000)
 
     def site_of(self, worker: WorkerState) -> str | None:
         """Return the site of a worker."""
@@ -173,6 +187,17 @@ class VineScheduler(Scheduler):
 
     # ---- what the user asks for ----
 
+    def _create_taskstate_from_graph(self, **kwargs: Any) -> Any:
+        """Refuse a graph that asks for something that has no sense, before any of it is taken."""
+        by_type, for_all = kwargs["annotations_by_type"], kwargs["global_annotations"] or {}
+        asked = {key for kind in _ASKING for key in by_type.get(kind, ())}
+        for key in asked or list(kwargs["dsk"])[:1]:
+            own = {kind: by_type[kind][key] for kind in _ASKING if key in by_type.get(kind, ())}
+            unknown = unknown_sites(restrictions(_for_key(for_all, key) | own), self.sites) if self.sites else []
+            if unknown:
+                raise ValueError(f"there is no site {unknown[0]!r}; the sites are {', '.join(self.sites)}")
+        return super()._create_taskstate_from_graph(**kwargs)
+
     def _apply_annotations(
         self,
         tasks: Any,
@@ -182,9 +207,30 @@ class VineScheduler(Scheduler):
         tasks = list(tasks)
         annotated = super()._apply_annotations(tasks, annotations_by_type, global_annotations)
         for ts in tasks:
-            if ts.annotations and "site" in ts.annotations:
-                _pin(ts, ts.annotations)
+            if ts.annotations and not ts.annotations.keys().isdisjoint(_ASKING):
+                ts.resource_restrictions = restrictions(ts.annotations) or None
         return annotated
+
+    def check_what_waits(self) -> None:
+        """Start tasks that a worker can run by now; warn the clients, once a step, of those that none ever can."""
+        runnable = [ts for ts in self.unrunnable if self.valid_workers(ts)]
+        if runnable:
+            self.transitions({ts.key: "processing" for ts in runnable}, f"workers-offer-more-{time()}")
+        for ts in self.unrunnable:
+            asked = ts.resource_restrictions
+            if not asked or (ts.prefix.name, *sorted(asked)) in self._warned:
+                continue
+            why = why_not(asked, [ws.resources for ws in self.workers.values()])
+            if why is not None:
+                self._warned.add((ts.prefix.name, *sorted(asked)))
+                text = f"task {ts.prefix.name} waits: {why}"
+                logger.warning("%s", text)
+                self.log_event("warn", {"message": dumps(text), "category": dumps(CacheWarning)})
+
+
+def _for_key(annotations: Mapping[str, Any], key: Key) -> dict[str, Any]:
+    """Return the annotations of a whole graph as they are for one key: some are functions of it."""
+    return {kind: value(key) if callable(value) else value for kind, value in annotations.items() if kind in _ASKING}
 
 
 def _saying_for_which(transition: Callable[..., Any]) -> Callable[..., Any]:
@@ -206,8 +252,3 @@ VineScheduler._TRANSITIONS_TABLE = _TABLE
 def _begins(ts: TaskState) -> bool:
     """Tell whether a task can run as soon as its graph arrives."""
     return all(dts.state == "memory" or dts.run_spec is None for dts in ts.dependencies)
-
-
-def _pin(ts: TaskState, annotations: Mapping[str, Any]) -> None:
-    """Bind a task to the site that it was annotated with."""
-    ts.resource_restrictions = {**(ts.resource_restrictions or {}), f"{PREFIX}{annotations['site']}": 1}
