@@ -148,10 +148,14 @@ class Link:
         except (EOFError, OSError):
             self._bury()
 
-    def _answer(self, number: int, answer: Any) -> None:
+    def _answer(self, number: int, answer: Any, trouble: str | None) -> None:
         with self._lock:
             future = self._answers.pop(number, None)
-        if future is not None:
+        if future is None:
+            return
+        if trouble is not None:
+            future.set_exception(RuntimeError(f"the manager of engine {self.name} can't answer: {trouble}"))
+        else:
             future.set_result(answer)
 
     def _bury(self) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -197,10 +197,16 @@ class Manager:
                 self.backend.release(key)
 
     def _do_fetch(self, request: int, key: str) -> None:
-        self.connection.send(("answer", request, self.backend.fetch(key)))
+        self._answer(request, self.backend.fetch, key)
 
     def _do_describe(self, request: int) -> None:
-        self.connection.send(("answer", request, self.backend.describe()))
+        self._answer(request, self.backend.describe)
+
+    def _answer(self, request: int, function: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            self.connection.send(("answer", request, function(*arguments), None))
+        except Exception as error:
+            self.connection.send(("answer", request, None, f"{type(error).__name__}: {error}"))
 
     def _do_stop(self) -> None:
         self._stopped = True

@@ -180,7 +180,7 @@ class TaskVineBackend(Backend):
         """Return what the library counts."""
         counts = self.manager.stats
         return {
-            "running": [key for key, task in self.tasks.items() if self.manager.task_state(task.id) == TASK_RUNS],
+            "running": [key for key, task in self.tasks.items() if task.state == TASK_RUNS],
             "connected": int(counts.workers_connected),
             "bytes_sent": int(counts.bytes_sent),
             "bytes_received": int(counts.bytes_received),
