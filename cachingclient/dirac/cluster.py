@@ -184,6 +184,7 @@ class DiracCluster(JobQueueCluster):
                 name=self.grid.group,
                 asynchronous=asynchronous,
                 scheduler_options={
+                    "sites": tuple(sites),
                     "host": self.grid.host,
                     "port": port,
                     "contact_address": f"tls://{contact}:{port}" if contact else None,

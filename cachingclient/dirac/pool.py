@@ -265,8 +265,9 @@ class Pool:
             logs = await asyncio.to_thread(self.api.logs, id)
         except DiracError:
             return ""
-        lines = logs.get("std.err", b"").decode(errors="replace").strip().splitlines()
-        return f": {lines[-1]}" if lines else ""
+        lines = logs.get("std.err", b"").decode(errors="replace").splitlines()
+        telling = [line.strip() for line in lines if line.strip() and " - INFO - " not in line]
+        return f": {telling[-1]}" if telling else ""
 
     def _came_to_nothing(self, job: WorkerJob, why: str) -> None:
         now = time.monotonic()
