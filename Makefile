@@ -6,8 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 AGC_ARGS ?=
+NOTEBOOK_ARGS ?=
 
-.PHONY: agc test lint lint-rules lint-format lint-types doc-examples bench docs clean
+.PHONY: agc notebook test lint lint-rules lint-format lint-types doc-examples bench docs clean
 .DEFAULT_GOAL := test
 
 # One stamp an extra: an installation is repeated only when pyproject.toml changed.
@@ -21,6 +22,10 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 
 agc: $(VENV)/.installed-agc
 	$(BIN)/python examples/agc/run.py $(AGC_ARGS)
+
+# Runs the example's notebooks and writes them, with what they show, into docs/notebooks.
+notebook: $(VENV)/.installed-notebook
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/agc/render.py $(NOTEBOOK_ARGS)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -29,26 +29,43 @@ def draw(histograms: dict[str, Any], folder: Path, luminosity: float) -> list[Pa
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for region, histogram in histograms.items():
-        name, title, shown = REGIONS[region]
-        figure = Figure(figsize=(7.0, 5.6), dpi=130, layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots()
-        stack(axes, histogram)
-        axes.set_xlim(*shown)
-        axes.set_xlabel(histogram.axes[0].label, loc="right", fontsize=13)
-        width = histogram.axes[0].widths[0]
-        axes.set_ylabel(f"events / {width:g} GeV", loc="top", fontsize=13)
-        axes.set_ylim(0, axes.get_ylim()[1] * 1.12)
-        axes.text(0.03, 0.95, title, transform=axes.transAxes, fontsize=12, va="top")
-        axes.set_title(f"{luminosity / 1000:.1f} fb$^{{-1}}$ (13 TeV)", loc="right", fontsize=12)
-        axes.set_title("simulation", loc="left", fontsize=12, style="italic")
-        axes.legend(*reversed_legend(axes), frameon=False, fontsize=11, loc="upper right")
-        axes.tick_params(direction="in", which="both", top=True, right=True)
-        axes.minorticks_on()
-        path = folder / f"{name}.png"
+        figure = new_figure(7.0, 5.6)
+        panel(figure.subplots(), region, histogram, luminosity)
+        path = folder / f"{REGIONS[region][0]}.png"
         figure.savefig(path)
         paths.append(path)
     return paths
+
+
+def side_by_side(histograms: dict[str, Any], luminosity: float) -> Figure:
+    """The regions in one figure, as a notebook shows them."""
+    figure = new_figure(12.0, 4.6)
+    for axes, (region, histogram) in zip(figure.subplots(1, len(histograms)), histograms.items(), strict=True):
+        panel(axes, region, histogram, luminosity)
+    return figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)  # neither the user's backend nor pyplot's state is touched
+    return figure
+
+
+def panel(axes: Any, region: str, histogram: Any, luminosity: float) -> None:
+    """One region."""
+    _, title, shown = REGIONS[region]
+    stack(axes, histogram)
+    axes.set_xlim(*shown)
+    axes.set_xlabel(histogram.axes[0].label, loc="right", fontsize=13)
+    width = histogram.axes[0].widths[0]
+    axes.set_ylabel(f"events / {width:g} GeV", loc="top", fontsize=13)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.12)
+    axes.text(0.03, 0.95, title, transform=axes.transAxes, fontsize=11, va="top")
+    axes.set_title(f"{luminosity / 1000:.1f} fb$^{{-1}}$ (13 TeV)", loc="right", fontsize=12)
+    axes.set_title("simulation", loc="left", fontsize=12, style="italic")
+    axes.legend(*reversed_legend(axes), frameon=False, fontsize=10, loc="upper right")
+    axes.tick_params(direction="in", which="both", top=True, right=True)
+    axes.minorticks_on()
 
 
 def stack(axes: Any, histogram: Any) -> None:
