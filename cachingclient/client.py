@@ -32,7 +32,7 @@ from cachingclient.records import Records
 from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
 from cachingclient.registry import Registry, Run
 from cachingclient.report import RunReport
-from cachingclient.rewrite import rewrite
+from cachingclient.rewrite import rewrite, sites_of_loads
 from cachingclient.scattering import steps_of_data, steps_of_futures
 from cachingclient.step import apply_annotations, uncached
 from cachingclient.steps import Context
@@ -228,7 +228,7 @@ class DiracClient(Client):
         with self._planning:
             try:
                 run, nodes = self._prepare(expr, keys, options)
-                expr = raise_(nodes, run.lowered.annotations)
+                expr = raise_(nodes, {**run.lowered.annotations, **sites_of_loads(run.plan, nodes)})
             except Exception as error:
                 self._notes.add(f"this graph runs without the cache: {type(error).__name__}: {error}")
                 return super()._graph_to_futures(expr, keys, *args, **options)

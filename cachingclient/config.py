@@ -115,6 +115,30 @@ def inputs() -> Inputs:
     return cast(Inputs, _choice("inputs", get_args(Inputs)))
 
 
+def site() -> str | None:
+    """The name of the site that this process works at, or None.
+
+    Examples
+    --------
+    >>> with dask.config.set({"cachingclient.site": "RAL"}):
+    ...     site()
+    'RAL'
+    """
+    return _text("site", "the name of a site, or null")
+
+
+def near_store() -> str | None:
+    """The URL of the store near this process, or None.
+
+    Examples
+    --------
+    >>> with dask.config.set({"cachingclient.near-store": "file:///scratch/near"}):
+    ...     near_store()
+    'file:///scratch/near'
+    """
+    return _text("near-store", "a URL such as file:///scratch/near, or null")
+
+
 def environment() -> Environment:
     """Which installed libraries enter a step key, and how.
 
@@ -231,6 +255,13 @@ def _get(name: str) -> Any:
     # A `with dask.config.set(...)` that was entered before this module was imported takes the defaults with it.
     default = functools.reduce(dict.__getitem__, name.split("."), _DEFAULTS["cachingclient"])
     return dask.config.get(f"cachingclient.{name}", default)
+
+
+def _text(name: str, takes: str) -> str | None:
+    value = _get(name)
+    if value is not None and (not isinstance(value, str) or not value):
+        raise _error(name, value, takes)
+    return value
 
 
 def _choice(name: str, choices: tuple[str, ...]) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, MutableMapping
 
-from cachingclient.graph import GraphNode, Key, Lowered, Task, runs_as_it_is, with_function
+from dask.utils import key_split
+
+from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, runs_as_it_is, with_function
+from cachingclient.lazy import Hold, is_held, resolve
 from cachingclient.planner import Action, Plan, PlannedStep
 from cachingclient.registry import Taken
 from cachingclient.steps import Context, Load, RunAndKeep, RunWithin
@@ -16,7 +19,9 @@ MOST_SENT_PAYLOAD = 4096
 """Results up to this many bytes travel with the graph; larger ones are read by the worker."""
 
 
-def rewrite(plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, Taken]) -> dict[Key, GraphNode]:
+def rewrite(
+    plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, Taken], *, hold: bool = False
+) -> dict[Key, GraphNode]:
     """Return the nodes to send.
 
     Parameters
@@ -30,6 +35,8 @@ def rewrite(plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, 
     taken
         What was sent before and the scheduler may still hold. A key must not come back to it with other
         dependencies, or for another step, so such a node is sent under a new name.
+    hold
+        Whether what is wanted and found is held unread until somebody takes it.
     """
     sent: dict[Key, GraphNode] = {}
     renamed: dict[Key, Key | GraphNode] = {}
@@ -37,6 +44,9 @@ def rewrite(plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, 
         if key not in plan.needed or step.action is Action.HELD:
             continue
         node = _node(step, lowered.nodes[key], plan, context)
+        if hold and key in plan.wanted and isinstance(node, Task) and isinstance(node.func, Load):
+            node = with_function(node, Hold(dataclasses.replace(node.func, known_as=key)))
+            step.action = Action.PRUNED  # what is read after all is recorded then
         if renamed and not renamed.keys().isdisjoint(node.dependencies):
             node = node.substitute(renamed)
         before = taken.get(key)
@@ -45,6 +55,46 @@ def rewrite(plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, 
             node = _with_key(node, name)
         sent[node.key] = node
     return sent
+
+
+def read_what_is_held(
+    sent: Mapping[Key, GraphNode], taken: Mapping[Key, Taken], known: Container[Key], readers: MutableMapping[Key, Key]
+) -> dict[Key, GraphNode]:
+    """Return the nodes to send with tasks between that read those inputs which the scheduler holds unread.
+
+    Parameters
+    ----------
+    sent
+        The nodes.
+    taken
+        What was sent before.
+    known
+        The keys that this client has results of; another client's may be held unread too.
+    readers
+        The key of the task that reads each held key; those that are made here are added.
+    """
+    outside = {key for node in sent.values() for key in node.dependencies}
+    for key in outside - readers.keys():
+        node = sent.get(key) or (taken[key].node if key in taken else None)
+        if is_held(node) or (node is None and key not in known):
+            readers[key] = f"load-{key_split(key)}-{uuid.uuid4().hex}"
+    used = {key: readers[key] for key in outside & readers.keys()}
+    if not used:
+        return dict(sent)
+    new: dict[Key, GraphNode] = {reader: Task(reader, resolve, TaskRef(key)) for key, reader in used.items()}
+    for key, node in sent.items():
+        new[key] = node if used.keys().isdisjoint(node.dependencies) else node.substitute(used)
+    return new
+
+
+def sites_of_loads(plan: Plan, sent: Mapping[Key, GraphNode]) -> dict[str, dict[Key, str]]:
+    """Return the annotation that sends loads to the sites where their entries were made, and are near."""
+    found = {
+        key: str(step.info.details["site"])
+        for key, step in plan.steps.items()
+        if step.action is Action.LOAD and step.info is not None and "site" in step.info.details and key in sent
+    }
+    return {"home": found} if found else {}
 
 
 def _is_same(before: Taken, node: GraphNode, step_key: bytes | None) -> bool:

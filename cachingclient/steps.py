@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import logging
 import time
 import warnings
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from cachingclient.hashing.inputs import Inputs, Mode
 from cachingclient.hashing.merkle import Code, Merkle, look_at_call
 from cachingclient.ingredients import describe_difference
 from cachingclient.notes import CacheWarning
+from cachingclient.peak import peak_since, reset_peak
 from cachingclient.policy import CachePolicy, Cost, KeepAll, find_policy
 from cachingclient.step import StepFunction
 from cachingclient.storage import (
@@ -38,10 +40,14 @@ from cachingclient.storage import (
 from cachingclient.worker import process, size_of, versions
 from cachingclient.writer import Job
 
+logger = logging.getLogger("cachingclient")
+
 HOPELESS_AFTER = 4
 """After this many runs in a row that were not worth keeping, a step is run without preparing to keep it."""
 EXPENSIVE_SECONDS = 0.5
 """A step that took less than this before is run without asking who else runs it."""
+MEASURED_SECONDS = 0.1
+"""The memory of a step that took less than this before is not measured: looking costs some ten millionths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,19 @@ class Context:
     overwrite: bool = False
     keep: bool = True
     patience: float = 0.0
+
+    @property
+    def here(self) -> Store:
+        """The store as this process has it: behind the one near its site, if that has one."""
+        near = config.near_store()
+        if near is None or near in process().useless or "near" in self.store.options:
+            return self.store
+        try:
+            return open_store(self.store.url, **self.store.options, near=near)
+        except Exception as error:
+            process().useless.add(near)
+            logger.warning("the near store %s is left out: %s", near, error)
+            return self.store
 
 
 _current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("current", default=None)
@@ -126,7 +145,7 @@ class Load:
     def __call__(self) -> Any:
         """Return the kept result."""
         start = time.perf_counter()
-        store = self.context.store
+        store = self.context.here
         try:
             info = self.info or store.find([self.key]).get(self.key)
             if info is None:
@@ -191,6 +210,7 @@ class _Attempt:
     note: str = ""
     inputs: tuple[Fingerprint, ...] = ()
     lease: Lease = field(default_factory=Lease)
+    peak: int | None = None
     encoded: Encoded | None = None
 
 
@@ -255,7 +275,10 @@ class RunAndKeep:
 
     def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the function and keep its result."""
+        long = process().typical.get(self.name, MEASURED_SECONDS) >= MEASURED_SECONDS
+        before = reset_peak() if long else None
         result, seconds = run_timed(self.function, self.context, args, kwargs)
+        attempt.peak = peak_since(before)
         self._finish(attempt, result, seconds)
         return result
 
@@ -292,7 +315,7 @@ class RunAndKeep:
         """Load what was kept for equal code and equal inputs, and file it under this step's key too."""
         assert attempt.content is not None
         start = time.perf_counter()
-        store = self.context.store
+        store = self.context.here
         info = store.find([attempt.content]).get(attempt.content)
         if info is None or has_expired(info):
             return
@@ -305,7 +328,7 @@ class RunAndKeep:
 
     def _wait_for_others(self, attempt: _Attempt) -> None:
         """Let another client finish this step if it runs it now, and it is not known to be cheap."""
-        store = self.context.store
+        store = self.context.here
         if not self.context.patience or process().typical.get(self.name, EXPENSIVE_SECONDS) < EXPENSIVE_SECONDS:
             return
         assert self.step_key is not None
@@ -340,7 +363,7 @@ class RunAndKeep:
     def _is_worth_it(self, result: Any, seconds: float) -> bool:
         counts = process().not_worth
         nbytes = size_of(result)
-        cost = Cost(seconds, nbytes, self.dependencies, self.context.store.load_cost(nbytes))
+        cost = Cost(seconds, nbytes, self.dependencies, self.context.here.load_cost(nbytes))
         worth = self.context.policy.keep(cost)
         counts[self.name] = 0 if worth else counts.get(self.name, 0) + 1
         return worth
@@ -358,6 +381,9 @@ class RunAndKeep:
         details: dict[str, Any] = dict(versions())
         details["code"] = self.code.hex() if self.code is not None else None
         details["arguments"] = [part.hex() for part in self.parts]
+        details |= {
+            name: value for name, value in (("site", config.site()), ("peak", attempt.peak)) if value is not None
+        }
         if isinstance(self.function, StepFunction) and self.function.options.ttl is not None:
             details["expires"] = time.time() + self.function.options.ttl
         entry = Entry(tuple(keys), "result", self.name, seconds, details, encoded)
@@ -368,7 +394,7 @@ class RunAndKeep:
             attempt.lease.release()
             ledger.record(run, key, name, "ran", seconds, nbytes, kept=kept, note=note)
 
-        ledger.writer.submit(Job(self.context.store, entry, self.context.overwrite or self.overwrite, done))
+        ledger.writer.submit(Job(self.context.here, entry, self.context.overwrite or self.overwrite, done))
         return None
 
     def _record(self, action: str, seconds: float, nbytes: int, *, note: str = "", saved: float = 0.0) -> None:

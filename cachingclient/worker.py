@@ -37,6 +37,8 @@ class Process:
         For each step's name, how many runs in a row were not worth keeping.
     typical
         For each step's name, the seconds that it last took.
+    useless
+        The URLs of near stores that can't be opened.
     sent
         For each run, how many records are on their way to the client or there.
     collects
@@ -48,6 +50,7 @@ class Process:
         self.writer = Writer(config.write_queue())
         self.not_worth: dict[str, int] = {}
         self.typical: dict[str, float] = {}
+        self.useless: set[str] = set()
         self.sent: dict[str, int] = {}
         self.collects = False
         self._records: dict[str, list[StepRecord]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -24,9 +24,17 @@ class Homes:
         self._home: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._waiting: dict[str, SortedKeyList] = {}
 
-    def divide(self, tasks: Iterable[Any], threads: Mapping[str, int]) -> None:
-        """Give the first tasks of a graph their homes, in proportion to the threads that sites have."""
-        ordered = sorted(tasks, key=attrgetter("priority"))
+    def divide(
+        self, tasks: Iterable[Any], threads: Mapping[str, int], given: Callable[[Any], str | None] = lambda task: None
+    ) -> None:
+        """Give the first tasks of a graph their homes: a given one if that has threads, else by the sites' threads."""
+        ordered = []
+        for task in sorted(tasks, key=attrgetter("priority")):
+            home = given(task)
+            if home is not None and home in threads:
+                self._home[task] = home
+            else:
+                ordered.append(task)
         total, before = sum(threads.values()), 0
         for site in sorted(threads):
             first = len(ordered) * before // total

@@ -122,7 +122,7 @@ class VineScheduler(Scheduler):
         super()._set_priorities(tasks=tasks, **kwargs)
         threads = self.threads()
         if len(threads) > 1:
-            self.homes.divide((ts for ts in tasks if ts.state == "released" and _begins(ts)), threads)
+            self.homes.divide((ts for ts in tasks if ts.state == "released" and _begins(ts)), threads, _home_of)
 
     def decide_worker_rootish_queuing_enabled(self) -> WorkerState | None:
         """Return a worker with a free slot at the home of the task that is asked for; None to have it wait."""
@@ -172,7 +172,8 @@ class VineScheduler(Scheduler):
         missing = [dts for dts in ts.dependencies if dts not in ws.has_what]
         far = [dts for dts in missing if not any(self.site_of(each) == site for each in dts.who_has or ())]
         nbytes = sum(dts.get_nbytes() for dts in missing) + (ACROSS - 1) * sum(dts.get_nbytes() for dts in far)
-        return nbytes / self.bandwidth + (RELUCTANCE if far else 0.0)
+        away = bool(far) or _home_of(ts) not in (None, site)
+        return nbytes / self.bandwidth + (RELUCTANCE if away else 0.0)
 
     def _task_to_msg(self, ts: TaskState) -> dict[str, Any]:
         """Tell a worker to fetch inputs from its own site where that has them."""
@@ -247,6 +248,12 @@ _TABLE: dict[Any, Any] = dict(Scheduler._TRANSITIONS_TABLE)
 for _states in (("waiting", "processing"), ("queued", "processing")):
     _TABLE[_states] = _saying_for_which(_TABLE[_states])
 VineScheduler._TRANSITIONS_TABLE = _TABLE
+
+
+def _home_of(ts: TaskState) -> str | None:
+    """Return the site that a task was annotated to be at home at: where the entry is that it loads."""
+    home: str | None = (ts.annotations or {}).get("home")
+    return home
 
 
 def _begins(ts: TaskState) -> bool:
