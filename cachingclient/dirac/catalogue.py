@@ -67,7 +67,10 @@ class FileCatalogue:
         self._call({name: description}, name, "addFile")
 
     def replicas(self, names: Iterable[str]) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-        """Where files are, as URLs by storage element; and those that failed."""
+        """Where files are, as URLs by storage element; and those that failed.
+
+        A URL is empty where the catalogue leaves it to the storage element's rule for names.
+        """
         wanted = list(names)
         if not wanted:
             return {}, {}

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
@@ -28,11 +29,16 @@ SITES = "ResourceStatus/ResourceStatus"
 ASKED_AT_ONCE = 1000
 TOO_MANY = re.compile(r"exceeds the limit of (\d+)")
 CONFIRMATIONS = 3
+# States in which the server itself works on a job, for so many seconds at most once it was told to stop.
+UNSETTLED = frozenset({"Received", "Checking"})
+SETTLING = 0.5
+LOOKS = 5
 # Changes are refused job by job, in lists beside the message.
+FAILED = "the server failed to do it"
 REFUSALS = {
     "InvalidJobIDs": "the server knows no such job",
     "NonauthorizedJobIDs": "it is not ours",
-    "FailedJobIDs": "the server failed to do it",
+    "FailedJobIDs": FAILED,
 }
 
 
@@ -109,10 +115,22 @@ class DiracRest(DiracApi):
         return [found[id] for id in ids if id in found]
 
     def kill(self, ids: Iterable[int]) -> dict[int, str]:
-        return self._change("killJob", ids)
+        wanted = list(ids)
+        fresh = [id for id, job in self.status(wanted).items() if job.state in UNSETTLED]
+        refused = self._change("killJob", wanted)
+        # An optimizer that was at work on a job meanwhile puts it back to wait.
+        for _ in range(LOOKS if fresh else 0):
+            time.sleep(SETTLING)
+            fresh = [id for id, job in self.status(fresh).items() if job.pending]
+            refused |= self._change("killJob", fresh)
+            if not fresh:
+                break
+        return refused
 
     def delete(self, ids: Iterable[int]) -> dict[int, str]:
-        return self._change("deleteJob", ids)
+        wanted = list(ids)
+        self.kill(wanted)
+        return self._change("deleteJob", wanted)
 
     def reschedule(self, ids: Iterable[int]) -> dict[int, str]:
         wanted = list(ids)
@@ -198,6 +216,12 @@ class DiracRest(DiracApi):
                     raise
 
     def _change(self, method: str, ids: Iterable[int]) -> dict[int, str]:
+        refused = self._try_to_change(method, ids)
+        # The server's own services change jobs as well, and collide with what we ask for.
+        again = [id for id, why in refused.items() if why == FAILED]
+        return {id: why for id, why in refused.items() if why != FAILED} | self._try_to_change(method, again)
+
+    def _try_to_change(self, method: str, ids: Iterable[int]) -> dict[int, str]:
         refused: dict[int, str] = {}
         for some in _batches(ids):
             reply = self._rpc.reply(MANAGER, method, some)

@@ -70,7 +70,9 @@ class Rpc:
     def message(reply: Mapping[str, Any]) -> str:
         """What a reply says in words."""
         text = reply.get("Message")
-        return text[:1000] if isinstance(text, str) and text else f"no reason given (Errno {reply.get('Errno')!r})"
+        if not isinstance(text, str) or not text:
+            return f"no reason given (Errno {reply.get('Errno')!r})"
+        return " ".join(text.split())[:1000]
 
     def _post(self, service: str, method: str, arguments: tuple[Any, ...], **fields: str) -> bytes:
         proxy = self.proxy

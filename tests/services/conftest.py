@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.services import diracx, rucio, s3, xrootd
+from tests.services import dirac9, diracx, rucio, s3, xrootd
 
 pytest.register_assert_rewrite("tests.storage.contract")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder needs a server."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Everything in this folder needs a server; DIRAC 9, which takes minutes to install, is only started on demand."""
     here = Path(__file__).parent
+    skip = pytest.mark.skip(reason="only with -m dirac9: installing a DIRAC 9 server takes minutes")
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.services)
+        if item.get_closest_marker("dirac9") and "dirac9" not in config.option.markexpr:
+            item.add_marker(skip)
 
 
 @contextmanager
@@ -55,4 +58,10 @@ def rucio_service() -> Iterator[rucio.Rucio]:
 @pytest.fixture(scope="session")
 def diracx_service() -> Iterator[diracx.DiracX]:
     with service_folder() as folder, diracx.DiracX(folder) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def dirac9_service() -> Iterator[dirac9.Dirac9]:
+    with service_folder() as folder, dirac9.Dirac9(folder) as service:
         yield service
