@@ -181,7 +181,7 @@ def test_what_the_server_does_not_have(alice: DiracApi) -> None:
         alice._rpc("No/Service", "whoami")
 
 
-@pytest.mark.parametrize(("user", "group"), [("mallory", None), ("bob", "tests_admin")])
+@pytest.mark.parametrize(("user", "group"), [("mallory", None), ("bob", "tests_nobody")])
 def test_strangers_and_wrong_groups_are_refused(dirac9_service: Dirac9, user: str, group: str | None) -> None:
     """The server knows its users and their groups; the text says whom it refused."""
     proxy = dirac9_service.authority.proxy(user, group)
