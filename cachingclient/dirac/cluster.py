@@ -203,7 +203,7 @@ class DiracCluster(JobQueueCluster):
                 tags=tuple(tags),
             )
         except BaseException:
-            self.grid.close()
+            self.grid.give_up()
             raise
 
     def _get_worker_security(self, security: Security) -> Security:
@@ -220,7 +220,7 @@ class DiracCluster(JobQueueCluster):
 
     async def _close(self) -> None:
         await super()._close()
-        self.grid.close()
+        await self.grid.close()
 
 
 def site_spec(site: Site, cluster: Any) -> Spec:

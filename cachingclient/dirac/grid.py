@@ -83,6 +83,10 @@ class Grid:
         Where workers put what does not fit their memory; None for the job's own folder.
     worker_ports
         Where workers listen, by site or ``"*"`` for all others, as ``"50000:50100"``; without a tunnel only.
+    limits
+        How patient to be with jobs.
+    owns_api
+        Whether to close the server's connection with the grid.
     """
 
     api: DiracApi
@@ -96,11 +100,13 @@ class Grid:
     local_directory: str | None = None
     worker_ports: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    owns_api: bool = False
 
     def __post_init__(self) -> None:
         self.pool = Pool(self.api, self.group, self.describe, self.limits)
         self._certificates = Certificates.of(self.security, "worker")
         self._files = {"launch.pyz": launcher(), **self.environment.files()}
+        self.describe(Wish(scheduler=""), [])  # what makes no sense is said now, and not when a worker is wanted
 
     def describe(self, wish: Wish, names: list[str]) -> Job:
         """Return the job of some workers that are alike."""
@@ -136,11 +142,17 @@ class Grid:
             "worker_ports": dict(self.worker_ports),
         }
 
-    def close(self) -> None:
-        """Close the tunnel and the connection to the server."""
+    async def close(self) -> None:
+        """Close the tunnel, and what else is open, once the last job is cancelled."""
+        await self.pool.finish()
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Close all without waiting."""
         if self.tunnel is not None:
             self.tunnel.close()
-        self.api.close()
+        if self.owns_api:
+            self.api.close()
 
 
 def make_grid(
@@ -180,6 +192,7 @@ def make_grid(
         environment=environment or Environment(),
         worker_ports={"*": worker_ports} if isinstance(worker_ports, str) else worker_ports,
         limits=Limits(retries=retries, pending=pending_timeout, poll=poll),
+        owns_api=api is not server,
         **options,
     )
     if tunnel:

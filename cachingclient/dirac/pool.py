@@ -17,6 +17,8 @@ from cachingclient.dirac.job import Job
 
 logger = logging.getLogger(__name__)
 
+SECOND_LOOK = 1.5
+"""Seconds after which it shows whether a job that was killed before it ran has been started all the same."""
 Describe = Callable[["Wish", list[str]], Job]
 """Makes the job for some workers that are alike."""
 
@@ -124,6 +126,7 @@ class Pool:
     def __post_init__(self) -> None:
         self.jobs: dict[str, WorkerJob] = {}
         self._unwanted: set[int] = set()
+        self._doubtful: dict[int, float] = {}
         self._uncertain = False
         self._wake = asyncio.Event()
         self._settled: list[asyncio.Future[None]] = []
@@ -143,10 +146,17 @@ class Pool:
             return
         if job.id is not None and not (job.status is not None and job.status.ended):
             self._unwanted.add(job.id)
+            if job.running_since is None:
+                self._doubtful[job.id] = time.monotonic() + SECOND_LOOK
         told = asyncio.get_running_loop().create_future()
         self._settled.append(told)
         self._wake.set()
         await told
+
+    async def finish(self) -> None:
+        """Wait until nothing is left of jobs that were dropped, or it can't be had."""
+        if self._task is not None:
+            await self._task
 
     async def _run(self) -> None:
         """Look, and make up the difference, until nothing is wanted and nothing is left."""
@@ -162,15 +172,22 @@ class Pool:
                     logger.warning("the jobs of %s can't be looked after now: %s", self.group, error)
                 trouble, patience = str(error), min(2 * patience, max(60.0, self.limits.poll))
                 pause = patience
+            except Exception:
+                # The jobs have to be looked after whatever is wrong with one round.
+                logger.exception("the jobs of %s can't be looked after now", self.group)
             if not self.jobs:
                 leaving = leaving or time.monotonic()
-                if not self._unwanted and not self._uncertain:
+                if not self._unwanted and not self._uncertain and not self._doubtful:
                     break
                 if time.monotonic() - leaving > self.limits.leave:
-                    left = ", ".join(map(str, sorted(self._unwanted))) or f"those of the group {self.group}"
-                    logger.error("jobs could not be killed, see to them by `cachectl dirac kill`: %s", left)
+                    left = ", ".join(map(str, sorted({*self._unwanted, *self._doubtful}))) or "unknown"
+                    logger.error(
+                        "jobs of the group %s could not be cancelled, see to them by `cachectl dirac kill`: %s",
+                        self.group,
+                        left,
+                    )
                     break
-                pause = min(pause, 2.0)
+                pause = min(pause, SECOND_LOOK)
             else:
                 leaving = None
             await self._sleep(pause)
@@ -192,6 +209,7 @@ class Pool:
         self._wake.clear()
         waiting, self._settled = self._settled, []
         try:
+            await self._look_again()
             if self._unwanted:
                 await self._kill()
             if self._uncertain:
@@ -219,6 +237,18 @@ class Pool:
         for id, why in refused.items():
             logger.warning("job %s was not killed: %s", id, why)
         self._unwanted.difference_update(set(ids) - set(refused))
+
+    async def _look_again(self) -> None:
+        """Kill once more what an agent was about to start, and so has brought back to life."""
+        due = [id for id, when in self._doubtful.items() if when <= time.monotonic() and id not in self._unwanted]
+        if due:
+            statuses = await asyncio.to_thread(self.api.status, due)
+            for id in due:
+                del self._doubtful[id]
+                if id in statuses and not statuses[id].ended:
+                    self._unwanted.add(id)
+                    if not statuses[id].running:
+                        self._doubtful[id] = time.monotonic() + SECOND_LOOK
 
     async def _find_lost(self) -> None:
         """Find the jobs of a submission whose answer was lost."""
