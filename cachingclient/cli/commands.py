@@ -16,6 +16,7 @@ COMMANDS = {
     "purge": "cachingclient.cli.purging:purge",
     "prune": "cachingclient.cli.pruning:prune",
     "pin": "cachingclient.cli.pinning:pin",
+    "sites": "cachingclient.cli.sites:sites",
     "verify": "cachingclient.cli.verifying:verify",
     "doctor": "cachingclient.cli.doctor:doctor",
 }

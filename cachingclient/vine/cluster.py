@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from distributed.protocol.pickle import dumps
 from distributed.utils import NoOpAwaitable
 
 from cachingclient.vine.certificates import as_files
+from cachingclient.vine.contact import publish
 from cachingclient.vine.engine import Engine, Spec, find_engine
+from cachingclient.vine.plot import plot
 from cachingclient.vine.presence import Presence
 from cachingclient.vine.scheduler import VineScheduler
 from cachingclient.vine.sites import Site, parse_sites
@@ -109,6 +112,7 @@ class VineCluster(SpecCluster):
         self.security = made  # the specifications below need it
         self.engine.start(self)
         self.grids: dict[Any, Any] = {}  # of sites that DIRAC runs
+        self._published: Path | None = None
         self._files: tuple[Security, Path] | None = None
         self._made = dict.fromkeys(self.sites, 0)
         specs: dict[str, Spec] = {}
@@ -187,6 +191,8 @@ class VineCluster(SpecCluster):
         presence = Presence({name: site.near for name, site in self.sites.items() if site.near is not None})
         assert self.scheduler is not None
         await self.scheduler.register_worker_plugin(None, dumps(presence), presence.name, idempotent=True)
+        with suppress(OSError):  # without a home folder nobody else finds it, which is all
+            self._published = publish(self.name, self.scheduler_address, self.security)
 
     @property  # type: ignore[override]
     def status(self) -> CallableStatus:
@@ -203,6 +209,12 @@ class VineCluster(SpecCluster):
         table: SiteTable = self.scheduler.observer.table()
         return table
 
+    def plot(self, path: str | os.PathLike[str]) -> Path:
+        """Draw workers by site, tasks by state and bytes moved over the cluster's time, into a PNG, PDF or SVG file."""
+        assert self.scheduler is not None
+        self.scheduler.observer.sample()
+        return plot(self.scheduler.observer.samples, path)
+
     def _update_worker_status(self, op: str, msg: Any) -> None:
         """Leave workers alone that their own service replaces when they are lost."""
         name = self.scheduler_info["workers"][msg]["name"] if op == "remove" else None
@@ -211,12 +223,27 @@ class VineCluster(SpecCluster):
         else:
             super()._update_worker_status(op, msg)
 
+    def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        """Compute a graph here: for dask's ``scheduler=`` (``collection.compute(scheduler=cluster.get)``).
+
+        Parameters
+        ----------
+        dsk, keys
+            The graph, and what is wanted of it.
+        **kwargs
+            What `distributed.Client.get` takes.
+        """
+        with Client(self, set_as_default=False) as client:
+            return client.get(dsk, keys, **kwargs)
+
     async def _close(self) -> None:
         self.worker_spec.clear()
         await asyncio.to_thread(self.engine.stop)
+        if self._published is not None:
+            self._published.unlink(missing_ok=True)
         await super()._close()
         for grid in self.grids.values():
-            await asyncio.to_thread(grid.close)
+            await grid.close()
         if self._files is not None:
             shutil.rmtree(self._files[1], ignore_errors=True)
 

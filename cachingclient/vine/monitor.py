@@ -46,6 +46,7 @@ class Monitor(SchedulerPlugin):
         self.samples: deque[tuple[float, SiteTable]] = deque()
         self._sites = {name: Counter[str]() for name in sites}
         self._place: dict[str, str] = {}  # of every worker ever, by its address
+        self._threads: dict[str, int] = {}
         self._told: dict[str, dict[str, int]] = {}  # what each worker sent to whom, as last heard
         self._log: TextIO | None = log.open("a", buffering=1 << 16) if log is not None else None
         self._sampler = PeriodicCallback(self.sample, SAMPLE_EVERY * 1000)
@@ -65,12 +66,16 @@ class Monitor(SchedulerPlugin):
         """Note a worker that came."""
         state = scheduler.workers[worker]
         self._place[worker] = site_of(state.resources) or NOWHERE
+        self._threads[worker] = state.nthreads
         self._sites.setdefault(self._place[worker], Counter())
-        self.write("worker", state="came", worker=state.name, site=self._place[worker], threads=state.nthreads)
+        self.write(
+            "worker", state="came", worker=worker, name=state.name, site=self._place[worker], threads=state.nthreads
+        )
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **kwargs: Any) -> None:
         """Note a worker that left or was lost."""
-        self.write("worker", state="left", worker=worker, site=self._place.get(worker, NOWHERE))
+        site, threads = self._place.get(worker, NOWHERE), self._threads.pop(worker, 0)
+        self.write("worker", state="left", worker=worker, site=site, threads=threads)
 
     def heard(self, worker: str, metrics: dict[str, Any]) -> None:
         """Add what a worker says it sent to others since it said so last."""
@@ -160,3 +165,18 @@ def _stats(now: Counter[str], ever: Counter[str]) -> SiteStats:
         bytes_within=ever["within"],
         bytes_across=ever["across"],
     )
+
+
+def samples_of(dask_scheduler: Any) -> list[tuple[float, SiteTable]]:
+    """Return the samples of a scheduler, and its counts of now; run on the scheduler.
+
+    Raises
+    ------
+    RuntimeError
+        If it has no sites.
+    """
+    observer = getattr(dask_scheduler, "observer", None)
+    if observer is None:
+        raise RuntimeError("its scheduler is not that of a VineCluster or DiracCluster")
+    observer.sample()
+    return list(observer.samples)

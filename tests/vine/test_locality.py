@@ -121,7 +121,8 @@ def test_an_input_comes_from_the_site_that_has_it() -> None:
         client.replicate(data, n=2, workers=[address["RAL-0"], address["Bristol-0"]])
         assert client.submit(len, data, workers=["RAL-1"]).result() == 300_004
         logs = client.run(
-            lambda dask_worker: {entry["who"] for entry in dask_worker.transfer_incoming_log}, workers=["RAL-1"]
+            lambda dask_worker: {entry["who"] for entry in dask_worker.transfer_incoming_log},
+            workers=[address["RAL-1"]],
         )
         assert list(logs.values()) == [{address["RAL-0"]}]
 
