@@ -15,15 +15,15 @@ from cachingclient.vine.remote import CommandWorker
 from cachingclient.vine.sites import Site
 
 _JOBS = {
-    "htcondor": "HTCondorJob",
-    "lsf": "LSFJob",
-    "moab": "MoabJob",
-    "oar": "OARJob",
-    "pbs": "PBSJob",
-    "sge": "SGEJob",
-    "slurm": "SLURMJob",
+    "htcondor": "HTCondorCluster",
+    "lsf": "LSFCluster",
+    "moab": "MoabCluster",
+    "oar": "OARCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "slurm": "SLURMCluster",
 }
-"""The systems that dask-jobqueue knows, and its classes for one job."""
+"""The systems that dask-jobqueue knows, and its clusters, which know the class of one job."""
 
 
 def worker_spec(site: Site, cluster: Any) -> Spec:
@@ -90,7 +90,7 @@ def _job(site: Site, cluster: Any) -> Spec:
         module = importlib.import_module("dask_jobqueue")
     except ImportError as error:
         raise EngineMissing(f"site {site.name} is started by {site.how}: pip install dask-jobqueue") from error
-    return _jobs(getattr(module, _JOBS[str(site.how)]), site, cluster)
+    return _jobs(getattr(module, _JOBS[str(site.how)]).job_cls, site, cluster)
 
 
 def _jobs(cls: type, site: Site, cluster: Any) -> Spec:
