@@ -16,14 +16,15 @@ from typing import Any, Literal, get_args
 
 import dask
 from dask._expr import Expr, LLGExpr
-from distributed import Client, Future
+from distributed import Client, Future, futures_of
 from distributed.client import _MapExpr
 
 from cachingclient import config
 from cachingclient.graph import GraphNode, Key, Lowered, lower, lower_collections, raise_
 from cachingclient.hashing.inputs import Inputs
-from cachingclient.hashing.merkle import Merkle
+from cachingclient.hashing.merkle import Merkle, Step
 from cachingclient.ingredients import notes_for
+from cachingclient.lazy import kept_among, reading_itself
 from cachingclient.lookup import LookUp, within
 from cachingclient.notes import NoteKeeper
 from cachingclient.planner import Action, Choices, Plan, make_plan
@@ -31,12 +32,12 @@ from cachingclient.policy import CachePolicy, find_policy
 from cachingclient.records import Records
 from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
 from cachingclient.registry import Registry, Run
-from cachingclient.report import RunReport
-from cachingclient.rewrite import rewrite, sites_of_loads
+from cachingclient.report import RunReport, StepRecord
+from cachingclient.rewrite import read_what_is_held, rewrite, sites_of_loads
 from cachingclient.scattering import steps_of_data, steps_of_futures
 from cachingclient.step import apply_annotations, uncached
 from cachingclient.steps import Context
-from cachingclient.storage import EntryInfo, Store, StoreError, open_store
+from cachingclient.storage import EntryInfo, EntryLost, Store, StoreError, open_store
 from cachingclient.upkeep import Upkeep
 from cachingclient.worker import flush_worker, process, topic_of
 from cachingclient.writer import Job
@@ -216,6 +217,11 @@ class DiracClient(Client):
         finally:
             _impure.reset(token)
 
+    def publish_dataset(self, *args: Any, **kwargs: Any) -> Any:
+        """As `distributed.Client.publish_dataset`; other clients find results, not where they are kept."""
+        self.read_at_workers(future.key for future in futures_of([*args, *kwargs.values()]))
+        return super().publish_dataset(*args, **kwargs)
+
     def _graph_to_futures(
         self, expr: Expr | dict[Key, Any], keys: Iterable[Key], *args: Any, **options: Any
     ) -> dict[Key, Future[Any]]:
@@ -224,26 +230,53 @@ class DiracClient(Client):
         if isinstance(expr, dict):
             expr = LLGExpr(expr)  # recreate_error_locally sends one, which the scheduler would refuse
         if self.cache is None or options.get("actors"):
-            return super()._graph_to_futures(expr, keys, *args, **options)
+            return self._send_as_it_is(expr, keys, *args, **options)
         with self._planning:
             try:
                 run, nodes = self._prepare(expr, keys, options)
+                nodes, readers = self._with_readers(nodes)
                 expr = raise_(nodes, {**run.lowered.annotations, **sites_of_loads(run.plan, nodes)})
             except Exception as error:
                 self._notes.add(f"this graph runs without the cache: {type(error).__name__}: {error}")
-                return super()._graph_to_futures(expr, keys, *args, **options)
+                return self._send_as_it_is(expr, keys, *args, **options)
             with self._refcount_lock:
                 fresh = [key for key in run.plan.wanted if key not in self.futures]
                 if priorities := options.get("internal_priority"):
                     # The scheduler trips over a key without one, such as a large keyword of map.
                     options["internal_priority"] = {**dict.fromkeys(nodes, -1), **priorities}
-                futures = super()._graph_to_futures(expr, keys, *args, **options)
+                futures = super()._graph_to_futures(expr, [*keys, *readers.values()], *args, **options)
+                futures = self._without_readers(futures, readers)
                 run.alive, run.unfinished = set(fresh), set(fresh)
                 self._registry.add(run, fresh, nodes)
                 if not fresh:
                     run.pinned.clear()
         self._keep_ingredients(run.plan)
         run.plan.slim()
+        return futures
+
+    def _send_as_it_is(self, expr: Expr, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future[Any]]:
+        """Send a graph that is not planned. It, too, takes results, not where they are kept."""
+        keys = list(keys)
+        if self.cache is None:
+            return super()._graph_to_futures(expr, keys, *args, **options)
+        readers: dict[Key, Key] = {}
+        if self._registry.holds_any():
+            lowered = lower(expr)
+            nodes, readers = self._with_readers(lowered.nodes)
+            expr = raise_(nodes, lowered.annotations)
+        futures = super()._graph_to_futures(expr, [*keys, *readers.values()], *args, **options)
+        self._registry.steps.update(dict.fromkeys(keys, Step(None, "it was sent without a plan")))
+        return self._without_readers(futures, readers)
+
+    def _with_readers(self, nodes: Mapping[Key, GraphNode]) -> tuple[dict[Key, GraphNode], dict[Key, Key]]:
+        """Return nodes with the tasks that read what they need of what is held unread; and those, by what they read."""
+        registry = self._registry
+        sent = read_what_is_held(nodes, registry.taken, registry.steps, registry.readers)
+        return sent, {key: reader for key, reader in registry.readers.items() if reader in sent}
+
+    def _without_readers(self, futures: dict[Key, Future[Any]], readers: Mapping[Key, Key]) -> dict[Key, Future[Any]]:
+        """Return the futures that were asked for, and have what the others read stay."""
+        self._registry.read.update((key, futures.pop(reader)) for key, reader in readers.items())
         return futures
 
     def _keep_ingredients(self, plan: Plan) -> None:
@@ -266,7 +299,9 @@ class DiracClient(Client):
         self._run_count += 1
         name = f"{self.id}/{self._run_count}"
         sent_before = self._registry.closure(again)
-        nodes = rewrite(plan, lowered, self._context(name), self._registry.taken) | sent_before
+        # What a graph of collections gives is taken at once; of single calls, often only the last one's result is.
+        hold = isinstance(expr, (LLGExpr, _MapExpr))
+        nodes = rewrite(plan, lowered, self._context(name), self._registry.taken, hold=hold) | sent_before
         for key in sent_before.keys() & plan.steps.keys():
             plan.steps[key].action = Action.RUN
         report = RunReport(plan, (), time.perf_counter() - start, self.cache.url if self.cache else "")
@@ -279,15 +314,43 @@ class DiracClient(Client):
         """Send keys of a run once more, its lost entries computed again."""
         with self._planning, self._refcount_lock:
             keys = [key for key in keys if key in self.futures]
+            needed = {key for node in run.lowered.nodes.values() for key in node.dependencies}
+            self.run_again({key for key in needed if self.step_key_of(key) in run.lost})
             hopeless = run.attempts > MOST_LOADING_ATTEMPTS
             lost = frozenset(k for k, step in run.plan.steps.items() if hopeless or step.step_key in run.lost)
             run.pinned = {key: future for key, future in self._pin(run.lowered).items() if key not in keys}
             choices = Choices(run.impure, run.unkept, frozenset(run.pinned), lost, self._drawn, self._seen)
             plan = self._make_plan(run.lowered, keys, choices)
-            sent = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
-            super()._graph_to_futures(raise_(sent, run.lowered.annotations), keys, **run.options)
+            sent, readers = self._with_readers(
+                rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
+            )
+            wanted = [*keys, *readers.values()]
+            futures = super()._graph_to_futures(raise_(sent, run.lowered.annotations), wanted, **run.options)
+            self._without_readers(futures, readers)
             self._registry.add(run, (), sent)
             run.plan.steps.update((key, step) for key, step in plan.steps.items() if step.action is not Action.HELD)
+
+    def read_at_workers(self, keys: Iterable[Key]) -> None:
+        """Have the scheduler hold the results of some keys itself, where it only holds that they are kept."""
+        with self._planning, self._refcount_lock:
+            for key in keys:
+                run = self.run_of(key)
+                if run is None or not self._registry.is_held(key):
+                    continue
+                self.futures[key].reset()
+                reader = self._registry.forget_reader(key)
+                self.forget_at_scheduler([key] if reader is None else [reader, key])
+                self.send_again(run, [key])
+
+    def run_again(self, keys: Iterable[Key]) -> None:
+        """Have those of some keys computed whose results the scheduler holds unread and that could not be read."""
+        held = [key for key in keys if self._registry.is_held(key)]
+        for key in held:
+            run = self.run_of(key)
+            if run is not None:
+                run.attempts += 1
+                run.lost.add(str(self.step_key_of(key)))
+        self.read_at_workers(held)
 
     def forget_at_scheduler(self, keys: list[Key]) -> None:
         """Have the scheduler forget keys whose futures stay."""
@@ -309,7 +372,7 @@ class DiracClient(Client):
             self._finish(key)
 
     def _handle_key_in_memory(self, key: Any = None, type: Any = None, workers: Any = None) -> None:
-        super()._handle_key_in_memory(key, type, workers)
+        super()._handle_key_in_memory(key, None if self._registry.is_held(key) else type, workers)
         self._finish(key)
 
     def _handle_restart(self) -> None:
@@ -364,6 +427,31 @@ class DiracClient(Client):
     def _release_key(self, key: Key) -> None:
         super()._release_key(key)
         self._registry.release(key)
+
+    async def _gather_remote(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Gather results, and read those that the scheduler holds unread."""
+        with reading_itself():
+            response = await super()._gather_remote(*args, **kwargs)
+        if response["status"] != "OK":
+            return response
+        data = response["data"]
+        loads = kept_among(data)
+        read = await asyncio.gather(*(asyncio.to_thread(load.read) for load in loads.values()), return_exceptions=True)
+        lost: dict[Key, EntryLost] = {}
+        for (key, load), found in zip(loads.items(), read, strict=True):
+            if isinstance(found, EntryLost):
+                lost[key] = found
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                data[key], seconds, info = found
+                record = StepRecord(load.known_as, load.name, "loaded", seconds, info.nbytes, saved=info.seconds)
+                self._records.take(load.context.run, [record])
+        if not lost:
+            return response
+        await self._recovery.bring_back(lost)
+        # The client's own gathering then waits for these keys and asks for them again.
+        return {"status": "error", "keys": list(lost)}
 
     async def _scatter(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         """Scatter data, which is then known by its content."""

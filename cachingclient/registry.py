@@ -11,6 +11,7 @@ from distributed import Future
 
 from cachingclient.graph import GraphNode, Key, Lowered
 from cachingclient.hashing.merkle import Step
+from cachingclient.lazy import is_held
 from cachingclient.planner import Plan
 from cachingclient.report import RunReport
 
@@ -86,6 +87,10 @@ class Registry:
         The run behind each key that has a future.
     taken
         What the scheduler may still hold: the first node sent under a key counts, as it does for the scheduler.
+    readers
+        The task that reads each key that the scheduler holds unread, once something needed it.
+    read
+        The futures of those tasks: what was read stays as long as the future of its key.
 
     Examples
     --------
@@ -100,6 +105,8 @@ class Registry:
         self.steps: dict[Key, Step] = {}
         self.runs: dict[Key, Run] = {}
         self.taken: dict[Key, Taken] = {}
+        self.readers: dict[Key, Key] = {}
+        self.read: dict[Key, Future[Any]] = {}
         self._senders: Counter[Key] = Counter()
         self._needed: Counter[Key] = Counter()
 
@@ -122,6 +129,7 @@ class Registry:
     def release(self, key: Key) -> None:
         """Forget a key whose last future is gone, and its run with the last key of it."""
         self.steps.pop(key, None)
+        self.forget_reader(key)
         run = self.runs.pop(key, None)
         if run is None:
             return
@@ -139,8 +147,21 @@ class Registry:
             run.alive.clear()
             run.unfinished.clear()
             run.pinned.clear()
-        for table in (self.steps, self.runs, self.taken, self._senders, self._needed):
+        for table in (self.steps, self.runs, self.taken, self.readers, self.read, self._senders, self._needed):
             table.clear()
+
+    def forget_reader(self, key: Key) -> Key | None:
+        """Forget the task that read a key, and return its key, if there was one."""
+        self.read.pop(key, None)
+        return self.readers.pop(key, None)
+
+    def holds_any(self) -> bool:
+        """Tell whether the scheduler holds anything unread."""
+        return any(is_held(taken.node) for taken in self.taken.values())
+
+    def is_held(self, key: Key) -> bool:
+        """Tell whether the scheduler holds a key unread."""
+        return key in self.taken and is_held(self.taken[key].node)
 
     def _forget(self, run: Run) -> None:
         for key, node in run.sent.items():

@@ -78,10 +78,10 @@ def read_what_is_held(
         node = sent.get(key) or (taken[key].node if key in taken else None)
         if is_held(node) or (node is None and key not in known):
             readers[key] = f"load-{key_split(key)}-{uuid.uuid4().hex}"
-    used = {key: readers[key] for key in outside & readers.keys()}
+    used: dict[Key, Key | GraphNode] = {key: readers[key] for key in outside & readers.keys()}
     if not used:
         return dict(sent)
-    new: dict[Key, GraphNode] = {reader: Task(reader, resolve, TaskRef(key)) for key, reader in used.items()}
+    new: dict[Key, GraphNode] = {readers[key]: Task(readers[key], resolve, TaskRef(key)) for key in used}
     for key, node in sent.items():
         new[key] = node if used.keys().isdisjoint(node.dependencies) else node.substitute(used)
     return new

@@ -143,7 +143,13 @@ class Load:
         return f"load-{self.name}"
 
     def __call__(self) -> Any:
-        """Return the kept result."""
+        """Return the kept result, and tell the client."""
+        value, seconds, info = self.read()
+        process().record(self.context.run, _key_of(self), self.name, "loaded", seconds, info.nbytes, saved=info.seconds)
+        return value
+
+    def read(self) -> tuple[Any, float, EntryInfo]:
+        """Return the kept result, the seconds that reading it took, and its description."""
         start = time.perf_counter()
         store = self.context.here
         try:
@@ -156,9 +162,7 @@ class Load:
             raise EntryLost(self.key, error.why) from None
         except Exception as error:
             raise EntryLost(self.key, f"{type(error).__name__}: {error}") from error
-        seconds = time.perf_counter() - start
-        process().record(self.context.run, _key_of(self), self.name, "loaded", seconds, info.nbytes, saved=info.seconds)
-        return value
+        return value, time.perf_counter() - start, info
 
 
 @dataclass(slots=True)

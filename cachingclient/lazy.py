@@ -1,0 +1,87 @@
+"""Hits that nobody may need: the scheduler holds where such a result is kept, and it is read when somebody takes it.
+
+A chain of ``client.map`` calls is sent a call at a time, so what a call finds is often needed by nothing but calls
+that are found too. Such a hit is sent as a `Hold`, a task that gives a `Kept`. A graph that needs the result takes it
+through a task that `resolve`s it; the client reads it itself when it gathers; and wherever else a `Kept` arrives, the
+result itself does.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cachingclient.graph import GraphNode, Key
+from cachingclient.steps import Load
+
+_reads_itself: contextvars.ContextVar[bool] = contextvars.ContextVar("reads_itself", default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A result that is in a store, in the place of the result."""
+
+    load: Load
+
+    def __reduce__(self) -> Any:
+        return _arrived, (self.load,)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A task that gives a result as it is kept, without reading it."""
+
+    load: Load
+
+    @property
+    def __name__(self) -> str:
+        return f"hold-{self.load.name}"
+
+    def __call__(self) -> Kept:
+        """Return where the result is."""
+        return Kept(self.load)
+
+
+def resolve(value: Any) -> Any:
+    """Return the result, read if it is only kept.
+
+    Examples
+    --------
+    >>> resolve(7)
+    7
+    """
+    return value.load() if type(value) is Kept else value
+
+
+def is_held(node: GraphNode | None) -> bool:
+    """Tell whether a node that was sent gives no result but where it is kept."""
+    return isinstance(getattr(node, "func", None), Hold)
+
+
+@contextmanager
+def reading_itself() -> Iterator[None]:
+    """Have results that are only kept arrive as such: who gathers them here reads them, off the event loop."""
+    token = _reads_itself.set(True)
+    try:
+        yield
+    finally:
+        _reads_itself.reset(token)
+
+
+def kept_among(data: Mapping[Key, Any]) -> dict[Key, Load]:
+    """Return how to read those of some gathered results that are only kept."""
+    return {key: value.load for key, value in data.items() if type(value) is Kept}
+
+
+def _arrived(load: Load) -> Any:
+    """Return what arrives in another process: the result, for those who know nothing of stores."""
+    if _reads_itself.get():
+        return Kept(load)
+    try:
+        return load()
+    except Exception:
+        # An error here would look like a broken connection; the task that needs the result raises it again.
+        return Kept(load)
