@@ -11,13 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from distributed import Security
+from distributed import Client, Security
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster
 from distributed.deploy.spec import SpecCluster
 from distributed.protocol.pickle import dumps
-from distributed.utils import NoOpAwaitable
+from distributed.utils import NoOpAwaitable, get_ip
 
+from cachingclient.versions import VersionCheck
 from cachingclient.vine.certificates import as_files
 from cachingclient.vine.contact import publish
 from cachingclient.vine.engine import Engine, Spec, find_engine
@@ -49,6 +50,9 @@ class VineCluster(SpecCluster):
         workers are, else everywhere.
     port
         The scheduler's port; 0 for any.
+    tunnel
+        Whether workers that ssh or another command starts are reached through the head, for sites whose hosts can
+        dial out and can't be dialled.
     dashboard_address
         Where the dashboard listens; None for none.
     log
@@ -82,6 +86,7 @@ class VineCluster(SpecCluster):
         security: Security | bool | None = None,
         host: str | None = None,
         port: int = 0,
+        tunnel: bool = False,
         dashboard_address: str | None = ":0",
         log: str | os.PathLike[str] | None = None,
         scheduler_options: Mapping[str, Any] | None = None,
@@ -97,6 +102,11 @@ class VineCluster(SpecCluster):
         self.protocol = "tls://" if made.require_encryption else "tcp://"
         everyone_here = self.engine.proxied or all(site.how == "local" for site in self.sites.values())
         self.host = host if host is not None or not everyone_here else "127.0.0.1"
+        self.tunnel: Any = None
+        if tunnel:
+            from cachingclient.dirac.tunnel import Tunnel
+
+            self.tunnel = Tunnel(made, self.host or get_ip())
         options = {
             "host": self.host,
             "port": port,
@@ -107,6 +117,7 @@ class VineCluster(SpecCluster):
             "sites": list(self.sites),
             "log": Path(log) if log is not None else None,
             **({"pool_stats": self.engine.stats} if self.engine.proxied else {}),
+            "plugins": [VersionCheck()],
             **dict(scheduler_options or {}),
         }
         self.security = made  # the specifications below need it
@@ -242,6 +253,8 @@ class VineCluster(SpecCluster):
         if self._published is not None:
             self._published.unlink(missing_ok=True)
         await super()._close()
+        if self.tunnel is not None:
+            await asyncio.to_thread(self.tunnel.close)
         for grid in self.grids.values():
             await grid.close()
         if self._files is not None:
