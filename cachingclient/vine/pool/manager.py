@@ -112,7 +112,7 @@ class Backend(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return what the library counts, and ``running``: the keys of tasks that run."""
+        """Return what the library counts, the keys of tasks that run, and how many values there are."""
 
     @abstractmethod
     def close(self) -> None:

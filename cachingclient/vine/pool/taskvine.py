@@ -181,6 +181,7 @@ class TaskVineBackend(Backend):
         counts = self.manager.stats
         return {
             "running": [key for key, task in self.tasks.items() if task.state == TASK_RUNS],
+            "values": len(self.files),
             "connected": int(counts.workers_connected),
             "bytes_sent": int(counts.bytes_sent),
             "bytes_received": int(counts.bytes_received),

@@ -103,7 +103,7 @@ class LocalWorkers(Workers):
         """Tell of a site whose workers do not stay."""
         if self._early_ends < MOST_EARLY_ENDS:
             return None
-        return f"{self.command[0]} ends as soon as it is started; it says: {self._last_words()!r}"
+        return f"{self.command[0]} does not stay; it says: {self._last_words()!r}"
 
     def _watch(self) -> None:
         while not self._stopped:
@@ -125,7 +125,12 @@ class LocalWorkers(Workers):
         del self.processes[self._wanted :]
         _end(surplus)
         while len(self.processes) < self._wanted and self._early_ends < MOST_EARLY_ENDS:
-            process = self._start()
+            try:
+                process = self._start()
+            except OSError as error:
+                (self.folder / "workers.log").write_text(str(error))
+                self._early_ends = MOST_EARLY_ENDS
+                return
             self._started[process.pid] = time.monotonic()
             self.processes.append(process)
 

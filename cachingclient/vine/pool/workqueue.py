@@ -115,6 +115,7 @@ class WorkQueueBackend(Backend):
         counts = self.queue.stats
         return {
             "running": running,
+            "values": sum(path.suffix == "" for path in self.values.iterdir()),
             "connected": int(counts.workers_connected),
             "bytes_sent": int(counts.bytes_sent),
             "bytes_received": int(counts.bytes_received),
