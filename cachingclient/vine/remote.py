@@ -10,16 +10,23 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distributed import Nanny, Security
+from distributed import Nanny, Security, Worker
 from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface
 
+from cachingclient.dirac.agent import Agent
+from cachingclient.dirac.launch import client_context, write_certificates
+
 READY = "ready"
+PATIENCE = 120.0
+"""Seconds without the head after which a worker that is reached through the tunnel gives up."""
 
 
 class CommandWorker(ProcessInterface):
@@ -39,8 +46,10 @@ class CommandWorker(ProcessInterface):
         Environment variables of the worker.
     security
         What it needs to talk to the scheduler.
+    tunnel
+        The `Tunnel` through which others reach the worker; None if they can dial it.
     **options
-        What `distributed.Nanny` takes.
+        What `distributed.Nanny` takes, or with a tunnel `distributed.Worker`.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class CommandWorker(ProcessInterface):
         security: Security,
         python: str | None = None,
         environment: Mapping[str, str] | None = None,
+        tunnel: Any = None,
         **options: Any,
     ) -> None:
         super().__init__(scheduler, name)
@@ -62,6 +72,7 @@ class CommandWorker(ProcessInterface):
             "security": {**_tls_of(security), "require_encryption": bool(security.require_encryption)},
             "environment": dict(environment or {}),
             "options": {**options, "name": name},
+            "tunnel": {"relay": tunnel.address, "token": tunnel.token(name)} if tunnel is not None else None,
         }
         self._process: asyncio.subprocess.Process | None = None
 
@@ -107,14 +118,39 @@ async def _serve(told: Mapping[str, Any]) -> None:
     """Run a worker until the other side closes our standard input, or the scheduler ends it."""
     loop = asyncio.get_running_loop()
     os.environ.update(told["environment"])
-    async with Nanny(told["scheduler"], security=Security(**told["security"]), **told["options"]) as nanny:
+    options = {"security": Security(**told["security"]), **told["options"]}
+    if told["tunnel"] is None:
+        server: Any = Nanny(told["scheduler"], **options)
+    else:
+        # No nanny: the head could not reach it.
+        server = Worker(told["scheduler"], **options, **await _reached_through(told))
+    async with server:
         print(READY, flush=True)
         ended = loop.run_in_executor(None, sys.stdin.read)
-        finished = asyncio.ensure_future(nanny.finished())
+        finished = asyncio.ensure_future(server.finished())
         await asyncio.wait([ended, finished], return_when=asyncio.FIRST_COMPLETED)
-        if nanny.status != Status.closed:
-            await nanny.close()
+        if server.status != Status.closed:
+            await server.close()
     os._exit(0)  # the thread that reads may still wait, and would keep the process
+
+
+async def _reached_through(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Open the tunnel; return the addresses at which the worker listens, and at which others reach it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    host, *_ = relay = tuple(told["tunnel"]["relay"])
+    security = told["security"]
+    texts = {"ca": security["tls_ca_file"], "cert": security["tls_worker_cert"], "key": security["tls_worker_key"]}
+    with tempfile.TemporaryDirectory() as folder:
+        context = client_context(write_certificates(Path(folder), texts))
+    agent = Agent(relay, context, told["options"]["name"], told["tunnel"]["token"], port, PATIENCE)
+    run = asyncio.ensure_future(agent.run())
+    reached = asyncio.ensure_future(agent.wait_for_port())
+    await asyncio.wait([run, reached], return_when=asyncio.FIRST_COMPLETED)
+    if run.done():
+        await run  # raises what went wrong
+    return {"host": "127.0.0.1", "port": port, "contact_address": f"tls://{host}:{reached.result()}"}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from cachingclient.vine.engine import EngineMissing, Spec
 from cachingclient.vine.remote import CommandWorker
 from cachingclient.vine.sites import Site
 
+PRELOAD = "cachingclient.dirac.preload"
+"""What a worker loads to tell the scheduler its versions."""
 _JOBS = {
     "htcondor": "HTCondorCluster",
     "lsf": "LSFCluster",
@@ -55,6 +57,7 @@ def _common(site: Site, cluster: Any) -> dict[str, Any]:
         "resources": site.advertised,
         "security": cluster.security,
         "protocol": cluster.protocol,
+        "preload": [PRELOAD],
     }
 
 
@@ -69,7 +72,7 @@ def _local(site: Site, cluster: Any) -> Spec:
 
 
 def _command(site: Site, cluster: Any) -> Spec:
-    options = _common(site, cluster) | {"environment": dict(site.environment)}
+    options = _common(site, cluster) | {"environment": dict(site.environment), "tunnel": cluster.tunnel}
     return {"cls": CommandWorker, "options": options | dict(site.options)}
 
 
@@ -96,7 +99,7 @@ def _job(site: Site, cluster: Any) -> Spec:
 def _jobs(cls: type, site: Site, cluster: Any) -> Spec:
     """Return what a class of dask-jobqueue takes for a job that is one worker."""
     told = [f"{name}={amount}" for name, amount in site.advertised.items()]
-    arguments = ["--resources", "'" + ",".join(told) + "'"]
+    arguments = ["--resources", "'" + ",".join(told) + "'", "--preload", PRELOAD]
     options = {
         "cores": site.nthreads,
         "processes": 1,
