@@ -184,7 +184,9 @@ def test_a_task_is_taken_back(sites: VineCluster) -> None:
     assert waits[-1].cancel()
     with pytest.raises(CancelledError):
         waits[-1].result()
-    assert sites.engine.fetch([each.result(60) for each in waits[:-1]]) == [1, 1, 1]
+    handles = [each.result(60) for each in waits[:-1]]
+    assert sites.engine.fetch(handles) == [1, 1, 1]
+    sites.engine.release(handles)
 
 
 def test_everything_is_let_go_of(sites: VineCluster, there: Client) -> None:

@@ -130,8 +130,8 @@ class PoolEngine(Engine):
             future.set_exception(error)
             return future
         with self._lock:
-            if self.link.lost is not None:
-                future.set_exception(self.link.lost)
+            if (lost := self.link.lost) is not None:
+                future.set_exception(lost)
                 return future
             self._futures[key] = future
         self.accounts.submitted(key, needs.site)
@@ -219,14 +219,14 @@ class PoolEngine(Engine):
     def _hear(self, word: str, *arguments: Any) -> None:
         getattr(self, f"_on_{word}")(*arguments)
 
-    def _mourn(self, error: EngineLost) -> None:
+    def _mourn(self, why: str) -> None:
         """Tell everybody who waits that the manager is gone."""
         with self._lock:
             futures = list(self._futures.values())
             self._futures.clear()
         for future in futures:
             if future.set_running_or_notify_cancel():
-                future.set_exception(error)
+                future.set_exception(EngineLost(why))
 
     def _on_done(self, key: str, status: Status) -> None:
         if status.records is not None:

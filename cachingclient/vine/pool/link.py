@@ -35,10 +35,10 @@ class Link:
     hear
         Called with each word that it says, and what belongs to it.
     mourn
-        Called with an error when it is gone before it was stopped.
+        Called with the reason when nothing can be asked any more.
     """
 
-    def __init__(self, name: str, folder: Path, hear: Callable[..., None], mourn: Callable[[EngineLost], None]) -> None:
+    def __init__(self, name: str, folder: Path, hear: Callable[..., None], mourn: Callable[[str], None]) -> None:
         self.name = name
         self.folder = folder
         self.port = 0
@@ -48,14 +48,14 @@ class Link:
         self._numbers = itertools.count()
         self._answers: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
-        self._lost: EngineLost | None = None
+        self._lost: str | None = None
         self._threads: list[threading.Thread] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def lost(self) -> EngineLost | None:
-        """Why nothing can be asked any more."""
-        return self._lost
+        """Why nothing can be asked any more; another error each time, since each is raised with its own traceback."""
+        return None if self._lost is None else EngineLost(self._lost)
 
     def start(self, backend: str, options: Mapping[str, Any]) -> None:
         """Start the process with a class, as ``module:name``, and what that takes; wait until it has a port.
@@ -107,8 +107,8 @@ class Link:
         """Ask something; the answer comes later, or `EngineLost`."""
         future: Future[Any] = Future()
         with self._lock:
-            if self._lost is not None:
-                future.set_exception(self._lost)
+            if (lost := self.lost) is not None:
+                future.set_exception(lost)
                 return future
             number = next(self._numbers)
             self._answers[number] = future
@@ -117,7 +117,7 @@ class Link:
 
     def stop(self) -> None:
         """Have it go, and wait until it is gone."""
-        self._lose(EngineLost("the cluster is closed"))
+        self._lose("the cluster is closed")
         self.tell("stop")
         self._words.put(None)
         if self._process is not None:
@@ -162,22 +162,21 @@ class Link:
         """Tell everybody that the process has ended."""
         assert self._process is not None
         code, words = self._process.wait(), self._last_words()
-        error = EngineLost(
+        self._lose(
             f"the manager of engine {self.name} is gone (its process ended with {code}), and all results in the pool "
             f"with it; make a new cluster" + (f". It said: {words}" if words else "")
         )
-        self._lose(error)
 
-    def _lose(self, error: EngineLost) -> None:
+    def _lose(self, why: str) -> None:
         with self._lock:
             if self._lost is not None:
                 return
-            self._lost = error
+            self._lost = why
             asked = list(self._answers.values())
             self._answers.clear()
         for future in asked:
-            future.set_exception(error)
-        self._mourn(error)
+            future.set_exception(EngineLost(why))
+        self._mourn(why)
 
     def _last_words(self) -> str:
         log = self.folder / "manager.log"

@@ -20,7 +20,7 @@ from distributed.core import Status, error_message
 from distributed.protocol import to_serialize
 from distributed.worker_state_machine import FreeKeysEvent
 
-from cachingclient.vine.engine import Handle, HandleLost, Needs, Spec
+from cachingclient.vine.engine import EngineLost, Handle, HandleLost, Needs, Spec
 from cachingclient.vine.pool.runner import run_node
 from cachingclient.vine.sites import Site
 from cachingclient.worker import process
@@ -100,8 +100,8 @@ class ProxyWorker(Worker):
         for key, value in held.items():
             try:
                 found[key] = Pickled(self.engine.fetch_pickled([value])[0]) if isinstance(value, Handle) else value
-            except HandleLost:
-                continue
+            except (HandleLost, EngineLost):
+                continue  # computed again, or found to be beyond that
         return found
 
     def forget(self, keys: Iterable[Key]) -> None:
