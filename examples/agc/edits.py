@@ -21,6 +21,7 @@ class Edit:
 EDITS = (
     Edit("selection", "LEPTON_PT_MIN = 30.0", "LEPTON_PT_MIN = 32.0"),
     Edit("variation", "PT_SCALE = 0.03", "PT_SCALE = 0.02"),
+    Edit("observable", "B_TAG_THRESHOLD = 0.5", "B_TAG_THRESHOLD = 0.6"),
     Edit("plotting range", "HT_BINNING = (25, 50.0, 550.0)", "HT_BINNING = (30, 100.0, 700.0)"),
 )
 

@@ -20,6 +20,7 @@ import click
 import inputs
 from draw import draw
 from edits import EDITS, edited
+from fronts import FRONTS
 from make_data import make_data, usual_folder
 from phase import HERE, Outcome, Phase, run
 from rich.console import Console
@@ -165,7 +166,7 @@ def the_manifest(files: tuple[Path, ...], scale: float, folder: Path, console: C
 @click.option("--policy", default="auto", show_default=True, help="Which results are kept.")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="1: 200,000 events.")
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--front", type=click.Choice(["delayed", "map"]), default="delayed", show_default=True)
+@click.option("--front", type=click.Choice(list(FRONTS)), default="delayed", show_default=True)
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),

@@ -67,12 +67,12 @@ def test_a_run_prints_its_table_and_leaves_three_pictures(run_example: RunExampl
     done = run_example("--input", write_file(tmp_path / "events.root", some_events(500)), "--policy", "all")
     assert done.returncode == 0, done.stderr
     edits = [f"{edit.name} edited" for edit in EDITS]
-    assert [cells(done.stdout, run)[-1] for run in ("cold", "warm", *edits)] == ["yes"] * 5
+    assert [cells(done.stdout, run)[-1] for run in ("cold", "warm", *edits)] == ["yes"] * 6
     _, steps, loaded, ran, *_ = cells(done.stdout, "warm")
     assert (loaded, ran) == ("1", "0")
     assert cells(done.stdout, "cold")[3] == steps
-    # One chunk: the fill and the normalisation, and for two of the variations what they observe.
-    assert [int(cells(done.stdout, run)[3]) for run in edits[1:]] == [7, 3]
+    # One chunk: the fill, the merge and the normalisation, and before them two observations, all of them, or none.
+    assert [int(cells(done.stdout, run)[3]) for run in edits[1:]] == [7, 25, 3]
     pictures = [Path(line) for line in done.stdout.splitlines()[-3:]]
     assert [path.name for path in pictures] == ["ht.png", "trijet_mass.png", "plan.png"]
     assert all(path.read_bytes().startswith(PNG) for path in pictures)
