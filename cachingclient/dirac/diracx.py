@@ -18,7 +18,18 @@ from cachingclient.dirac.catalogue import FileCatalogue
 from cachingclient.dirac.errors import DiracError, NotOffered, Refused, ServerUnavailable
 from cachingclient.dirac.http import Http
 from cachingclient.dirac.job import Job
-from cachingclient.dirac.reading import COLUMNS, a_dict, a_job, a_list, a_text, a_time, an_id, job_ids, malformed
+from cachingclient.dirac.reading import (
+    COLUMNS,
+    a_dict,
+    a_job,
+    a_list,
+    a_sandbox,
+    a_text,
+    a_time,
+    an_id,
+    job_ids,
+    malformed,
+)
 from cachingclient.dirac.tokens import TokenFile
 
 ASKED_AT_ONCE = 1000
@@ -145,7 +156,7 @@ class DiracX(DiracApi):
     def logs(self, id: int) -> dict[str, bytes]:
         files: dict[str, bytes] = {}
         for box in a_list("sandbox", self._ask("GET", f"/api/jobs/{an_id('id', id)}/sandbox/output")):
-            files |= self.download(a_text("sandbox", box))
+            files |= self.download(a_sandbox("sandbox", box))
         return files
 
     def upload(self, files: Mapping[str, bytes]) -> str:
@@ -157,7 +168,7 @@ class DiracX(DiracApi):
             "format": "tar.bz2",
         }
         reply = a_dict("sandbox", self._ask("POST", "/api/jobs/sandbox", json=description))
-        name = a_text("sandbox", reply.get("pfn"))
+        name = a_sandbox("sandbox", reply.get("pfn"))
         # The same sandbox is uploaded once: there is no address if the server has it.
         if url := a_text("sandbox", reply.get("url")):
             fields = a_dict("sandbox", reply.get("fields"))
@@ -211,7 +222,7 @@ class DiracX(DiracApi):
                 raise TooMany(int(limit[1])) from error
             raise
         ids = [an_id("jdl", a_dict("jdl", line).get("JobID")) for line in a_list("jdl", reply)]
-        if len(set(ids)) != len(descriptions):
+        if len(ids) != len(descriptions) or len(set(ids)) != len(ids):
             malformed("jdl", f"{len(descriptions)} numbers of jobs", reply)
         return ids
 

@@ -107,7 +107,8 @@ class Job:
         if self.container is not None:
             words.append(("container", self.container))
         for what, word in words:
-            if not isinstance(word, str) or "\0" in word or (not word and what != "arguments"):
+            sound = isinstance(word, str) and "\0" not in word and not re.search("[\ud800-\udfff]", word)
+            if not sound or (not word and what != "arguments"):
                 raise ValueError(f"{what} is {word!r}; it takes text without NUL")
             # An option in the place of a program or an image would change what the start script does.
             if what != "arguments" and word.startswith("-"):

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from cachingclient.dirac.api import JobStatus
 from cachingclient.dirac.errors import MalformedReply
+from cachingclient.dirac.jdl import WORD
 
 COLUMNS = (
     "JobID",
@@ -58,6 +59,14 @@ def a_text(what: str, value: object) -> str:
     if not isinstance(value, str):
         malformed(what, "text", value)
     return value
+
+
+def a_sandbox(what: str, value: object) -> str:
+    """A sandbox's name: it goes into descriptions of jobs, so it has nothing that means something there."""
+    name = a_text(what, value)
+    if not WORD.fullmatch(name) or not name.startswith("SB:") or "|/" not in name:
+        malformed(what, "a sandbox's name", name)
+    return name
 
 
 def an_id(what: str, value: object) -> int:

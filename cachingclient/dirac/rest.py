@@ -18,7 +18,7 @@ from cachingclient.dirac.credentials import Proxy
 from cachingclient.dirac.errors import DiracError, Refused, ServerUnavailable
 from cachingclient.dirac.http import Http
 from cachingclient.dirac.job import Job
-from cachingclient.dirac.reading import a_dict, a_job, a_list, a_text, a_time, an_id, job_ids, malformed
+from cachingclient.dirac.reading import a_dict, a_job, a_list, a_sandbox, a_text, a_time, an_id, job_ids, malformed
 from cachingclient.dirac.rpc import Rpc
 
 MANAGER = "WorkloadManagement/JobManager"
@@ -153,7 +153,7 @@ class DiracRest(DiracApi):
         boxes = a_dict("sandboxes", self._rpc(SANDBOXES, "getSandboxesAssignedToEntity", f"Job:{id}"))
         files: dict[str, bytes] = {}
         for box in a_list("sandboxes", boxes.get("Output", [])):
-            files |= self.download(a_text("sandboxes", box))
+            files |= self.download(a_sandbox("sandboxes", box))
         if not files:
             shown = a_dict("getJobParameter", self._rpc(MONITORING, "getJobParameter", id, "StandardOutput"))
             if text := a_text("StandardOutput", shown.get("StandardOutput")):
@@ -164,7 +164,7 @@ class DiracRest(DiracApi):
         content = sandbox.pack(files)
         name = f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}.tar.bz2"
         reply = self._rpc(SANDBOXES, "streamFromClient", [name, {}], "", len(content), content)
-        return a_text("streamFromClient", reply)
+        return a_sandbox("streamFromClient", reply)
 
     def download(self, sandbox_name: str) -> dict[str, bytes]:
         path = sandbox_name.partition("|")[2]
@@ -201,7 +201,7 @@ class DiracRest(DiracApi):
             raise Refused(f"the job was not taken: {why}")
         value = reply.get("Value")
         ids = [an_id("submitJob", id) for id in (value if isinstance(value, list) else [value])]
-        if len(set(ids)) != max(1, len(each)):
+        if len(ids) != max(1, len(each)) or len(set(ids)) != len(ids):
             malformed("submitJob", f"{max(1, len(each))} numbers of jobs", value)
         return ids
 
