@@ -389,6 +389,7 @@ def filled(histogram: Any) -> Any:
 
 HISTOGRAMS = {
     "hist": filled(hist.Hist.new.Reg(10, 0, 1, name="x", label="X", metadata={"a": (1, 2)}).Weight(label="l")),
+    "product": filled(hist.Hist.new.Reg(3, 0, 1, name="x").Double()) * 2.0,
     "named": hist.NamedHist.new.Reg(3, 0, 1, name="x").Double(),
     "categories": hist.Hist.new.StrCat(["a"], growth=True, name="c").IntCat([1, 2]).Int64(),
     "log": filled(bh.Histogram(bh.axis.Regular(3, 1, 10, transform=bh.axis.transform.log))),
@@ -407,6 +408,7 @@ def test_histograms(name: str) -> None:
     assert codec == ("pickle" if name == "mean" else "hist")
     assert type(back) is type(histogram)
     assert back == histogram
+    assert (back.variances() is None) == (histogram.variances() is None)
     assert type(back.storage_type()) is type(histogram.storage_type())
     for one, other in zip(back.axes, histogram.axes, strict=True):
         assert one.traits == other.traits

@@ -21,23 +21,25 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
         from boost_histogram.serialization import to_uhi  # since 1.7
 
         uhi = to_uhi(value)
-        back = _rebuild(uhi, family, kind.__qualname__)
+        known = getattr(value, "_variance_known", True)  # not in the UHI form, and lost by sums and products
+        back = _rebuild(uhi, family, kind.__qualname__, known)
     except (ImportError, TypeError, ValueError, KeyError, NotImplementedError, RuntimeError):
         return None
     if not _same(value, back):
         return None
-    return {"family": family, "class": kind.__qualname__, "uhi": writer.encode(uhi)}
+    return {"family": family, "class": kind.__qualname__, "variance_known": known, "uhi": writer.encode(uhi)}
 
 
 def decode(node: dict[str, Any], reader: Any) -> Any:
     """Build the histogram."""
-    return _rebuild(reader.decode(node["uhi"]), node["family"], node["class"])
+    return _rebuild(reader.decode(node["uhi"]), node["family"], node["class"], node.get("variance_known", True))
 
 
-def _rebuild(uhi: dict[str, Any], family: str, kind: str) -> Any:
+def _rebuild(uhi: dict[str, Any], family: str, kind: str, variance_known: bool) -> Any:
     from boost_histogram.serialization import from_uhi
 
     plain = from_uhi(uhi)
+    plain._variance_known = variance_known
     if family == "boost_histogram":
         return plain
     import hist
