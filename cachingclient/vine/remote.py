@@ -96,6 +96,11 @@ class CommandWorker(ProcessInterface):
         status = await self._process.wait()
         raise RuntimeError(f"no worker was started by {' '.join(self._command)}: it ended with status {status}")
 
+    def kill(self) -> None:
+        """End the command at once, as when its connection breaks."""
+        if self._process is not None:
+            self._process.kill()
+
     async def close(self) -> None:
         """Let the worker end."""
         if self._process is not None:
