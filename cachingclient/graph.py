@@ -1,7 +1,8 @@
 """Dask's graphs in and out: the one room that knows dask's private API and its versions.
 
-`lower` does on the client what the scheduler would do with an expression, once; `raise_` makes an expression of the
-rewritten graph that the scheduler takes as it is. Everything between works on the plain `Lowered` graph.
+`lower` does on the client what the scheduler would do with a graph, once; `raise_` makes of the rewritten graph what
+the scheduler takes as it is. Everything between works on the plain `Lowered` graph. Dask sends expressions since
+2025.4; up to 2025.3, the last release that dask-awkward runs on, it sends high-level graphs, already optimised.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dask._expr import Expr, FinalizeCompute, HLGExpr
+import dask
+import distributed.client
 from dask._task_spec import Alias, DataNode, GraphNode, NestedContainer, Task, TaskRef, convert_legacy_graph
 from dask._task_spec import Dict as DictNode
 from dask._task_spec import Set as SetNode
 from dask._task_spec import _execute_subgraph as execute_subgraph
-from dask.base import collections_to_expr, flatten
+from dask.base import flatten
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.typing import Key
-from distributed.client import _MapExpr
+from dask.utils import ensure_dict
 from distributed.utils import iscoroutinefunction
+
+EXPRESSIONS = hasattr(distributed.client, "_MapExpr")
+_MapCall: Any = distributed.client._MapExpr if EXPRESSIONS else distributed.client._MapLayer  # type: ignore[attr-defined]
 
 __all__ = [
     "Alias",
@@ -33,7 +38,10 @@ __all__ = [
     "SetNode",
     "Task",
     "TaskRef",
+    "as_dask_sends",
     "execute_subgraph",
+    "is_impure_map",
+    "is_of_single_calls",
     "lower",
     "lower_collections",
     "moves_data",
@@ -59,21 +67,34 @@ class Lowered:
     annotations: Mapping[str, Mapping[Key, Any]]
 
 
-def lower(expr: Expr) -> Lowered:
-    """Materialise an expression.
+def lower(graph: Any) -> Lowered:
+    """Materialise what dask's client is about to send: an expression, or a high-level graph.
 
     Examples
     --------
     >>> from operator import add
-    >>> from dask._expr import LLGExpr
-    >>> lowered = lower(LLGExpr({"a": 1, "b": (add, "a", 1)}))
+    >>> lowered = lower(as_dask_sends({"a": 1, "b": (add, "a", 1)}))
     >>> sorted(lowered.nodes["b"].dependencies)
     ['a']
     """
-    nodes = convert_legacy_graph(expr.__dask_graph__())
-    if isinstance(expr, _MapExpr):
+    if hasattr(graph, "__dask_annotations__"):
+        nodes = convert_legacy_graph(graph.__dask_graph__())
+        annotations = {kind: dict(values) for kind, values in graph.__dask_annotations__().items()}
+    else:
+        nodes, annotations = convert_legacy_graph(ensure_dict(graph)), _annotations_of_layers(graph)
+    if isinstance(graph, _MapCall):
         nodes = _with_own_names(nodes)
-    return Lowered(nodes, {kind: dict(values) for kind, values in expr.__dask_annotations__().items()})
+    return Lowered(nodes, annotations)
+
+
+def _annotations_of_layers(graph: Any) -> dict[str, dict[Key, Any]]:
+    """Return what a high-level graph's layers, and who sends it, say of its keys."""
+    found: dict[str, dict[Key, Any]] = {}
+    layers = [graph] if not isinstance(graph, HighLevelGraph) else graph.layers.values()
+    for layer in layers:
+        for kind, value in {**dask.get_annotations(), **(getattr(layer, "annotations", None) or {})}.items():
+            found.setdefault(kind, {}).update((key, value(key) if callable(value) else value) for key in layer)
+    return found
 
 
 def lower_collections(collections: Sequence[Any], optimize_graph: bool = True) -> tuple[Lowered, list[Key]]:
@@ -86,8 +107,41 @@ def lower_collections(collections: Sequence[Any], optimize_graph: bool = True) -
     >>> keys[0] in lowered.nodes
     True
     """
-    expr = FinalizeCompute(collections_to_expr(collections, optimize_graph)).optimize()
-    return lower(expr), list(flatten(expr.__dask_keys__()))
+    if EXPRESSIONS:
+        from dask._expr import FinalizeCompute
+        from dask.base import collections_to_expr
+
+        expr = FinalizeCompute(collections_to_expr(collections, optimize_graph)).optimize()
+        return lower(expr), list(flatten(expr.__dask_keys__()))
+    from dask.base import collections_to_dsk  # type: ignore[attr-defined]
+
+    keys = list(flatten([collection.__dask_keys__() for collection in collections]))
+    return lower(collections_to_dsk(collections, optimize_graph)), keys
+
+
+def as_dask_sends(graph: Any) -> Any:
+    """Return a plain graph in the form that this release of dask sends."""
+    if not EXPRESSIONS or not isinstance(graph, dict):
+        return graph
+    from dask._expr import LLGExpr
+
+    return LLGExpr(graph)
+
+
+def is_of_single_calls(graph: Any) -> bool:
+    """Tell whether a graph comes from `submit` or `map`: of its results often only the last are used.
+
+    Examples
+    --------
+    >>> is_of_single_calls(as_dask_sends({"a": 1}))
+    True
+    """
+    return isinstance(graph, (dict, _MapCall)) or type(graph).__name__ == "LLGExpr"
+
+
+def is_impure_map(graph: Any) -> bool:
+    """Tell whether a graph comes from `map` with ``pure=False``."""
+    return isinstance(graph, _MapCall) and not graph.pure
 
 
 def _with_own_names(nodes: Mapping[Key, GraphNode]) -> dict[Key, GraphNode]:
@@ -98,17 +152,30 @@ def _with_own_names(nodes: Mapping[Key, GraphNode]) -> dict[Key, GraphNode]:
     return {names.get(key, key): node.substitute(names, key=names.get(key, key)) for key, node in nodes.items()}
 
 
-def raise_(nodes: dict[Key, GraphNode], annotations: Mapping[str, Mapping[Key, Any]]) -> Expr:
-    """Return an expression that materialises to exactly these nodes and annotations.
+def raise_(nodes: dict[Key, GraphNode], annotations: Mapping[str, Mapping[Key, Any]]) -> Any:
+    """Return what the scheduler takes for exactly these nodes and annotations.
 
-    Annotated keys stand in a layer of their own, since an expression over a plain graph has no annotations.
+    Keys with the same kinds of annotations stand in a layer of their own: a plain graph has no annotations.
     """
-    annotated = {key for values in annotations.values() for key in values if key in nodes}
-    layers = {"plain": MaterializedLayer({key: node for key, node in nodes.items() if key not in annotated})}
-    if annotated:
-        lookups = {kind: _lookup(values) for kind, values in annotations.items()}
-        layers["annotated"] = MaterializedLayer({key: nodes[key] for key in annotated}, annotations=lookups)
-    return HLGExpr(HighLevelGraph(layers, {name: set() for name in layers}))
+    kinds: dict[Key, list[str]] = {}
+    for kind, values in annotations.items():
+        for key in values:
+            kinds.setdefault(key, []).append(kind)
+    grouped: dict[tuple[str, ...], dict[Key, GraphNode]] = {(): {}}
+    for key, node in nodes.items():
+        grouped.setdefault(tuple(kinds.get(key, ())), {})[key] = node
+    layers = {
+        "-".join(("layer", *own)): MaterializedLayer(
+            group, annotations={kind: _lookup(annotations[kind]) for kind in own}
+        )
+        for own, group in grouped.items()
+    }
+    graph = HighLevelGraph(layers, {name: set() for name in layers})
+    if not EXPRESSIONS:
+        return graph
+    from dask._expr import HLGExpr
+
+    return HLGExpr(graph)
 
 
 def _lookup(values: Mapping[Key, Any]) -> Callable[[Key], Any]:
