@@ -15,12 +15,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 import dask
-from dask._expr import Expr, LLGExpr
 from distributed import Client, Future, futures_of
-from distributed.client import _MapExpr
 
 from cachingclient import config
-from cachingclient.graph import GraphNode, Key, Lowered, lower, lower_collections, raise_
+from cachingclient.graph import (
+    GraphNode,
+    Key,
+    Lowered,
+    as_dask_sends,
+    is_impure_map,
+    is_of_single_calls,
+    lower,
+    lower_collections,
+    raise_,
+)
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle, Step
 from cachingclient.ingredients import notes_for
@@ -223,12 +231,11 @@ class DiracClient(Client):
         return super().publish_dataset(*args, **kwargs)
 
     def _graph_to_futures(
-        self, expr: Expr | dict[Key, Any], keys: Iterable[Key], *args: Any, **options: Any
+        self, expr: Any, keys: Iterable[Key], *args: Any, **options: Any
     ) -> dict[Key, Future[Any]]:
         """Plan a graph, send what is left of it, and remember what its keys stand for."""
         keys = list(keys)
-        if isinstance(expr, dict):
-            expr = LLGExpr(expr)  # recreate_error_locally sends one, which the scheduler would refuse
+        expr = as_dask_sends(expr)  # recreate_error_locally sends a dict, which the scheduler would refuse
         if self.cache is None or options.get("actors"):
             return self._send_as_it_is(expr, keys, *args, **options)
         with self._planning:
@@ -254,7 +261,7 @@ class DiracClient(Client):
         run.plan.slim()
         return futures
 
-    def _send_as_it_is(self, expr: Expr, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future[Any]]:
+    def _send_as_it_is(self, expr: Any, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future[Any]]:
         """Send a graph that is not planned. It, too, takes results, not where they are kept."""
         keys = list(keys)
         if self.cache is None:
@@ -286,11 +293,11 @@ class DiracClient(Client):
         for entry in notes_for(plan.new_functions):
             process().writer.submit(Job(self.cache, entry, False, lambda kept, note: None))
 
-    def _prepare(self, expr: Expr, keys: list[Key], options: Mapping[str, Any]) -> tuple[Run, dict[Key, GraphNode]]:
+    def _prepare(self, expr: Any, keys: list[Key], options: Mapping[str, Any]) -> tuple[Run, dict[Key, GraphNode]]:
         """Plan a graph and build what is sent for it."""
         start = time.perf_counter()
         lowered = apply_annotations(lower(expr))
-        impure = frozenset(keys) if _impure.get() or _is_impure_map(expr) else frozenset()
+        impure = frozenset(keys) if _impure.get() or is_impure_map(expr) else frozenset()
         unkept = uncached(lowered)
         pinned = self._pin(lowered, keys)
         again = [key for key in keys if key in self._registry.taken and key not in pinned]
@@ -300,7 +307,7 @@ class DiracClient(Client):
         name = f"{self.id}/{self._run_count}"
         sent_before = self._registry.closure(again)
         # What a graph of collections gives is taken at once; of single calls, often only the last one's result is.
-        hold = isinstance(expr, (LLGExpr, _MapExpr))
+        hold = is_of_single_calls(expr)
         nodes = rewrite(plan, lowered, self._context(name), self._registry.taken, hold=hold) | sent_before
         for key in sent_before.keys() & plan.steps.keys():
             plan.steps[key].action = Action.RUN
@@ -496,10 +503,6 @@ def _check_mode(mode: str) -> str:
     if mode not in get_args(Mode):
         raise ValueError(f"mode is {mode!r}; it takes {', '.join(map(repr, get_args(Mode)))}")
     return mode
-
-
-def _is_impure_map(expr: Expr) -> bool:
-    return isinstance(expr, _MapExpr) and not expr.pure
 
 
 def _hide_own_frames() -> None:
