@@ -24,34 +24,35 @@ if [ ! -O "$kept" ]; then
     echo "$kept belongs to another user: set CACHINGCLIENT_ENVIRONMENTS to a folder of yours" >&2
     exit 3
 fi
-if [ ! -x "$kept/$digest/bin/python" ]; then
-    mine=$(mktemp -d "$kept/unpacking-XXXXXX")
-    trap 'rm -rf "$mine"' EXIT
+# Jobs that begin together wait for the one that unpacks.
+exec 9> "$kept/.lock"
+flock 9
+if [ ! -e "$kept/$digest/.ready" ]; then
+    rm -rf "$kept/$digest" "$kept/.unpacking"
+    mkdir "$kept/.unpacking"
+    archive=$source
     case $source in
         *://*)
-            curl --fail --silent --show-error --location --output "$mine/archive" "$source" || {
+            archive=$kept/.unpacking/archive
+            curl --fail --silent --show-error --location --output "$archive" "$source" || {
                 echo "the environment could not be fetched from $source" >&2
                 exit 3
-            }
-            source=$mine/archive ;;
+            } ;;
     esac
-    found=$(sha256sum "$source" | cut -d ' ' -f 1)
+    found=$(sha256sum "$archive" | cut -d ' ' -f 1)
     if [ "$found" != "$digest" ]; then
-        echo "the environment from $2 has the digest $found; it takes $digest" >&2
+        echo "the environment from $source has the digest $found; it takes $digest" >&2
         exit 3
     fi
-    mkdir "$mine/environment"
-    tar -xf "$source" -C "$mine/environment"
-    if [ -x "$mine/environment/bin/conda-unpack" ]; then
-        # It writes the place into files: it has to be the place where they stay.
-        mv -T "$mine/environment" "$kept/$digest" 2> /dev/null || true
+    mkdir "$kept/$digest"
+    tar -xf "$archive" -C "$kept/$digest"
+    if [ -x "$kept/$digest/bin/conda-unpack" ]; then
         "$kept/$digest/bin/python" "$kept/$digest/bin/conda-unpack"
-    else
-        mv -T "$mine/environment" "$kept/$digest" 2> /dev/null || true
     fi
-    rm -rf "$mine"
-    trap - EXIT
+    touch "$kept/$digest/.ready"
+    rm -rf "$kept/.unpacking"
 fi
+exec 9>&-
 exec "$kept/$digest/bin/python" "$@"
 """
 
