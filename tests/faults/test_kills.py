@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from cachingclient.storage import open_store, prune, verify
+from tests.faults.kills import kill
 from tests.faults.processes import Child, dying_at, is_right, value_of, write_and_tell
+from tests.faults.traps import TRAPS
 from tests.storage.entries import entry, new_key
 
 KILLS = 200
@@ -91,3 +93,12 @@ def test_a_prune_killed_in_each_phase(cache_folder: Path) -> None:
         if not was_killed:
             break
     assert call > 10
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_clients_and_workers_killed_in_each_phase() -> None:
+    """One client a phase and a few workers (`python -m tests.faults` kills more): what was reported kept is there."""
+    judge = kill("file", clients=len(TRAPS["file"]), workers=6)
+    assert judge.kills.total() == len(TRAPS["file"]) + 6
+    assert judge.told > 0

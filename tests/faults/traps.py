@@ -1,0 +1,138 @@
+"""Points in a write at which a process kills itself, as if it had been killed from outside at that very moment."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_writing = threading.local()
+_undo: list[Callable[[], None]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """A function at which to die.
+
+    `part` is "blobs" or "steps" where only the writing of a blob or of a description counts, and `after` says
+    whether the function is called first.
+    """
+
+    phase: str
+    function: str
+    part: str = ""
+    after: bool = False
+
+
+def _both_parts(folder: str, *more: tuple[str, str]) -> list[Trap]:
+    """Before and after each function that a blob and a description go through."""
+    functions = [("written", f"{folder}.put"), *((what, f"{folder}.{name}") for what, name in more)]
+    return [
+        Trap(f"{sort}: {'after' if after else 'before'} it is {what}", function, part, after)
+        for sort, part in (("blob", "blobs"), ("description", "steps"))
+        for what, function in functions
+        for after in (False, True)
+    ]
+
+
+_EVERYWHERE = [
+    Trap("before the result is encoded", "cachingclient.steps:encode"),
+    Trap("after the result is encoded", "cachingclient.steps:encode", after=True),
+    Trap("before it is handed to the writer", "cachingclient.writer:Writer.submit"),
+    Trap("after it is handed to the writer", "cachingclient.writer:Writer.submit", after=True),
+    Trap("before the client is told", "cachingclient.worker:Process.record"),
+    Trap("after the client is told", "cachingclient.worker:Process.record", after=True),
+]
+_LOCAL = "cachingclient.storage.local:LocalFolder"
+_RUCIO = "cachingclient.storage.rucio:RucioStore"
+TRAPS: dict[str, list[Trap]] = {
+    "file": [
+        *_EVERYWHERE,
+        *_both_parts(_LOCAL, ("given a temporary file", "_create"), ("linked into place", "_link")),
+    ],
+    "s3": [*_EVERYWHERE, *_both_parts("cachingclient.storage.s3:S3Folder", ("sent", "_create_one"))],
+    "root": [
+        *_EVERYWHERE,
+        *_both_parts("cachingclient.storage.xrootd:XRootDFolder", ("opened and sent", "_write")),
+        Trap("blob: before it is renamed", "cachingclient.storage.xrootd:XRootDFolder.move"),
+        Trap("blob: after it is renamed", "cachingclient.storage.xrootd:XRootDFolder.move", after=True),
+    ],
+    "rucio": [
+        *_EVERYWHERE,
+        Trap("before it is put into the pack", f"{_RUCIO}.write"),
+        Trap("after it is put into the pack", f"{_RUCIO}.write", after=True),
+        Trap("before the pack is finished", f"{_RUCIO}.flush"),
+        Trap("before pack and index are sent", "rucio.client.uploadclient:UploadClient.upload"),
+        Trap("after pack and index are sent", "rucio.client.uploadclient:UploadClient.upload", after=True),
+        Trap("after they are registered", "rucio.client.replicaclient:ReplicaClient.add_replicas", after=True),
+        Trap("after they are in the dataset", "cachingclient.storage.catalogue:Catalogue.add", after=True),
+    ],
+}
+
+
+def set_trap(trap: Trap, call: int) -> None:
+    """Have this process die at the so-many-th call that counts."""
+    left = call
+
+    def die_if_due(after: bool) -> None:
+        nonlocal left
+        if after == trap.after:
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    place, _, name = trap.function.replace(":", ".").rpartition(".")
+    owner = pkgutil.resolve_name(place)
+    real = getattr(owner, name)
+
+    def counts(arguments: tuple[Any, ...]) -> bool:
+        if trap.part and name in ("put", "_create_one", "_link"):
+            return f"v1/{trap.part}/" in str(arguments[1:3])
+        return not trap.part or getattr(_writing, "part", "") == trap.part
+
+    def trapped(*arguments: Any, **keywords: Any) -> Any:
+        if not counts(arguments):
+            return real(*arguments, **keywords)
+        die_if_due(after=False)
+        result = real(*arguments, **keywords)
+        die_if_due(after=True)
+        return result
+
+    async def trapped_later(*arguments: Any, **keywords: Any) -> Any:
+        if not counts(arguments):
+            return await real(*arguments, **keywords)
+        die_if_due(after=False)
+        result = await real(*arguments, **keywords)
+        die_if_due(after=True)
+        return result
+
+    _replace(owner, name, trapped_later if name == "_create_one" else trapped)
+    if trap.part:
+        _note_what_is_written(owner)
+
+
+def _note_what_is_written(owner: Any) -> None:
+    """Have calls below `put` know whether a blob or a description is written."""
+    real = owner.put
+
+    def put(self: Any, names: Any, *arguments: Any, **keywords: Any) -> Any:
+        _writing.part = names[0].split("/")[1]
+        return real(self, names, *arguments, **keywords)
+
+    _replace(owner, "put", put)
+
+
+def _replace(owner: Any, name: str, new: Any) -> None:
+    old = getattr(owner, name)
+    setattr(owner, name, new)
+    _undo.append(lambda: setattr(owner, name, old))
+
+
+def remove_traps() -> None:
+    """Let this process live."""
+    while _undo:
+        _undo.pop()()
