@@ -7,6 +7,7 @@ the scheduler takes as it is. Everything between works on the plain `Lowered` gr
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ def lower(graph: Any) -> Lowered:
         nodes = convert_legacy_graph(graph.__dask_graph__())
         annotations = {kind: dict(values) for kind, values in graph.__dask_annotations__().items()}
     else:
+        graph = copy.copy(graph)  # dask insists that a map is still to be materialised when it was sent
         nodes, annotations = convert_legacy_graph(ensure_dict(graph)), _annotations_of_layers(graph)
     if isinstance(graph, _MapCall):
         nodes = _with_own_names(nodes)
