@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from cachingclient.dirac.api import DiracApi, Identity, JobStatus, Transition
 from cachingclient.dirac.credentials import Proxy, find_proxy
 from cachingclient.dirac.errors import (
@@ -16,7 +19,13 @@ from cachingclient.dirac.job import Job
 from cachingclient.dirac.opening import open_api
 from cachingclient.dirac.tokens import TokenFile, Tokens
 
+if TYPE_CHECKING:
+    from cachingclient.dirac.cluster import DiracCluster
+    from cachingclient.dirac.environment import Environment
+
 __all__ = [
+    "DiracCluster",
+    "Environment",
     "open_api",
     "DiracApi",
     "Job",
@@ -34,3 +43,12 @@ __all__ = [
     "ServerUnavailable",
     "MalformedReply",
 ]
+
+_CLUSTER = {"DiracCluster": "cluster", "Environment": "environment"}
+
+
+def __getattr__(name: str) -> Any:
+    # Whoever only asks a server needs neither a scheduler nor dask-jobqueue.
+    if name in _CLUSTER:
+        return getattr(importlib.import_module(f"{__name__}.{_CLUSTER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
