@@ -6,6 +6,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from distributed import Security
+
 from cachingclient.vine.pool.commands import MEGABYTE
 from cachingclient.vine.pool.manager import Backend, Done, Work
 from cachingclient.vine.pool.runner import STATUS, TASK, VALUE, call
@@ -46,7 +48,8 @@ class TaskVineBackend(Backend):
 
         self.vine = vine
         self.folder = folder
-        self.manager = vine.Manager(0, name=project, run_info_path=str(folder / "runs"), ssl=ssl, shutdown=True)
+        files = _certificate(folder) if ssl is True else ssl
+        self.manager = vine.Manager(0, name=project, run_info_path=str(folder / "runs"), ssl=files, shutdown=True)
         self.manager.set_password(password)
         if catalogue is not None:
             self.manager.set_catalog_servers(catalogue)
@@ -121,9 +124,9 @@ class TaskVineBackend(Backend):
     def wait(self) -> Done | None:
         """Let the library work."""
         task = self.manager.wait(1)
-        if task is None:
+        key = self.keys.pop(task.id, None) if task is not None else None
+        if key is None:  # nothing has ended, or one that was taken back
             return None
-        key = self.keys.pop(task.id)
         status = self._end(key)
         if status is None:
             return Done(key, None, f"{task.result}, exit code {task.exit_code}: {(task.std_output or '').strip()}")
@@ -191,3 +194,13 @@ class TaskVineBackend(Backend):
     def close(self) -> None:
         """Send the workers home, and write the logs' last lines."""
         del self.manager
+
+
+def _certificate(folder: Path) -> tuple[str, str]:
+    """Make the files of a key and a certificate, which takes the library itself several seconds."""
+    made = Security.temporary()
+    found = folder / "key.pem", folder / "certificate.pem"
+    for path, text in zip(found, (made.tls_scheduler_key, made.tls_scheduler_cert), strict=True):
+        path.touch(0o600)
+        path.write_text(text)
+    return str(found[0]), str(found[1])

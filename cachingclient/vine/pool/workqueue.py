@@ -86,6 +86,7 @@ class WorkQueueBackend(Backend):
         task = self.tasks.pop(key)
         del self.keys[task.id]
         self.queue.cancel_by_taskid(task.id)
+        del self.queue._task_table[task.id]  # where the library keeps it for ever
         self._payload(key).unlink()
 
     def waiting(self) -> int:
