@@ -119,6 +119,8 @@ class DiracClient(Client):
         if self.cache is not None:
             self.subscribe_topic(topic_of(self.id), self._records.receive)
             _hide_own_frames()
+            if (learn := getattr(self.cluster, "learn", None)) is not None:
+                threading.Thread(target=learn, args=(self.cache,), name="cachingclient-learn", daemon=True).start()
             atexit.register(_flush_at_exit, weakref.ref(self))
 
     def _opened(self, cache: str | os.PathLike[str] | Store | None) -> Store | None:

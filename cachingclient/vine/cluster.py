@@ -18,15 +18,19 @@ from distributed.deploy.spec import SpecCluster
 from distributed.protocol.pickle import dumps
 from distributed.utils import NoOpAwaitable, get_ip
 
+from cachingclient.storage import Store
 from cachingclient.versions import VersionCheck
 from cachingclient.vine.certificates import as_files
 from cachingclient.vine.contact import publish
 from cachingclient.vine.engine import Engine, Spec, find_engine
+from cachingclient.vine.labels import labels_of
 from cachingclient.vine.plot import plot
 from cachingclient.vine.presence import Presence
 from cachingclient.vine.scheduler import VineScheduler
 from cachingclient.vine.sites import Site, parse_sites
 from cachingclient.vine.status import CallableStatus, SiteTable
+
+logger = logging.getLogger("cachingclient")
 
 SEPARATOR = "-"
 """What stands between the site and the number in a worker's name."""
@@ -219,6 +223,18 @@ class VineCluster(SpecCluster):
         assert self.scheduler is not None
         table: SiteTable = self.scheduler.observer.table()
         return table
+
+    def learn(self, store: Store) -> None:
+        """Have the scheduler expect of steps what they took when the entries of a store were made.
+
+        `DiracClient` does this when it connects. Steps that took much memory then ask for it, and those that took
+        more than any worker has are warned of.
+        """
+        assert self.scheduler is not None
+        try:
+            self.scheduler.labels |= labels_of(store)
+        except Exception as error:
+            logger.warning("what steps took before can't be read from %s: %s", store.url, error)
 
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draw workers by site, tasks by state and bytes moved over the cluster's time, into a PNG, PDF or SVG file."""

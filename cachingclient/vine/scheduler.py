@@ -19,6 +19,7 @@ from cachingclient.notes import CacheWarning
 from cachingclient.vine.asking import restrictions, unknown_sites, why_not
 from cachingclient.vine.engine import SiteStats
 from cachingclient.vine.homes import Homes
+from cachingclient.vine.labels import Label, memory_to_ask
 from cachingclient.vine.monitor import Monitor
 from cachingclient.vine.sites import site_of
 
@@ -60,6 +61,7 @@ class VineScheduler(Scheduler):
         self.homes = Homes()
         self.sites = tuple(sites)
         self.pool_stats = pool_stats
+        self.labels: dict[str, Label] = {}
         self._asking: TaskState | None = None
         self._warned: set[tuple[str, ...]] = set()
         self._threads: dict[str, int] | None = None
@@ -210,7 +212,23 @@ class VineScheduler(Scheduler):
         for ts in tasks:
             if ts.annotations and not ts.annotations.keys().isdisjoint(_ASKING):
                 ts.resource_restrictions = restrictions(ts.annotations) or None
+            if self.labels and (label := self.labels.get(ts.prefix.name)) is not None:
+                self._expect(ts, label)
         return annotated
+
+    def _expect(self, ts: TaskState, label: Label) -> None:
+        """Expect of a step what it took before, unless the user or this scheduler knows better."""
+        if ts.prefix.duration_average < 0:
+            ts.prefix.duration_average = label.seconds
+        asked = ts.resource_restrictions or {}
+        if "memory" in asked or not label.memory:
+            return
+        memory, warning = memory_to_ask(label, [ws.resources for ws in self.workers.values()])
+        if memory is not None:
+            ts.resource_restrictions = {**asked, "memory": memory}
+        if warning and (ts.prefix.name, "memory") not in self._warned:
+            self._warned.add((ts.prefix.name, "memory"))
+            self._warn_clients(f"step {ts.prefix.name} {warning}")
 
     def check_what_waits(self) -> None:
         """Start tasks that a worker can run by now; warn the clients, once a step, of those that none ever can."""
@@ -224,9 +242,11 @@ class VineScheduler(Scheduler):
             why = why_not(asked, [ws.resources for ws in self.workers.values()])
             if why is not None:
                 self._warned.add((ts.prefix.name, *sorted(asked)))
-                text = f"task {ts.prefix.name} waits: {why}"
-                logger.warning("%s", text)
-                self.log_event("warn", {"message": dumps(text), "category": dumps(CacheWarning)})
+                self._warn_clients(f"task {ts.prefix.name} waits: {why}")
+
+    def _warn_clients(self, text: str) -> None:
+        logger.warning("%s", text)
+        self.log_event("warn", {"message": dumps(text), "category": dumps(CacheWarning)})
 
 
 def _for_key(annotations: Mapping[str, Any], key: Key) -> dict[str, Any]:

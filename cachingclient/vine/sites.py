@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from dask.utils import parse_bytes
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PREFIX = "site:"
 """What the name of the resource that marks a site's workers begins with."""
@@ -72,6 +74,8 @@ class Site:
         found: dict[str, float] = {f"{PREFIX}{self.name}": self.nthreads, "cores": self.nthreads}
         if self.gpus:
             found["gpus"] = self.gpus
+        if isinstance(self.memory_limit, str) and self.memory_limit != "auto":
+            found["memory"] = parse_bytes(self.memory_limit)
         return found | dict(self.resources)
 
 
