@@ -77,8 +77,8 @@ def _check_prompts(text: str, names: dict[str, object], page: Path) -> None:
 def test_commands_of_examples_exist(page: Path) -> None:
     """Every cachectl line of a page has a command and options that exist."""
     for _, text in blocks(page, "sh"):
-        for name, rest in re.findall(r"cachectl (\w+)(.*)", text):
-            shown = CliRunner().invoke(cli, [name, "--help"])
+        for name, rest in re.findall(r"cachectl ((?:dirac )?\w+)(.*)", text):
+            shown = CliRunner().invoke(cli, [*name.split(), "--help"])
             assert shown.exit_code == 0, name
             options = re.findall(r"(?<!\S)--[a-z-]+", rest.partition("|")[0])
             assert [option for option in options if option not in shown.stdout] == []

@@ -19,6 +19,7 @@ COMMANDS = {
     "sites": "cachingclient.cli.sites:sites",
     "verify": "cachingclient.cli.verifying:verify",
     "doctor": "cachingclient.cli.doctor:doctor",
+    "dirac": "cachingclient.cli.dirac:dirac",
 }
 
 

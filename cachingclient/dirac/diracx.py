@@ -156,7 +156,7 @@ class DiracX(DiracApi):
     def logs(self, id: int) -> dict[str, bytes]:
         files: dict[str, bytes] = {}
         for box in a_list("sandbox", self._ask("GET", f"/api/jobs/{an_id('id', id)}/sandbox/output")):
-            files |= self.download(a_sandbox("sandbox", box))
+            files |= self.download(a_text("sandbox", box))
         return files
 
     def upload(self, files: Mapping[str, bytes]) -> str:

@@ -59,7 +59,7 @@ ANSWERS: dict[str, Any] = {
     "/api/jobs/reschedule": {"success": {"7": {}}, "failed": {"8": {"detail": "Not found"}}},
     "/api/jobs/summary": [{"Site": "LCG.RAL.uk", "count": 1}],
     "/api/rss/site": {"LCG.RAL.uk": {"all": {"allowed": True}}},
-    "/api/jobs/7/sandbox/output": [BOX],
+    "/api/jobs/7/sandbox/output": ["/S3/sandboxes/a.tar.bz2"],
     "/api/jobs/sandbox": {"pfn": BOX, "url": "", "fields": {}},
     "/.well-known/openid-configuration": {"token_endpoint": "", "device_authorization_endpoint": ""},
     "/token": {"access_token": "a.b.c", "refresh_token": "d.e.f", "expires_in": 1200},
