@@ -23,6 +23,7 @@ from distributed.worker_state_machine import FreeKeysEvent
 from cachingclient.vine.engine import EngineLost, Handle, HandleLost, Needs, Spec
 from cachingclient.vine.pool.runner import run_node
 from cachingclient.vine.sites import Site
+from cachingclient.versions import TOLD, own_version
 from cachingclient.worker import process
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class ProxyWorker(Worker):
             resources=resources_of(site, site.workers),
             data=Held(engine),
             executor={"default": PoolExecutor(self)},
+            startup_information={TOLD: lambda worker: {"version": own_version()}},
             **kwargs,
         )
 
