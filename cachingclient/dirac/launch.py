@@ -96,7 +96,7 @@ def command_of(settings: dict[str, Any], name: str, files: dict[str, Path], port
         command += ["--contact-address", f"tls://{settings['relay'][0]}:{ports[1]}"]
     elif listen := settings["worker_ports"].get(site) or settings["worker_ports"].get("*"):
         command += ["--worker-port", listen]
-    return command + ["--preload", "cachingclient.dirac.preload"]
+    return command + ["--preload", "cachingclient.preload"]
 
 
 def client_context(files: dict[str, Path]) -> ssl.SSLContext:

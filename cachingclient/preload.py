@@ -1,4 +1,7 @@
-"""Loaded by each worker before it connects: it tells the scheduler which version of this package it has."""
+"""Loaded by a worker before it connects: it tells the scheduler which version of this package it has.
+
+A worker that lacks the package does not start, and says why: ``--preload cachingclient.preload``.
+"""
 
 from __future__ import annotations
 
