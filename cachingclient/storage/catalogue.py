@@ -142,9 +142,14 @@ class Catalogue:
             raise
         except (rucio.CannotAuthenticate, rucio.AccessDenied, rucio.MissingClientParameter) as error:
             raise StoreUnavailable(f"Rucio refuses us for {self.scope}:{self.name}: {error}") from error
+        except (rucio.ServerConnectionException, rucio.DatabaseException) as error:
+            raise self._is_away(error) from error
         except rucio.RucioException as error:
             raise StoreError(f"Rucio, for {self.scope}:{self.name}: {error}") from error
         except Exception as error:  # the transports below Rucio have errors of their own
-            self._away = f"Rucio does not answer for {self.scope}:{self.name}: {error}"
-            self._away_until = time.monotonic() + REST_AFTER_FAILURE
-            raise StoreUnavailable(self._away) from error
+            raise self._is_away(error) from error
+
+    def _is_away(self, error: Exception) -> StoreUnavailable:
+        self._away = f"Rucio does not answer for {self.scope}:{self.name}: {error}"
+        self._away_until = time.monotonic() + REST_AFTER_FAILURE
+        return StoreUnavailable(self._away)

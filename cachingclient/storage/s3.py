@@ -35,7 +35,7 @@ MOST_PAGES = 4  # of a thousand names, listed of one folder before files are ask
 PART = 50 << 20
 PATIENCE = {
     "connect_timeout": 5,
-    "read_timeout": 60,
+    "read_timeout": 20,
     "retries": {"max_attempts": 2},
     "max_pool_connections": CONCURRENT,
 }
@@ -50,6 +50,7 @@ class S3Folder(RemoteFolder):
     def __init__(self, url: str, **options: Any) -> None:
         options["config_kwargs"] = {**PATIENCE, **options.get("config_kwargs", {})}
         super().__init__(url, **options)
+        self.fs.retries = 1  # botocore's own are enough: five times each of these is a quarter of an hour
         self.bucket, _, self._prefix = self.root.partition("/")
         self._conditional = True
         self._asked_for_fast = False

@@ -30,8 +30,9 @@ CHUNK = 8 << 20
 PATIENCE = 20  # seconds for a request
 
 
-for _setting, _value in (("ConnectionWindow", 5), ("ConnectionRetry", 1)):
-    if f"XRD_{_setting.upper()}" not in os.environ:  # the client's own patience is ten minutes
+# The client's own patience is ten minutes, and half an hour passes before it tries a server again that was away.
+for _setting, _value in (("ConnectionWindow", 5), ("ConnectionRetry", 1), ("StreamErrorWindow", 1)):
+    if f"XRD_{_setting.upper()}" not in os.environ:
         client.EnvPutInt(_setting, _value)
 
 

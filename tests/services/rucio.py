@@ -178,7 +178,7 @@ class Rucio(Service):
         programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         if not programs:
             pytest.skip("PostgreSQL not found: apt-get install postgresql")
-        data, sockets = self.folder / "postgres", Path(f"/tmp/cachingclient-pg-{os.getpid()}")
+        data, sockets = self.folder / "postgres", Path(f"/tmp/cachingclient-pg-{os.getpid()}-{self.port}")
         as_postgres = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         for path in (data, sockets):
             path.mkdir(mode=0o700, exist_ok=True)

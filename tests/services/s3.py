@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -134,6 +135,28 @@ class Ceph(S3Service):
         self.wait(self.answers, "the gateway does not answer")
         user = ["user", "create", "--uid=test", "--display-name=test", f"--access-key={KEY}", f"--secret-key={SECRET}"]
         self.call(["radosgw-admin", "-c", self.conf, *user])
+
+    def let_read(self, bucket: str, user: str, key: str, secret: str) -> None:
+        """Make a user who may read a bucket of ours, and not write to it."""
+        import s3fs
+
+        make = [
+            "user",
+            "create",
+            f"--uid={user}",
+            f"--display-name={user}",
+            f"--access-key={key}",
+            f"--secret-key={secret}",
+        ]
+        self.call(["radosgw-admin", "-c", self.conf, *make])
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": [f"arn:aws:iam:::user/{user}"]},
+            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        s3fs.S3FileSystem(**self.options).call_s3("put_bucket_policy", Bucket=bucket, Policy=policy)
 
     def _make_keys(self) -> None:
         keyring = self.folder / "keyring"

@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -46,6 +46,7 @@ class Service:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._how: dict[int, dict[str, Any]] = {}  # each was started, by its process id
 
     def start(self) -> None:
         """Start what belongs to it and return when it answers."""
@@ -55,13 +56,9 @@ class Service:
         """Start a process that ``stop`` will end; its output goes to a file named like it."""
         name = Path(str(command[0])).name
         log = (self.folder / f"{name}-{len(self.processes)}.log").open("wb")
-        process = subprocess.Popen(
-            [str(word) for word in command],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
+        how: dict[str, Any] = {"stdout": log, "stderr": subprocess.STDOUT, "env": {**os.environ, **environment}}
+        process = subprocess.Popen([str(word) for word in command], start_new_session=True, **how)
+        self._how[process.pid] = how
         self.processes.append(process)
         return process
 
@@ -90,17 +87,35 @@ class Service:
                 raise TimeoutError(f"{what} after {self.patience} s; see {self.folder}")
             time.sleep(0.05)
 
+    def answers(self) -> bool:
+        """Whether it does what it is there for."""
+        raise NotImplementedError
+
+    def halt(self) -> None:
+        """End the process that answers, which is the last one that was started."""
+        self._end(self.processes[-1])
+
+    def resume(self) -> None:
+        """Start that process again."""
+        front = self.processes.pop()
+        self.processes.append(subprocess.Popen(front.args, start_new_session=True, **self._how[front.pid]))
+        self._how[self.processes[-1].pid] = self._how[front.pid]
+        self.wait(self.answers, "it does not answer again")
+
     def stop(self) -> None:
         """End what was started, the last first."""
         for process in reversed(self.processes):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+            self._end(process)
         self.processes.clear()
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)

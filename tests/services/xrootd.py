@@ -65,4 +65,8 @@ class XRootD(Service):
         log = self.folder / "log" / "xrootd.log"
         command = ["xrootd", "-c", configuration, "-l", log, "-R", "daemon", "-I", "v4", "-n", "cache"]
         self.run(command, LD_PRELOAD=str(shim))
-        self.wait(lambda: listens(self.port), "xrootd does not answer")
+        self.wait(self.answers, "xrootd does not answer")
+
+    def answers(self) -> bool:
+        """Whether it accepts connections."""
+        return listens(self.port)
