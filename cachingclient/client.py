@@ -18,6 +18,7 @@ import dask
 from distributed import Client, Future, futures_of
 
 from cachingclient import config
+from cachingclient.fitness import Fitness
 from cachingclient.graph import (
     GraphNode,
     Key,
@@ -115,6 +116,7 @@ class DiracClient(Client):
         self._records = Records(self._notes, self._upkeep.kept if self._upkeep is not None else lambda nbytes: None)
         self._recovery = Recovery(self, super()._handle_task_erred)
         self._planning = threading.RLock()
+        self._fitness = Fitness(self)
         super().__init__(address, **kwargs)
         if self.cache is not None:
             self.subscribe_topic(topic_of(self.id), self._records.receive)
@@ -238,7 +240,7 @@ class DiracClient(Client):
         """Plan a graph, send what is left of it, and remember what its keys stand for."""
         keys = list(keys)
         expr = as_dask_sends(expr)  # recreate_error_locally sends a dict, which the scheduler would refuse
-        if self.cache is None or options.get("actors"):
+        if self.cache is None or self._fitness.lacking or options.get("actors"):
             return self._send_as_it_is(expr, keys, *args, **options)
         with self._planning:
             try:
@@ -473,6 +475,11 @@ class DiracClient(Client):
         scattered = await super()._scatter(data, *args, **kwargs)
         self._registry.steps.update(steps_of_futures(scattered, steps))
         return scattered
+
+    async def _update_scheduler_info(self, *args: Any, **kwargs: Any) -> None:
+        await super()._update_scheduler_info(*args, **kwargs)
+        if self.cache is not None:
+            await self._fitness.look()
 
     async def _flush(self) -> None:
         """Have every worker write and hand over its records; wait for those that it sent before."""
