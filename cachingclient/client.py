@@ -9,13 +9,15 @@ import contextvars
 import os
 import threading
 import time
+import uuid
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 import dask
-from distributed import Client, Future, futures_of
+from dask.utils import key_split
+from distributed import Client, Future
 
 from cachingclient import config
 from cachingclient.fitness import Fitness
@@ -29,6 +31,7 @@ from cachingclient.graph import (
     lower,
     lower_collections,
     raise_,
+    under_other_keys,
 )
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle, Step
@@ -110,6 +113,7 @@ class DiracClient(Client):
         self._registry = Registry()
         self._drawn: dict[bytes, Key] = {}
         self._seen: set[str] = set()
+        self._lost: set[str | None] = set()
         self._run_count = 0
         limit = config.size_limit()
         self._upkeep = Upkeep(self.cache, limit, self._notes) if self.cache is not None and limit is not None else None
@@ -229,36 +233,26 @@ class DiracClient(Client):
         finally:
             _impure.reset(token)
 
-    def publish_dataset(self, *args: Any, **kwargs: Any) -> Any:
-        """As `distributed.Client.publish_dataset`; other clients find results, not where they are kept."""
-        self.read_at_workers(future.key for future in futures_of([*args, *kwargs.values()]))
-        return super().publish_dataset(*args, **kwargs)
-
-    def _graph_to_futures(
-        self, expr: Any, keys: Iterable[Key], *args: Any, **options: Any
-    ) -> dict[Key, Future[Any]]:
+    def _graph_to_futures(self, expr: Any, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future[Any]]:
         """Plan a graph, send what is left of it, and remember what its keys stand for."""
         keys = list(keys)
         expr = as_dask_sends(expr)  # recreate_error_locally sends a dict, which the scheduler would refuse
-        if self.cache is None or self._fitness.lacking or options.get("actors"):
+        if self.cache is None:
+            return super()._graph_to_futures(expr, keys, *args, **options)
+        if options.get("actors") or self._fitness.lacking:
             return self._send_as_it_is(expr, keys, *args, **options)
         with self._planning:
             try:
                 run, nodes = self._prepare(expr, keys, options)
-                nodes, readers = self._with_readers(nodes)
-                expr = raise_(nodes, {**run.lowered.annotations, **sites_of_loads(run.plan, nodes)})
+                annotations = {**run.lowered.annotations, **sites_of_loads(run.plan, nodes)}
             except Exception as error:
                 self._notes.add(f"this graph runs without the cache: {type(error).__name__}: {error}")
                 return self._send_as_it_is(expr, keys, *args, **options)
             with self._refcount_lock:
                 fresh = [key for key in run.plan.wanted if key not in self.futures]
-                if priorities := options.get("internal_priority"):
-                    # The scheduler trips over a key without one, such as a large keyword of map.
-                    options["internal_priority"] = {**dict.fromkeys(nodes, -1), **priorities}
-                futures = super()._graph_to_futures(expr, [*keys, *readers.values()], *args, **options)
-                futures = self._without_readers(futures, readers)
+                futures, sent = self._send(Lowered(nodes, annotations), keys, *args, **options)
                 run.alive, run.unfinished = set(fresh), set(fresh)
-                self._registry.add(run, fresh, nodes)
+                self._registry.add(run, fresh, sent)
                 if not fresh:
                     run.pinned.clear()
         self._keep_ingredients(run.plan)
@@ -268,27 +262,30 @@ class DiracClient(Client):
     def _send_as_it_is(self, expr: Any, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future[Any]]:
         """Send a graph that is not planned. It, too, takes results, not where they are kept."""
         keys = list(keys)
-        if self.cache is None:
-            return super()._graph_to_futures(expr, keys, *args, **options)
-        readers: dict[Key, Key] = {}
         if self._registry.holds_any():
-            lowered = lower(expr)
-            nodes, readers = self._with_readers(lowered.nodes)
-            expr = raise_(nodes, lowered.annotations)
-        futures = super()._graph_to_futures(expr, [*keys, *readers.values()], *args, **options)
+            futures, _ = self._send(lower(expr), keys, *args, **options)
+        else:
+            futures = super()._graph_to_futures(expr, keys, *args, **options)
         self._registry.steps.update(dict.fromkeys(keys, Step(None, "it was sent without a plan")))
-        return self._without_readers(futures, readers)
-
-    def _with_readers(self, nodes: Mapping[Key, GraphNode]) -> tuple[dict[Key, GraphNode], dict[Key, Key]]:
-        """Return nodes with the tasks that read what they need of what is held unread; and those, by what they read."""
-        registry = self._registry
-        sent = read_what_is_held(nodes, registry.taken, registry.steps, registry.readers)
-        return sent, {key: reader for key, reader in registry.readers.items() if reader in sent}
-
-    def _without_readers(self, futures: dict[Key, Future[Any]], readers: Mapping[Key, Key]) -> dict[Key, Future[Any]]:
-        """Return the futures that were asked for, and have what the others read stay."""
-        self._registry.read.update((key, futures.pop(reader)) for key, reader in readers.items())
         return futures
+
+    def _send(
+        self, graph: Lowered, keys: Iterable[Key], *args: Any, **options: Any
+    ) -> tuple[dict[Key, Future[Any]], dict[Key, GraphNode]]:
+        """Send a graph, with tasks that read what it needs of what the scheduler holds unread; return its nodes too."""
+        registry, keys = self._registry, list(keys)
+        recovered = {key: future.key for key, future in registry.again.items()}
+        nodes = read_what_is_held(graph.nodes, registry.taken, registry.steps, registry.readers, recovered)
+        readers = {key: reader for key, reader in registry.readers.items() if reader in nodes}
+        if priorities := options.get("internal_priority"):
+            # The scheduler trips over a key without one, such as a large keyword of map.
+            options["internal_priority"] = {**dict.fromkeys(nodes, -1), **priorities}
+        if options.get("actors") is True:
+            options["actors"] = tuple(keys)  # not the readers
+        wanted = [*keys, *readers.values()]
+        futures = super()._graph_to_futures(raise_(nodes, graph.annotations), wanted, *args, **options)
+        registry.read.update((key, futures.pop(reader)) for key, reader in readers.items())
+        return futures, nodes
 
     def _keep_ingredients(self, plan: Plan) -> None:
         """Keep what the code of new steps is made of, so that a later miss can be explained."""
@@ -326,42 +323,34 @@ class DiracClient(Client):
         with self._planning, self._refcount_lock:
             keys = [key for key in keys if key in self.futures]
             needed = {key for node in run.lowered.nodes.values() for key in node.dependencies}
-            self.run_again({key for key in needed if self.step_key_of(key) in run.lost})
+            self.run_again(key for key in needed if self.step_key_of(key) in run.lost)
             hopeless = run.attempts > MOST_LOADING_ATTEMPTS
             lost = frozenset(k for k, step in run.plan.steps.items() if hopeless or step.step_key in run.lost)
             run.pinned = {key: future for key, future in self._pin(run.lowered).items() if key not in keys}
             choices = Choices(run.impure, run.unkept, frozenset(run.pinned), lost, self._drawn, self._seen)
             plan = self._make_plan(run.lowered, keys, choices)
-            sent, readers = self._with_readers(
-                rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
-            )
-            wanted = [*keys, *readers.values()]
-            futures = super()._graph_to_futures(raise_(sent, run.lowered.annotations), wanted, **run.options)
-            self._without_readers(futures, readers)
+            nodes = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
+            _, sent = self._send(Lowered(nodes, run.lowered.annotations), keys, **run.options)
             self._registry.add(run, (), sent)
             run.plan.steps.update((key, step) for key, step in plan.steps.items() if step.action is not Action.HELD)
 
-    def read_at_workers(self, keys: Iterable[Key]) -> None:
-        """Have the scheduler hold the results of some keys itself, where it only holds that they are kept."""
+    def run_again(self, keys: Iterable[Key]) -> dict[Key, Future[Any]]:
+        """Have results computed that the scheduler holds unread and that are lost; return where they will be."""
         with self._planning, self._refcount_lock:
+            keys = list(keys)
+            lost: dict[Run, dict[Key, Key]] = {}
             for key in keys:
                 run = self.run_of(key)
-                if run is None or not self._registry.is_held(key):
-                    continue
-                self.futures[key].reset()
-                reader = self._registry.forget_reader(key)
-                self.forget_at_scheduler([key] if reader is None else [reader, key])
-                self.send_again(run, [key])
-
-    def run_again(self, keys: Iterable[Key]) -> None:
-        """Have those of some keys computed whose results the scheduler holds unread and that could not be read."""
-        held = [key for key in keys if self._registry.is_held(key)]
-        for key in held:
-            run = self.run_of(key)
-            if run is not None:
-                run.attempts += 1
-                run.lost.add(str(self.step_key_of(key)))
-        self.read_at_workers(held)
+                if run is not None and self._registry.is_held(key) and key not in self._registry.again:
+                    lost.setdefault(run, {})[key] = f"{key_split(key)}-again-{uuid.uuid4().hex}"
+            for run, names in lost.items():
+                self._lost.update(run.plan.steps[key].step_key for key in names)
+                # Under keys of their own: what waits for the lost ones at the scheduler need not be undone first.
+                graph = under_other_keys(run.lowered, names)
+                futures = self._graph_to_futures(raise_(*graph), list(names.values()), **run.options)
+                self._registry.again.update((key, futures[name]) for key, name in names.items())
+                self._registry.runs[next(iter(futures))].number = run.number  # where it stands if all is sent again
+            return {key: self._registry.again[key] for key in keys if key in self._registry.again}
 
     def forget_at_scheduler(self, keys: list[Key]) -> None:
         """Have the scheduler forget keys whose futures stay."""
@@ -392,13 +381,15 @@ class DiracClient(Client):
 
     def _finish(self, key: Key) -> None:
         run = self.run_of(key)
-        if run is not None:
+        # One that is only held may turn out to be lost: what it is computed from stays until it is let go.
+        if run is not None and not self._registry.is_held(key):
             run.finish(key)
 
     def _make_plan(self, lowered: Lowered, wanted: Iterable[Key], choices: Choices) -> Plan:
         nodes = {key: node for key, node in lowered.nodes.items() if key not in choices.held}
         merkle = Merkle(self._registry, Inputs(self._inputs), self._environment)
         plan = make_plan(Lowered(nodes, lowered.annotations), wanted, merkle, self._find, choices)
+        plan.lost |= {key for key, step in plan.steps.items() if step.step_key in self._lost}
         for code in plan.codes.values():
             for warning in code.warnings:
                 self._notes.add(warning)
@@ -433,7 +424,8 @@ class DiracClient(Client):
 
     def _find(self, keys: Iterable[str]) -> Mapping[str, EntryInfo]:
         assert self.cache is not None
-        return {} if self._mode == "refresh" else LookUp(self.cache, self._notes)(keys)
+        there = [key for key in keys if key not in self._lost]
+        return {} if self._mode == "refresh" else LookUp(self.cache, self._notes)(there)
 
     def _release_key(self, key: Key) -> None:
         super()._release_key(key)
@@ -460,9 +452,8 @@ class DiracClient(Client):
                 self._records.take(load.context.run, [record])
         if not lost:
             return response
-        await self._recovery.bring_back(lost)
-        # The client's own gathering then waits for these keys and asks for them again.
-        return {"status": "error", "keys": list(lost)}
+        data.update(await self._recovery.bring_back(lost))
+        return response
 
     async def _scatter(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         """Scatter data, which is then known by its content."""

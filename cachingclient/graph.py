@@ -48,6 +48,7 @@ __all__ = [
     "moves_data",
     "runs_as_it_is",
     "raise_",
+    "under_other_keys",
     "with_function",
 ]
 
@@ -178,6 +179,28 @@ def raise_(nodes: dict[Key, GraphNode], annotations: Mapping[str, Mapping[Key, A
     from dask._expr import HLGExpr
 
     return HLGExpr(graph)
+
+
+def under_other_keys(
+    graph: Lowered, names: Mapping[Key, Key]
+) -> tuple[dict[Key, GraphNode], dict[str, dict[Key, Any]]]:
+    """Return the nodes and annotations of a graph with copies of some nodes under other keys.
+
+    Examples
+    --------
+    >>> nodes, _ = under_other_keys(Lowered({"a": Task("a", abs, -1)}, {}), {"a": "b"})
+    >>> sorted(nodes)
+    ['a', 'b']
+    """
+    nodes = dict(graph.nodes)
+    for key, name in names.items():
+        nodes[name] = graph.nodes[key].copy()
+        nodes[name].key = name
+    annotations = {
+        kind: {**values, **{names[key]: value for key, value in values.items() if key in names}}
+        for kind, values in graph.annotations.items()
+    }
+    return nodes, annotations
 
 
 def _lookup(values: Mapping[Key, Any]) -> Callable[[Key], Any]:

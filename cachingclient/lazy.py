@@ -2,8 +2,10 @@
 
 A chain of ``client.map`` calls is sent a call at a time, so what a call finds is often needed by nothing but calls
 that are found too. Such a hit is sent as a `Hold`, a task that gives a `Kept`. A graph that needs the result takes it
-through a task that `resolve`s it; the client reads it itself when it gathers; and wherever else a `Kept` arrives, the
-result itself does.
+through a task that `resolve`s it, and the client reads it itself when it gathers.
+
+Others must not meet a `Kept`: when it leaves its worker the result arrives in its place, and a worker puts the result
+there before a task of another client, which came upon the same key, takes it.
 """
 
 from __future__ import annotations
@@ -14,9 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from distributed import Worker, WorkerPlugin, get_worker
+
 from cachingclient.graph import GraphNode, Key
 from cachingclient.steps import Load
 
+READER = "read-kept-"
+"""How the keys of the tasks begin that read for the graphs of their own client."""
 _reads_itself: contextvars.ContextVar[bool] = contextvars.ContextVar("reads_itself", default=False)
 
 
@@ -42,7 +48,32 @@ class Hold:
 
     def __call__(self) -> Kept:
         """Return where the result is."""
+        try:
+            worker = get_worker()
+        except ValueError:
+            return Kept(self.load)  # this is no worker of dask: what is here leaves it before it is used
+        if ReadForOthers.name not in worker.plugins:
+            worker.loop.add_callback(worker.plugin_add, ReadForOthers(), ReadForOthers.name)
         return Kept(self.load)
+
+
+class ReadForOthers(WorkerPlugin):
+    """Reads what a task takes that was sent by somebody else, before it runs."""
+
+    name = "cachingclient-kept"
+
+    def setup(self, worker: Worker) -> None:
+        """Note the worker."""
+        self.worker = worker
+
+    def transition(self, key: Key, start: str, finish: str, **kwargs: Any) -> None:
+        """Put results in the place of where they are kept; one that is lost is the task's to find out."""
+        if finish not in ("executing", "long-running") or str(key).startswith(READER):
+            return
+        data: Any = self.worker.data
+        for needed in self.worker.state.tasks[key].dependencies:
+            if type(data.get(needed.key)) is Kept:
+                data[needed.key] = _arrived(data[needed.key].load)
 
 
 def resolve(value: Any) -> Any:

@@ -57,23 +57,21 @@ class Recovery:
             self._task = asyncio.ensure_future(self._recover())
         return True
 
-    async def bring_back(self, lost: Mapping[Key, EntryLost]) -> None:
-        """Have results computed again that the client could not read itself, and wait for them.
+    async def bring_back(self, lost: Mapping[Key, EntryLost]) -> dict[Key, Any]:
+        """Return results that the client could not read itself, computed again.
 
         Raises
         ------
         EntryLost
-            One of them is another client's, or was sent again too often.
+            One of them is another client's.
         """
-        self.client.note(f"{next(iter(lost.values()))}; it is computed again, and so is what else turns out to be lost")
-        runs = {key: self.client.run_of(key) for key in lost}
-        for key, run in runs.items():
-            if run is None or run.attempts >= MOST_ATTEMPTS:
-                raise lost[key]
-        if stubborn := [key for key, run in runs.items() if run is not None and run.attempts]:
-            await self._forget_for_all(stubborn)
-        await asyncio.to_thread(self.client.run_again, lost)
-        await asyncio.gather(*(self.client.futures[key].wait() for key in lost if key in self.client.futures))
+        error = next(iter(lost.values()))
+        self.client.note(f"{error}; it is computed again, and so is what else turns out to be lost")
+        futures = await asyncio.to_thread(self.client.run_again, lost)
+        for key in lost.keys() - futures.keys():
+            raise lost[key]
+        values: list[Any] = await self.client.gather(list(futures.values()), asynchronous=True)
+        return dict(zip(futures, values, strict=True))
 
     async def _recover(self) -> None:
         """Send again all that has erred by now, in the order in which it was first sent."""

@@ -91,6 +91,8 @@ class Registry:
         The task that reads each key that the scheduler holds unread, once something needed it.
     read
         The futures of those tasks: what was read stays as long as the future of its key.
+    again
+        The futures of what was held, turned out to be lost and is computed again under another key.
 
     Examples
     --------
@@ -107,6 +109,7 @@ class Registry:
         self.taken: dict[Key, Taken] = {}
         self.readers: dict[Key, Key] = {}
         self.read: dict[Key, Future[Any]] = {}
+        self.again: dict[Key, Future[Any]] = {}
         self._senders: Counter[Key] = Counter()
         self._needed: Counter[Key] = Counter()
 
@@ -129,7 +132,9 @@ class Registry:
     def release(self, key: Key) -> None:
         """Forget a key whose last future is gone, and its run with the last key of it."""
         self.steps.pop(key, None)
-        self.forget_reader(key)
+        self.readers.pop(key, None)
+        self.read.pop(key, None)
+        self.again.pop(key, None)
         run = self.runs.pop(key, None)
         if run is None:
             return
@@ -147,13 +152,17 @@ class Registry:
             run.alive.clear()
             run.unfinished.clear()
             run.pinned.clear()
-        for table in (self.steps, self.runs, self.taken, self.readers, self.read, self._senders, self._needed):
+        for table in (
+            self.steps,
+            self.runs,
+            self.taken,
+            self.readers,
+            self.read,
+            self.again,
+            self._senders,
+            self._needed,
+        ):
             table.clear()
-
-    def forget_reader(self, key: Key) -> Key | None:
-        """Forget the task that read a key, and return its key, if there was one."""
-        self.read.pop(key, None)
-        return self.readers.pop(key, None)
 
     def holds_any(self) -> bool:
         """Tell whether the scheduler holds anything unread."""

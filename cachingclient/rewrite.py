@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, MutableMapping
 from dask.utils import key_split
 
 from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, runs_as_it_is, with_function
-from cachingclient.lazy import Hold, is_held, resolve
+from cachingclient.lazy import READER, Hold, is_held, resolve
 from cachingclient.planner import Action, Plan, PlannedStep
 from cachingclient.registry import Taken
 from cachingclient.steps import Context, Load, RunAndKeep, RunWithin
@@ -58,7 +58,11 @@ def rewrite(
 
 
 def read_what_is_held(
-    sent: Mapping[Key, GraphNode], taken: Mapping[Key, Taken], known: Container[Key], readers: MutableMapping[Key, Key]
+    sent: Mapping[Key, GraphNode],
+    taken: Mapping[Key, Taken],
+    known: Container[Key],
+    readers: MutableMapping[Key, Key],
+    again: Mapping[Key, Key],
 ) -> dict[Key, GraphNode]:
     """Return the nodes to send with tasks between that read those inputs which the scheduler holds unread.
 
@@ -72,16 +76,20 @@ def read_what_is_held(
         The keys that this client has results of; another client's may be held unread too.
     readers
         The key of the task that reads each held key; those that are made here are added.
+    again
+        The key under which each one is computed again that turned out to be lost.
     """
     outside = {key for node in sent.values() for key in node.dependencies}
-    for key in outside - readers.keys():
+    for key in outside - readers.keys() - again.keys():
         node = sent.get(key) or (taken[key].node if key in taken else None)
         if is_held(node) or (node is None and key not in known):
-            readers[key] = f"load-{key_split(key)}-{uuid.uuid4().hex}"
-    used: dict[Key, Key | GraphNode] = {key: readers[key] for key in outside & readers.keys()}
+            readers[key] = f"{READER}{key_split(key)}-{uuid.uuid4().hex}"
+    reading = outside & readers.keys() - again.keys()
+    used: dict[Key, Key | GraphNode] = {key: again[key] for key in outside & again.keys()}
+    used |= {key: readers[key] for key in reading}
     if not used:
         return dict(sent)
-    new: dict[Key, GraphNode] = {readers[key]: Task(readers[key], resolve, TaskRef(key)) for key in used}
+    new: dict[Key, GraphNode] = {readers[key]: Task(readers[key], resolve, TaskRef(key)) for key in reading}
     for key, node in sent.items():
         new[key] = node if used.keys().isdisjoint(node.dependencies) else node.substitute(used)
     return new
