@@ -14,7 +14,7 @@ from cachingclient.vine.engine import EngineMissing, Spec
 from cachingclient.vine.remote import CommandWorker
 from cachingclient.vine.sites import Site
 
-PRELOAD = "cachingclient.dirac.preload"
+PRELOAD = "cachingclient.preload"
 """What a worker loads to tell the scheduler its versions."""
 _JOBS = {
     "htcondor": "HTCondorCluster",
