@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cachingclient.graph import ALL_WORKERS
 from cachingclient.versions import own_version
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Fitness:
         seen = self.client._scheduler_identity.get("total_threads", 0), self.client._scheduler_identity.get("n_workers")
         if self.client.scheduler is None or seen == self._seen:
             return
-        workers = set((await self.client.scheduler.identity(n_workers=-1))["workers"])
+        workers = set((await self.client.scheduler.identity(**ALL_WORKERS))["workers"])
         new = sorted(workers - self._asked)
         found = await self.client._run(own_version, workers=new, on_error="return") if new else {}
         self._seen, self._asked = seen, workers

@@ -27,8 +27,11 @@ from distributed.utils import iscoroutinefunction
 
 EXPRESSIONS = hasattr(distributed.client, "_MapExpr")
 _MapCall: Any = distributed.client._MapExpr if EXPRESSIONS else distributed.client._MapLayer  # type: ignore[attr-defined]
+ALL_WORKERS: dict[str, Any] = {"n_workers": -1} if EXPRESSIONS else {}
+"""What to ask a scheduler for all of its workers with: newer releases tell of some unless asked."""
 
 __all__ = [
+    "ALL_WORKERS",
     "Alias",
     "DataNode",
     "DictNode",
