@@ -27,7 +27,7 @@ from cachingclient.vine.labels import labels_of
 from cachingclient.vine.plot import plot
 from cachingclient.vine.presence import Presence
 from cachingclient.vine.scheduler import VineScheduler
-from cachingclient.vine.sites import Site, parse_sites
+from cachingclient.vine.sites import Site, parse_sites, share
 from cachingclient.vine.status import CallableStatus, SiteTable
 
 logger = logging.getLogger("cachingclient")
@@ -224,6 +224,11 @@ class VineCluster(SpecCluster):
         table: SiteTable = self.scheduler.observer.table()
         return table
 
+    def _repr_html_(self, cluster_status: str | None = None) -> str:
+        if self.scheduler is not None:
+            cluster_status = f'<tr><td colspan="2">{self.table()._repr_html_()}</td></tr>'
+        return super()._repr_html_(cluster_status=cluster_status)
+
     def learn(self, store: Store) -> None:
         """Have the scheduler expect of steps what they took when the entries of a store were made.
 
@@ -275,25 +280,6 @@ class VineCluster(SpecCluster):
             await grid.close()
         if self._files is not None:
             shutil.rmtree(self._files[1], ignore_errors=True)
-
-
-def share(n: int, sites: Mapping[str, Site]) -> dict[str, int]:
-    """Return how many of `n` workers each site gets, in the proportions that the sites started with.
-
-    Examples
-    --------
-    >>> share(10, {"RAL": Site("RAL", 8), "Bristol": Site("Bristol", 4)})
-    {'RAL': 7, 'Bristol': 3}
-    """
-    weights = {name: site.workers for name, site in sites.items()}
-    if not any(weights.values()):
-        weights = dict.fromkeys(sites, 1)
-    total = sum(weights.values())
-    found = {name: n * weight // total for name, weight in weights.items()}
-    rest = sorted(sites, key=lambda name: n * weights[name] % total, reverse=True)
-    for name in rest[: n - sum(found.values())]:
-        found[name] += 1
-    return found
 
 
 def _security(given: Security | bool | None) -> Security:

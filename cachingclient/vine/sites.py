@@ -131,3 +131,22 @@ def site_of(resources: Mapping[str, float]) -> str | None:
     'RAL'
     """
     return next((name.removeprefix(PREFIX) for name in resources if name.startswith(PREFIX)), None)
+
+
+def share(n: int, sites: Mapping[str, Site]) -> dict[str, int]:
+    """Return how many of `n` workers each site gets, in the proportions that the sites started with.
+
+    Examples
+    --------
+    >>> share(10, {"RAL": Site("RAL", 8), "Bristol": Site("Bristol", 4)})
+    {'RAL': 7, 'Bristol': 3}
+    """
+    weights = {name: site.workers for name, site in sites.items()}
+    if not any(weights.values()):
+        weights = dict.fromkeys(sites, 1)
+    total = sum(weights.values())
+    found = {name: n * weight // total for name, weight in weights.items()}
+    rest = sorted(sites, key=lambda name: n * weights[name] % total, reverse=True)
+    for name in rest[: n - sum(found.values())]:
+        found[name] += 1
+    return found

@@ -140,6 +140,7 @@ def test_the_table_counts_by_site(vine: VineCluster, vine_client: Client) -> Non
     assert (after["Bristol"]["workers"], after["Bristol"]["threads"]) == (1, 2)
     assert "Bristol" in str(vine.status())
     assert "<td>Bristol</td>" in vine.status()._repr_html_()
+    assert "<td>Bristol</td>" in vine._repr_html_()
 
 
 def test_failures_are_counted(vine: VineCluster, vine_client: Client) -> None:
@@ -164,6 +165,12 @@ def test_sites_scale_one_by_one() -> None:
         cluster.scale(2)
         until(lambda: workers() == ["RAL", "RAL"], "both where they were at the start")
         assert client.submit(square, 3).result() == 9
+        with dask.annotate(site="Bristol"):
+            waits = client.submit(place, pure=False)
+        with pytest.warns(Warning, match="it asks for site Bristol, which has no workers") as caught:
+            until(lambda: len(caught) > 0, "the warning")
+        cluster.scale(Bristol=1)
+        assert waits.result().startswith("Bristol")
         for wrong in ({"Paris": 1}, {"RAL": -1}, {"RAL": 1.5}):
             with pytest.raises(ValueError, match=next(iter(wrong))):
                 cluster.scale(wrong)  # type: ignore[arg-type]
