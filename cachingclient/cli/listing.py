@@ -49,7 +49,11 @@ class Count:
 @store_option
 @filter_options
 @click.option("--kind", type=click.Choice(["result", "code", "all"]), default="result", help="Results, or code notes.")
-@click.option("--sort", type=click.Choice([*SORTS, "none"]), help="By what. [default: created; none with --json]")
+@click.option(
+    "--sort",
+    type=click.Choice([*SORTS, "none"]),
+    help="By what. [default: created; used with --limit; none with --json]",
+)
 @click.option("--reverse", is_flag=True, help="The other way round.")
 @click.option("--limit", type=click.IntRange(min=0), default=0, help="At most so many; 0 is all.")
 @json_option
@@ -58,13 +62,18 @@ def list_entries(
 ) -> None:
     """List what a store keeps, the newest first.
 
+    With --limit the last used come first, unless --sort says else; they are found without reading the others.
     With --limit or --sort none a store of any size is listed in bounded memory.
     """
-    # Details are not listed, and weigh more than all the rest.
-    meant = (replace(info, details={}, keys=()) for info in store.scan() if kind in (info.kind, "all"))
     count = Count()
-    sort = sort or ("none" if as_json else "created")
-    infos = ordered(count.over(Filter(**filters).select(meant)), sort, reverse, limit)
+    sort = sort or ("none" if as_json else "used" if limit else "created")
+    meant = Filter(**filters)
+    if sort == "used" and limit and meant.any and not reverse:
+        infos: Iterable[EntryInfo] = latest(store, kind, limit)
+    else:
+        # Details are not listed, and weigh more than all the rest.
+        light = (replace(info, details={}, keys=()) for info in store.scan() if kind in (info.kind, "all"))
+        infos = ordered(count.over(meant.select(light)), sort, reverse, limit)
     now = time.time()
     if as_json:
         print_json_array(as_dict(info, now) for info in infos)
@@ -75,7 +84,18 @@ def list_entries(
     rows = (_row(info, now, short=people) for info in shown.over(infos))
     print_table(heads, rows, left=("key", "step", "codec"))
     if people:
-        click.echo(str(count) if shown.entries == count.entries else f"{shown} of {count}")
+        click.echo(f"{shown} of {count}" if shown.entries < count.entries else str(shown))
+
+
+def latest(store: Store, kind: str, limit: int) -> list[EntryInfo]:
+    """The entries of a kind that were used last, without reading all the others."""
+    asked = limit
+    while True:
+        infos = store.recent(asked)
+        meant = [info for info in infos if kind in (info.kind, "all")]
+        if len(meant) >= limit or len(infos) < asked:
+            return meant[:limit]
+        asked *= 4
 
 
 def ordered(infos: Iterable[EntryInfo], sort: str, reverse: bool, limit: int) -> Iterable[EntryInfo]:

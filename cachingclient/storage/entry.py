@@ -80,8 +80,10 @@ def pack(info: EntryInfo) -> bytes:
     return b"%b%d %b %d\n%b%b" % (MAGIC, FORMAT, _digest(len(body), body + payload), len(body), body, payload)
 
 
-def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
-    """Read a description back; None if it is of a newer format.
+def unpack(
+    key: str, data: bytes | memoryview, *, with_payload: bool = True, last_used: float = 0.0
+) -> EntryInfo | None:
+    """Read a description back; None if it is of a newer format. A payload may be left empty.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
     if fields is None:
         return None
     try:
-        info = _info(key, fields, payload)
+        info = _info(key, fields, payload if with_payload else b"", last_used)
         if not readable(info.details["codecs"]):
             return None
     except (KeyError, TypeError, ValueError) as error:  # whole, but written by something else than this
@@ -102,7 +104,7 @@ def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
     return info
 
 
-def _info(key: str, fields: dict[str, Any], payload: bytes) -> EntryInfo:
+def _info(key: str, fields: dict[str, Any], payload: bytes, last_used: float) -> EntryInfo:
     return EntryInfo(
         key,
         str(fields["kind"]),
@@ -115,6 +117,7 @@ def _info(key: str, fields: dict[str, Any], payload: bytes) -> EntryInfo:
         fields["details"],
         payload if fields["inline"] else None,
         tuple(fields["keys"]),
+        last_used,
     )
 
 
@@ -129,7 +132,7 @@ def _open(data: bytes | memoryview) -> tuple[dict[str, Any] | None, bytes]:
     length = int(words[2]) if len(words) == 3 and words[2].isdigit() else -1
     if int(words[0]) != FORMAT or _digest(length, rest) != words[1]:
         raise DamagedEntryError("its bytes are not those that were written")
-    fields = json.loads(rest[:length])
+    fields = json.loads(rest[:length].decode())
     if not isinstance(fields, dict):
         raise DamagedEntryError("it is not a description")
     return fields, rest[length:]

@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cachingclient.storage.base import EntryInfo
 from cachingclient.storage.entry import DamagedEntryError, unpack
 
@@ -47,7 +45,6 @@ def blob_digest(name: str) -> str:
 def described(name: str, data: bytes, last_used: float = 0.0) -> EntryInfo | None:
     """Read a description for looking after it, without its payload; None for foreign, damaged and newer files."""
     try:
-        info = unpack(name.rpartition("/")[2], data)
+        return unpack(name.rpartition("/")[2], data, with_payload=False, last_used=last_used)
     except DamagedEntryError:
         return None
-    return info and replace(info, payload=None if info.payload is None else b"", last_used=last_used)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
 
 from cachingclient.cli.listing import ordered
 from cachingclient.storage import Store
+from cachingclient.storage.layout import step_name
 from tests.cli.entries import key
 
 Cachectl = Callable[..., Result]
@@ -35,7 +38,7 @@ def test_a_pipe_gets_whole_keys_and_tabs(cachectl: Cachectl) -> None:
 
 def test_a_terminal_gets_short_keys_and_a_sum(cachectl: Cachectl) -> None:
     """A person sees the beginning of each key, and how much there is below the table."""
-    result = cachectl("list", "--limit", "1", env={"FORCE_COLOR": "1", "NO_COLOR": "1"})
+    result = cachectl("list", "--limit", "1", "--sort", "created", env={"FORCE_COLOR": "1", "NO_COLOR": "1"})
     assert key(3)[:12] in result.stdout
     assert key(3) not in result.stdout
     assert result.stdout.splitlines()[-1] == "1 entry, 8.0 MB of 4 entries, 8.1 MB"
@@ -79,6 +82,17 @@ def test_json_is_one_document(cachectl: Cachectl) -> None:
 def test_json_of_nothing_is_an_empty_array(cachectl: Cachectl) -> None:
     """A filter that nothing passes gives a valid, empty document."""
     assert json.loads(cachectl("list", "--json", "--step", "nothing").stdout) == []
+
+
+def test_a_limit_reads_no_more_entries_than_it_needs(store: Store, cachectl: Cachectl, cache_folder: Path) -> None:
+    """The last used are found by the times of their files: all others may be unreadable."""
+    store.touch([key(1)])
+    os.utime(cache_folder / step_name(key(1)))
+    for number in (0, 2, 3):
+        os.utime(cache_folder / step_name(key(number)), (number, number))
+        (cache_folder / step_name(key(number))).write_bytes(b"not looked at")
+        os.utime(cache_folder / step_name(key(number)), (number, number))
+    assert listed(cachectl("list", "--limit", "1")) == ["1"]
 
 
 def test_a_limit_holds_no_more_entries_than_it_shows(store: Store) -> None:
