@@ -72,7 +72,7 @@ def make_workers(
     password.write_text(door.password)
     environment = {**site.environment, "DASK_CACHINGCLIENT__SITE": site.name}
     mark = f"--feature=site={site.name}"
-    common = [*_sizes(site), *options, "-P", str(password), "--parent-death"]
+    common = [*_sizes(site), *options, "-P", str(password)]
     manager = [door.host, str(door.port)]
     if site.how == "local":
         return LocalWorkers(
@@ -84,7 +84,7 @@ def make_workers(
         raise ValueError(f"how of site {site.name} is {site.how!r}; with {programs.worker} it takes {ways}")
     variables = [f"--env={name}={value}" for name, value in environment.items()]
     told = [f"--{name}={value}" for name, value in site.options.items()]
-    scratch = ["-S", str(folder / "scratch")]
+    scratch = ["-S", str(folder / "scratch"), "--parent-death"]
     return Factory(
         [programs.factory, "-T", system, *common, *scratch, "-E", mark, *variables, *told, *manager],
         folder,

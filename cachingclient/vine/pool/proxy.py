@@ -20,10 +20,10 @@ from distributed.core import Status, error_message
 from distributed.protocol import to_serialize
 from distributed.worker_state_machine import FreeKeysEvent
 
+from cachingclient.versions import TOLD, own_version
 from cachingclient.vine.engine import EngineLost, Handle, HandleLost, Needs, Spec
 from cachingclient.vine.pool.runner import run_node
 from cachingclient.vine.sites import Site
-from cachingclient.versions import TOLD, own_version
 from cachingclient.worker import process
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,6 @@ from cachingclient.vine.pool.runner import STATUS, TASK, VALUE, call
 
 MOST_RETRIES = 20
 """How often a task may lose its worker."""
-TASK_RUNS = 2
-"""The state of a task that runs, which the library's Python has no name for."""
 LIBRARY = "cachingclient"
 COMMAND = "python3 -m cachingclient.vine.pool.runner"
 
@@ -109,12 +108,12 @@ class TaskVineBackend(Backend):
             task.add_environment(self.environment)
         task.set_category(work.category)
         if self.resources_mode is None:
-            task.set_cores(work.cores)
+            task.set_cores(math.ceil(work.cores))
         elif work.category not in self._categories:
             self._categories.add(work.category)
             self.manager.set_category_mode(work.category, self.resources_mode)
         if work.gpus:
-            task.set_gpus(work.gpus)
+            task.set_gpus(math.ceil(work.gpus))
         if work.memory:
             task.set_memory(-(-work.memory // MEGABYTE))
         if work.disk:
@@ -183,7 +182,7 @@ class TaskVineBackend(Backend):
         """Return what the library counts."""
         counts = self.manager.stats
         return {
-            "running": [key for key, task in self.tasks.items() if task.state == TASK_RUNS],
+            "running": [key for key, task in self.tasks.items() if task.state == "RUNNING"],
             "values": len(self.files),
             "connected": int(counts.workers_connected),
             "bytes_sent": int(counts.bytes_sent),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,12 +69,16 @@ class LocalWorkers(Workers):
     counted: ClassVar[bool] = True
 
     def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
-        self.command = list(command)
+        # Ended with us, however we end: the signal comes when the thread is gone that started it.
+        setpriv = shutil.which("setpriv")
+        self.command = [*([setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []), *command]
+        self._name = command[0]
         self.folder = folder
         self.environment = with_our_python(environment)
         self.processes: list[subprocess.Popen[bytes]] = []
         self._wanted = 0
         self._early_ends = 0
+        self._refusal = ""
         self._started: dict[int, float] = {}
         self._changed = threading.Event()
         self._lock = threading.Lock()
@@ -103,7 +108,7 @@ class LocalWorkers(Workers):
         """Tell of a site whose workers do not stay."""
         if self._early_ends < MOST_EARLY_ENDS:
             return None
-        return f"{self.command[0]} does not stay; it says: {self._last_words()!r}"
+        return f"{self._name} does not stay; it says: {self._last_words()!r}"
 
     def _watch(self) -> None:
         while not self._stopped:
@@ -116,7 +121,7 @@ class LocalWorkers(Workers):
         """Bury the dead, and have as many as are wanted."""
         for process in [each for each in self.processes if each.poll() is not None]:
             self.processes.remove(process)
-            _kill_group(process)  # its tasks may have outlived it
+            _kill_session(process)  # its tasks may have outlived it
             early = time.monotonic() - self._started.pop(process.pid) < EARLY and process.returncode > 0
             self._early_ends = self._early_ends + 1 if early else 0
             if self._early_ends == MOST_EARLY_ENDS:
@@ -128,8 +133,7 @@ class LocalWorkers(Workers):
             try:
                 process = self._start()
             except OSError as error:
-                (self.folder / "workers.log").write_text(str(error))
-                self._early_ends = MOST_EARLY_ENDS
+                self._refusal, self._early_ends = str(error), MOST_EARLY_ENDS
                 return
             self._started[process.pid] = time.monotonic()
             self.processes.append(process)
@@ -147,6 +151,8 @@ class LocalWorkers(Workers):
             )
 
     def _last_words(self) -> str:
+        if self._refusal:
+            return self._refusal
         with contextlib.suppress(OSError):
             return (self.folder / "workers.log").read_text(errors="replace").strip()[-300:]
         return ""
@@ -227,10 +233,13 @@ def _end(processes: Sequence[subprocess.Popen[bytes]], patience: float = 5.0) ->
     for process in processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(max(deadline - time.monotonic(), 0.0))
-        _kill_group(process)
+        _kill_session(process)
         process.wait()
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill a worker and its tasks: these have process groups of their own, and may outlive it."""
+    for number in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(number) == process.pid:
+                os.kill(number, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +143,9 @@ class WorkQueueBackend(Backend):
 
 def _ask_for(task: Any, work: Work) -> None:
     """Tell the library what a task needs."""
-    task.specify_cores(work.cores)
+    task.specify_cores(math.ceil(work.cores))
     if work.gpus:
-        task.specify_gpus(work.gpus)
+        task.specify_gpus(math.ceil(work.gpus))
     if work.memory:
         task.specify_memory(-(-work.memory // MEGABYTE))
     if work.disk:
