@@ -45,7 +45,7 @@ from cachingclient.records import Records
 from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
 from cachingclient.registry import Registry, Run
 from cachingclient.report import RunReport, StepRecord
-from cachingclient.rewrite import read_what_is_held, rewrite, sites_of_loads
+from cachingclient.rewrite import needs_of_runs, read_what_is_held, rewrite, sites_of_loads
 from cachingclient.scattering import steps_of_data, steps_of_futures
 from cachingclient.step import apply_annotations, uncached
 from cachingclient.steps import Context
@@ -283,7 +283,8 @@ class DiracClient(Client):
         if options.get("actors") is True:
             options["actors"] = tuple(keys)  # not the readers
         wanted = [*keys, *readers.values()]
-        futures = super()._graph_to_futures(raise_(nodes, graph.annotations), wanted, *args, **options)
+        annotations = needs_of_runs(graph.annotations, nodes)
+        futures = super()._graph_to_futures(raise_(nodes, annotations), wanted, *args, **options)
         registry.read.update((key, futures.pop(reader)) for key, reader in readers.items())
         return futures, nodes
 

@@ -181,6 +181,17 @@ def write_queue() -> int:
     return _size("write-queue")
 
 
+def recent_results() -> int:
+    """How many bytes of the last results of its steps a worker remembers, for equal calls.
+
+    Examples
+    --------
+    >>> recent_results()
+    256000000
+    """
+    return _size("recent-results", zero=True)
+
+
 def look_up_timeout() -> float:
     """Seconds after which a look-up counts as all missing.
 
@@ -274,14 +285,14 @@ def _choice(name: str, choices: tuple[str, ...]) -> str:
     raise _error(name, value, _or(choices))
 
 
-def _size(name: str) -> int:
+def _size(name: str, *, zero: bool = False) -> int:
     value = _get(name)
     try:
         size = parse_bytes(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1
     except ValueError:
         size = -1
-    if size <= 0:
-        raise _error(name, value, "a number of bytes above 0, e.g. 50GB or 512MiB")
+    if size < 0 or (size == 0 and not zero):
+        raise _error(name, value, f"a number of bytes{'' if zero else ' above 0'}, e.g. 50GB or 512MiB")
     return size
 
 

@@ -7,10 +7,9 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
+from cachingclient import config
 from cachingclient.storage import Encoded
 from cachingclient.storage.codecs import decode
-
-MOST_BYTES = 256 * 2**20
 
 
 class RecentResults:
@@ -33,7 +32,7 @@ class RecentResults:
     [1, 2]
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
         self.nbytes = 0
         self._payloads: OrderedDict[str, bytes] = OrderedDict()
@@ -81,4 +80,4 @@ class RecentResults:
 @functools.cache
 def recent_results() -> RecentResults:
     """Return those of this process."""
-    return RecentResults()
+    return RecentResults(config.recent_results())

@@ -56,6 +56,8 @@ class PlannedStep:
         Whether its result may be kept.
     dependencies
         The keys it takes results from.
+    unread
+        Whether it is loaded only when somebody takes its result.
     """
 
     key: Key
@@ -66,6 +68,7 @@ class PlannedStep:
     info: EntryInfo | None
     keep: bool
     dependencies: frozenset[Key]
+    unread: bool = False
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Container, Mapping, MutableMapping
+from typing import Any
 
 from dask.utils import key_split
 
@@ -46,7 +47,7 @@ def rewrite(
         node = _node(step, lowered.nodes[key], plan, context)
         if hold and key in plan.wanted and isinstance(node, Task) and isinstance(node.func, Load):
             node = with_function(node, Hold(dataclasses.replace(node.func, known_as=key)))
-            step.action = Action.PRUNED  # what is read after all is recorded then
+            step.unread = True
         if renamed and not renamed.keys().isdisjoint(node.dependencies):
             node = node.substitute(renamed)
         before = taken.get(key)
@@ -103,6 +104,16 @@ def sites_of_loads(plan: Plan, sent: Mapping[Key, GraphNode]) -> dict[str, dict[
         if step.action is Action.LOAD and step.info is not None and "site" in step.info.details and key in sent
     }
     return {"home": found} if found else {}
+
+
+def needs_of_runs(
+    annotations: Mapping[str, Mapping[Key, Any]], sent: Mapping[Key, GraphNode]
+) -> Mapping[str, Mapping[Key, Any]]:
+    """Return annotations in which only what runs needs anything of its worker: a result is loaded anywhere."""
+    if "needs" not in annotations:
+        return annotations
+    loads = {key for key, node in sent.items() if isinstance(node, Task) and isinstance(node.func, (Load, Hold))}
+    return {**annotations, "needs": {key: asked for key, asked in annotations["needs"].items() if key not in loads}}
 
 
 def _is_same(before: Taken, node: GraphNode, step_key: bytes | None) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import dask
+from dask.utils import parse_bytes
 
 from cachingclient.graph import Key, Lowered, Task, with_function
 from cachingclient.methods import what_it_reads
@@ -26,6 +27,7 @@ class Options:
     ignore: tuple[str, ...] = ()
     cache: bool = True
     ttl: float | None = None
+    resources: tuple[tuple[str, float | str], ...] = ()
 
 
 class StepFunction(Generic[P, R]):
@@ -105,6 +107,9 @@ class BoundStep(StepFunction[..., Any]):
 def apply_annotations(lowered: Lowered) -> Lowered:
     """Make steps of the tasks that the user annotated with options: ``dask.annotate(cache={"ttl": 3600})``.
 
+    What steps need of their workers becomes the annotation ``needs``, which a `VineCluster` heeds. dask's own
+    ``resources`` would have a task wait for ever on a cluster whose workers name none.
+
     Raises
     ------
     TypeError
@@ -117,7 +122,14 @@ def apply_annotations(lowered: Lowered) -> Lowered:
             nodes[key] = with_function(node, step(**value)(node.func))
         elif not isinstance(value, (bool, dict)):
             raise TypeError(f"the annotation cache is {value!r}; it takes True, False or a dict of options of step")
-    return Lowered(nodes, lowered.annotations)
+    needs = {
+        key: dict(node.func.options.resources)
+        for key, node in nodes.items()
+        if isinstance(node, Task) and isinstance(node.func, StepFunction) and node.func.options.resources
+    }
+    if not needs:
+        return Lowered(nodes, lowered.annotations)
+    return Lowered(nodes, {**lowered.annotations, "needs": {**needs, **lowered.annotations.get("needs", {})}})
 
 
 def uncached(lowered: Lowered) -> frozenset[Key]:
@@ -139,7 +151,12 @@ def step(function: Callable[P, R], /) -> StepFunction[P, R]: ...
 
 @overload
 def step(
-    *, version: object = None, ignore: Iterable[str] = (), cache: bool = True, ttl: float | None = None
+    *,
+    version: object = None,
+    ignore: Iterable[str] = (),
+    cache: bool = True,
+    ttl: float | None = None,
+    resources: Mapping[str, float | str] | None = None,
 ) -> Callable[[Callable[P, R]], StepFunction[P, R]]: ...
 
 
@@ -151,6 +168,7 @@ def step(
     ignore: Iterable[str] = (),
     cache: bool = True,
     ttl: float | None = None,
+    resources: Mapping[str, float | str] | None = None,
 ) -> Any:
     """Mark a function as a step.
 
@@ -170,13 +188,17 @@ def step(
         False to neither load nor keep this step's results. Steps after it are cached all the same.
     ttl
         Seconds after which a kept result counts as missing.
+    resources
+        What a worker must have to run the step where it is a task, such as
+        ``{"cores": 2, "memory": "4 GB", "gpus": 1}``: a `VineCluster` heeds it. It is no part of the step's key.
 
     Raises
     ------
     TypeError
         If what is marked is no function.
     ValueError
-        If `ignore` names an argument that the function has not, or `ttl` is not above 0.
+        If `ignore` names an argument that the function has not, `ttl` is not above 0, or a resource is not a number
+        above 0 or a size.
 
     Examples
     --------
@@ -190,7 +212,10 @@ def step(
         return step()(function)
     if ttl is not None and not ttl > 0:
         raise ValueError(f"ttl is {ttl!r}; it takes a number of seconds above 0, or None")
-    options = Options(version, tuple(ignore), cache, ttl)
+    asked = tuple(sorted((resources or {}).items()))
+    for name, amount in asked:
+        _check_resource(name, amount)
+    options = Options(version, tuple(ignore), cache, ttl, asked)
 
     def mark(marked: Callable[..., Any]) -> StepFunction[..., Any]:
         if not callable(marked):
@@ -201,3 +226,12 @@ def step(
         return StepFunction(marked, options)
 
     return mark
+
+
+def _check_resource(name: object, amount: object) -> None:
+    try:
+        known = isinstance(name, str) and parse_bytes(amount if isinstance(amount, (int, float)) else str(amount)) > 0
+    except ValueError:
+        known = False
+    if not known or isinstance(amount, bool):
+        raise ValueError(f"resources has {name!r}: {amount!r}; it takes names with numbers above 0 or sizes as '4 GB'")

@@ -159,6 +159,8 @@ def state(step: PlannedStep, record: StepRecord | None = None) -> str:
         return "uncacheable"
     if record is not None:
         return record.action
+    if step.unread:
+        return "not needed"
     return {"load": "loaded", "run": "ran", "pruned": "not needed", "held": "in memory"}[str(step.action)]
 
 
@@ -211,12 +213,12 @@ def _count_planned(row: Row, step: PlannedStep, ran: bool) -> None:
     if step.action == "run":
         row.ran += 1
         row.kept += step.keep and not ran
+    elif step.action == "pruned" or step.unread:
+        row.not_needed += 1
     elif step.action == "load":
         row.loaded += 1
-    elif step.action == "pruned":
-        row.not_needed += 1
     else:
         row.held += 1
     if step.info is not None and step.action in ("load", "pruned"):
         row.seconds_saved += step.info.seconds
-        row.bytes_loaded += step.info.nbytes if step.action == "load" else 0
+        row.bytes_loaded += step.info.nbytes if step.action == "load" and not step.unread else 0

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from cachingclient import CacheWarning, calls, step
+from cachingclient.hashing.walk import identify
 from cachingclient.memory import RecentResults, recent_results
 from cachingclient.methods import names_read, what_it_reads
 from cachingclient.notes import NoteKeeper
@@ -537,11 +538,21 @@ def test_memory_is_bounded_by_bytes() -> None:
     assert recent.nbytes <= recent.most_bytes
 
 
+def test_memory_is_as_large_as_the_setting_says() -> None:
+    """With none, equal calls run again and results are right."""
+    with dask.config.set({"cachingclient.recent-results": 0}):
+        recent_results.cache_clear()
+        recent_results().add("ab" * 16, encode([1]))
+        assert len(recent_results()) == 0
+    recent_results.cache_clear()
+    assert recent_results().most_bytes == 256_000_000
+
+
 def test_memory_holds_nothing_alive() -> None:
     """Results are held as bytes: the arrays that went in are free to go."""
     values = np.arange(10)
     reference = weakref.ref(values)
-    recent = RecentResults()
+    recent = RecentResults(most_bytes=10**6)
     recent.add("a", encode(values))
     del values
     gc.collect()
@@ -677,3 +688,49 @@ def test_steps_in_pools_are_kept(pool: str, tmp_path: Path, store_url: str) -> N
     ]
     assert [output.stdout for output in outputs] == ["10\n", "10\n"]
     assert [output.stderr.count("ran") for output in outputs] == [1, 0]
+
+
+@step(resources={"cores": 2, "memory": "4 GB"})
+def demanding(x: int) -> int:
+    return x + 1
+
+
+def annotated(client: DiracClient) -> dict[str, Any]:
+    """What the tasks that the scheduler has ask of workers, by key."""
+
+    def look(dask_scheduler: Any) -> dict[str, Any]:
+        return {key: (task.annotations or {}).get("needs") for key, task in dask_scheduler.tasks.items()}
+
+    return client.run_on_scheduler(look)
+
+
+def test_resources_go_with_the_tasks_that_run(make_client: Callable[..., DiracClient]) -> None:
+    """A cluster that heeds them is told by whichever way the step is sent; a load needs nothing of the kind."""
+    cold = make_client()
+    futures = [
+        cold.submit(demanding, 1, key="demanding-submitted"),
+        *cold.map(demanding, [2], key="demanding-mapped"),
+        cold.compute(dask.delayed(demanding)(3, dask_key_name="demanding-delayed")),
+    ]
+    assert cold.gather(futures) == [2, 3, 4]
+    asked = annotated(cold)
+    assert [asked[future.key] for future in futures] == [{"cores": 2, "memory": "4 GB"}] * 3
+    del futures
+    cold.close()
+    warm = make_client()
+    future = warm.compute(dask.delayed(demanding)(3, dask_key_name="demanding-delayed"))
+    assert future.result() == 4
+    assert annotated(warm)[future.key] is None
+
+
+def test_resources_are_no_part_of_a_key() -> None:
+    """What a step needs of its worker changes no result."""
+    other = step(resources={"gpus": 1})(demanding.function)
+    assert identify(other).digest == identify(demanding).digest
+
+
+@pytest.mark.parametrize("resources", [{"cores": 0}, {"memory": "much"}, {"gpus": True}, {7: 1}])
+def test_resources_that_no_worker_can_have(resources: Any) -> None:
+    """They are refused where the step is marked."""
+    with pytest.raises(ValueError, match="resources has"):
+        step(resources=resources)(len)
