@@ -8,7 +8,10 @@ import os
 import threading
 import urllib.parse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import xxhash
 
 from cachingclient.storage.base import Store, StoreError
 from cachingclient.storage.filesystem import FileSystemStore
@@ -18,6 +21,7 @@ from cachingclient.storage.wrapping import SentStore
 
 logger = logging.getLogger("cachingclient")
 
+CACHED = "simplecache::"
 Memo = tuple[str, str, int]
 _open: dict[Memo, Store] = {}
 _sent: dict[Memo, Store] = {}
@@ -39,6 +43,8 @@ def open_store(url_or_store: str | os.PathLike[str] | Store, **options: Any) -> 
         code), or ``"signed"`` (only those signed with ``signing_key``, a key file or a list of them).
     near
         The URL of a faster store that is looked at first; with ``behind=True`` results reach the far one later.
+    simplecache
+        For a URL that begins with ``simplecache::``: ``{"cache_storage": folder}``, where copies of results go.
     **options
         The rest is for the file system behind the URL, as ``endpoint_url`` for S3.
 
@@ -60,7 +66,7 @@ def open_store(url_or_store: str | os.PathLike[str] | Store, **options: Any) -> 
     if isinstance(url_or_store, Store):
         return url_or_store
     url = os.fspath(url_or_store)
-    scheme, separator, _ = url.partition("://")
+    scheme, separator, _ = url.removeprefix(CACHED).partition("://")
     if not separator:
         scheme = "file"
     if scheme not in STORES:
@@ -69,7 +75,7 @@ def open_store(url_or_store: str | os.PathLike[str] | Store, **options: Any) -> 
     with _lock:
         if memo in _open:
             return _open[memo]
-    store = _composed(scheme, url, options)
+    store = _cached(scheme, url, options) if url.startswith(CACHED) else _composed(scheme, url, options)
     with _lock:
         return _open.setdefault(memo, store)
 
@@ -99,6 +105,22 @@ def _composed(scheme: str, url: str, options: dict[str, Any]) -> Store:
         files = options.get("signing_key") or []
         store = SignedStore(store, map(load_key, [files] if isinstance(files, str) else files), options)
     return _tiered(store, options) if "near" in options else store
+
+
+def _cached(scheme: str, url: str, options: dict[str, Any]) -> Store:
+    """A store whose results are left on the local disk when they are read, as fsspec's ``simplecache::`` has it.
+
+    What there is is asked of the store itself each time: a copy is only of bytes, which their digest names.
+    """
+    from cachingclient.storage.tiered import TieredStore
+
+    rest = {name: value for name, value in options.items() if name != "simplecache"}
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    usual = base / "cachingclient-simplecache" / xxhash.xxh3_128_hexdigest(url.encode())
+    near = open_store(options.get("simplecache", {}).get("cache_storage", usual))
+    store = TieredStore(near, _composed(scheme, url.removeprefix(CACHED), rest), finds_near=False, options=options)
+    store.url = url
+    return store
 
 
 def _tiered(far: Store, options: dict[str, Any]) -> Store:

@@ -26,6 +26,8 @@ class TieredStore(Wrapper):
         The stores. The far one is shared and decides what there is; the near one may be emptied at any time.
     behind
         Whether writes to the far store return before they are done; ``close`` waits for them.
+    finds_near
+        Whether what the near store has is believed to be there still; else only bytes are taken from it.
 
     Notes
     -----
@@ -42,8 +44,17 @@ class TieredStore(Wrapper):
     True
     """
 
-    def __init__(self, near: Store, far: Store, *, behind: bool = False, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        near: Store,
+        far: Store,
+        *,
+        behind: bool = False,
+        finds_near: bool = True,
+        options: Mapping[str, Any],
+    ) -> None:
         self.near, self.far = near, far
+        self._finds_near = finds_near
         self.url, self.options = far.url, dict(options)
         self._behind = ThreadPoolExecutor(1, "cachingclient-behind") if behind else None
         self._waiting: dict[Future[bool], int] = {}  # with the bytes of each
@@ -60,7 +71,7 @@ class TieredStore(Wrapper):
     def find(self, keys: Iterable[str]) -> dict[str, EntryInfo]:
         keys = list(keys)
         try:
-            found = self.near.find(keys)
+            found = self.near.find(keys) if self._finds_near else {}
         except StoreError as error:
             logger.warning("the near store is left out: %s", error)
             found = {}

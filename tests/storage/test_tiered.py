@@ -34,6 +34,30 @@ class TestTieredStore(StoreContract):
         return {"near": str(near_folder)}
 
 
+class TestSimpleCache(StoreContract):
+    """So does one whose results are copied to the local disk."""
+
+    @pytest.fixture
+    def url(self, store_url: str) -> str:
+        return f"simplecache::{store_url}"
+
+    @pytest.fixture
+    def options(self, near_folder: Path) -> dict[str, Any]:
+        return {"simplecache": {"cache_storage": str(near_folder)}}
+
+
+def test_copies_serve_only_what_the_store_itself_still_has(store_url: str, near_folder: Path) -> None:
+    """The bytes come from the copy, and what was removed by others is gone here too."""
+    cached = open_store(f"simplecache::{store_url}", simplecache={"cache_storage": str(near_folder)})
+    itself, kept = open_store(store_url), entry(np.arange(BIG))
+    itself.write(kept)
+    info = cached.find(kept.keys)[kept.keys[0]]
+    cached.read(info)
+    itself.delete(kept.keys)
+    assert cached.read(info)[5] == 5
+    assert cached.find(kept.keys) == {}
+
+
 @pytest.fixture
 def tiered(store_url: str, near_folder: Path) -> Store:
     return open_store(store_url, near=str(near_folder))
