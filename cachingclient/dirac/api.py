@@ -23,7 +23,13 @@ ENDED = frozenset({"Done", "Failed", "Killed", "Deleted"})
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the server takes us for, and until when."""
+    """Who the server takes us for, and until when.
+
+    Examples
+    --------
+    >>> Identity("alice", "gridpp_user", "gridpp").properties
+    ()
+    """
 
     user: str
     group: str
@@ -80,7 +86,13 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One line of a job's history."""
+    """One line of a job's history.
+
+    Examples
+    --------
+    >>> Transition("Waiting", "Pilot Agent Submission", "Unknown", None, "JobScheduling").state
+    'Waiting'
+    """
 
     state: str
     minor: str
@@ -98,6 +110,13 @@ class DiracApi(ABC):
     -----
     A killed job stays ``Running`` until its agent reports. Calls that change jobs return those that were *refused*,
     with the server's reasons: an empty mapping means that all was accepted.
+
+    Examples
+    --------
+    >>> from cachingclient.dirac import open_api
+    >>> with open_api() as api:  # doctest: +SKIP
+    ...     {site for site, state in api.sites().items() if state == "Active"}
+    {'LCG.UKI-SOUTHGRID-RALPP.uk', 'LCG.UKI-LT2-IC-HEP.uk'}
     """
 
     url: str

@@ -16,7 +16,13 @@ SERVICE = "DataManagement/FileCatalog"
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a folder of the catalogue holds, as whole names."""
+    """What a folder of the catalogue holds: files by their names in it, folders by their whole names.
+
+    Examples
+    --------
+    >>> Listing(("a.root",), ("/gridpp/user/a/alice/old",)).files
+    ('a.root',)
+    """
 
     files: tuple[str, ...]
     folders: tuple[str, ...]

@@ -32,6 +32,12 @@ class Proxy:
         The DIRAC group that it is for; empty for the user's default group.
     expires
         When the first certificate of its chain ends.
+
+    Examples
+    --------
+    >>> proxy = Proxy(Path("/tmp/x509up_u1000"), "/C=UK/CN=alice", "gridpp_user", datetime(2026, 1, 1, tzinfo=UTC))
+    >>> proxy.time_left < timedelta(0)
+    True
     """
 
     path: Path

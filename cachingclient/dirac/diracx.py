@@ -33,6 +33,7 @@ from cachingclient.dirac.reading import (
 from cachingclient.dirac.tokens import TokenFile
 
 ASKED_AT_ONCE = 1000
+MOST_ON_A_PAGE = 10_000
 TOO_MANY = re.compile(r"more than (\d+) jobs")
 # Clocks differ, and a change that is older than the last one does nothing.
 LATER = timedelta(seconds=1)
@@ -232,7 +233,8 @@ class DiracX(DiracApi):
     def _find(self, conditions: list[dict[str, Any]], limit: int, columns: list[str]) -> list[dict[str, Any]]:
         newest_first = [{"parameter": "JobID", "direction": "desc"}]
         body = {"parameters": columns, "search": conditions, "sort": newest_first}
-        found = self._ask("POST", "/api/jobs/search", params={"page": 1, "per_page": limit}, json=body)
+        page = {"page": 1, "per_page": min(limit, MOST_ON_A_PAGE)}
+        found = self._ask("POST", "/api/jobs/search", params=page, json=body)
         return [a_dict("search", job) for job in a_list("search", found)]
 
     def _ours(self, ids: Iterable[int]) -> tuple[dict[int, JobStatus], dict[int, str]]:

@@ -71,7 +71,7 @@ class DiracRest(DiracApi):
         self.url, self.vo = self._http.url, vo
         self._rpc = Rpc(self._http, vo, proxy)
         self._bulk = Bulk()
-        self._identity: Identity | None = None
+        self._known: tuple[Proxy, Identity] | None = None
 
     def whoami(self) -> Identity:
         value = a_dict("whoami", self._rpc(MONITORING, "whoami"))
@@ -81,8 +81,10 @@ class DiracRest(DiracApi):
         if text["VO"] and text["VO"] != self.vo:
             raise Refused(f"{self.url} takes the proxy for one of {text['VO']}, not of {self.vo}")
         properties = tuple(a_text("whoami: properties", each) for each in a_list("whoami", value.get("properties", [])))
-        self._identity = Identity(text["username"], text["group"], self.vo, self._rpc.proxy.expires, properties)
-        return self._identity
+        proxy = self._rpc.proxy
+        identity = Identity(text["username"], text["group"], self.vo, proxy.expires, properties)
+        self._known = (proxy, identity)
+        return identity
 
     def submit(self, job: Job, each: Sequence[str] = ()) -> list[int]:
         job.describe("check", each)
@@ -190,7 +192,8 @@ class DiracRest(DiracApi):
         self._http.close()
 
     def _me(self) -> Identity:
-        return self._identity or self.whoami()
+        known = self._known
+        return known[1] if known and known[0] == self._rpc.proxy else self.whoami()
 
     def _submit_some(self, job: Job, box: str, each: Sequence[str]) -> list[int]:
         reply = self._rpc.reply(MANAGER, "submitJob", job.describe(box, each))

@@ -39,6 +39,11 @@ class Tokens:
         The tokens.
     expires
         When the access token ends.
+
+    Examples
+    --------
+    >>> Tokens("no token at all", "", datetime(2026, 1, 1, tzinfo=UTC)).claims
+    {}
     """
 
     access: str
@@ -69,6 +74,14 @@ class TokenFile:
     -----
     A refresh token can be used once. If the answer to a refresh is lost, so are both tokens, and using the old one
     again would end all sessions of its user: a refresh is never repeated.
+
+    Examples
+    --------
+    >>> TokenFile("/nowhere/tokens.json").read()
+    Traceback (most recent call last):
+    ...
+    cachingclient.dirac.errors.CredentialsError: there is no token file at /nowhere/tokens.json: log in with:
+    cachectl dirac login
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:

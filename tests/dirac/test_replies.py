@@ -132,7 +132,7 @@ def test_mutated_replies_of_dirac(data: st.DataObject, server: StandIn, rest: Di
     """Of 500 replies each is either understood, or an error of ours that says what is wrong."""
     method = data.draw(st.sampled_from(sorted(RETURNED)))
     server.instead = {method: data.draw(mutated({"OK": True, "Value": RETURNED[method]}))}
-    rest._identity = None
+    rest._known = None
     said = outcome(rest, data.draw(st.sampled_from(using(method, {**CALLS, **CATALOGUE}, REST_USES))))
     assert said is None or len(said) > 10
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -247,6 +248,20 @@ def test_tokens_are_renewed_once_and_kept(diracx_service: DiracX, tmp_path: Path
     new = file.read()
     assert new.refresh != old.refresh
     assert new.expires > datetime.now(UTC) + timedelta(minutes=5)
+
+
+def test_tokens_are_renewed_by_one_of_many(diracx_service: DiracX, tmp_path: Path, requests_sent: list[str]) -> None:
+    """Who comes at the same time waits for the file, and takes what is in it then."""
+    file = with_end(diracx_service, tmp_path, 60)
+    requests_sent.clear()
+
+    def ask(_: int) -> str:
+        with open_api(diracx_service.url, VO, TokenFile(file.path), ca=diracx_service.ca) as api:
+            return api.whoami().user
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(8))) == ["alice"] * 8
+    assert sum(url.endswith("/token") for url in requests_sent) == 1
 
 
 def test_a_used_refresh_token_is_an_error_that_says_what_to_do(diracx_service: DiracX, tmp_path: Path) -> None:
