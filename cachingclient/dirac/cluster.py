@@ -172,6 +172,8 @@ class DiracCluster(JobQueueCluster):
     ) -> None:
         if isinstance(sites, str):
             raise ValueError(f"sites is {sites!r}; it takes a list of names")
+        if contact is not None and not port:
+            raise ValueError(f"port is {port!r}; with a contact it takes the port that workers dial there")
         security = security or Security.temporary()
         self.grid = make_grid(security, group=name, contact=contact, **grid)
         try:
@@ -189,7 +191,7 @@ class DiracCluster(JobQueueCluster):
                     "port": port,
                     "contact_address": f"tls://{contact}:{port}" if contact else None,
                     "dashboard": dashboard_address is not None,
-                    "dashboard_address": dashboard_address,
+                    "dashboard_address": dashboard_address or ":0",
                     "plugins": [VersionCheck()],
                 },
                 scheduler_cls=VineScheduler,

@@ -182,19 +182,25 @@ def make_grid(
         If the server can't be reached, or does not take the credentials.
     """
     api = server if isinstance(server, DiracApi) else open_api(server, vo=vo, credentials=credentials)
-    api.whoami()  # no credentials, no cluster: said here, and not by every job
-    host = host or address_towards(api.url)
-    grid = Grid(
-        api=api,
-        group=group or f"dask-{secrets.token_hex(4)}",
-        security=security,
-        host=host,
-        environment=environment or Environment(),
-        worker_ports={"*": worker_ports} if isinstance(worker_ports, str) else worker_ports,
-        limits=Limits(retries=retries, pending=pending_timeout, poll=poll),
-        owns_api=api is not server,
-        **options,
-    )
-    if tunnel:
-        grid.tunnel = Tunnel(security, contact or host, tunnel_port, ports=tunnel_ports, listen=host)
+    own = api is not server
+    try:
+        api.whoami()  # no credentials, no cluster: said here, and not by every job
+        host = host or address_towards(api.url)
+        grid = Grid(
+            api=api,
+            group=group or f"dask-{secrets.token_hex(4)}",
+            security=security,
+            host=host,
+            environment=environment or Environment(),
+            worker_ports={"*": worker_ports} if isinstance(worker_ports, str) else worker_ports,
+            limits=Limits(retries=retries, pending=pending_timeout, poll=poll),
+            owns_api=own,
+            **options,
+        )
+        if tunnel:
+            grid.tunnel = Tunnel(security, contact or host, tunnel_port, ports=tunnel_ports, listen=host)
+    except BaseException:
+        if own:
+            api.close()
+        raise
     return grid

@@ -183,6 +183,16 @@ def test_tls_can_not_be_left_out(make: Make) -> None:
         make(security=Security())
 
 
+def test_options_that_make_no_sense_are_said(make: Make) -> None:
+    """Before anything is started."""
+    with pytest.raises(ValueError, match=r"sites is 'LCG\.Here\.uk'; it takes a list of names"):
+        make("LCG.Here.uk")
+    with pytest.raises(ValueError, match="port is 0; with a contact it takes the port"):
+        make(contact="head.example.org")
+    with pytest.raises(ValueError, match="cpu_time is -1; it takes a whole number above 0"):
+        make(job={"cpu_time": -1})
+
+
 def test_the_description_shows_no_secrets(make: Make) -> None:
     """What others can read of a job has neither a key nor a token nor the scheduler's address."""
     script = make(["LCG.Here.uk"]).job_script()
