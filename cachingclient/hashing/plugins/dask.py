@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cachingclient.hashing.digest import frame
 from cachingclient.hashing.plugins import register_hasher
 from cachingclient.hashing.plugins.stdlib import refuse
 from cachingclient.hashing.walk import Unidentifiable
@@ -30,9 +31,23 @@ for _name, _what in {
 @register_hasher("dask.base.DaskMethodsMixin", subclasses=True)
 def encode_collection(collection: Any, walk: Walk) -> bytes:
     """Return the encoding of a collection: its key is a name, and a name says nothing about an edited function."""
-    from cachingclient.hashing.merkle import key_of_collection
+    from cachingclient.hashing.content import key_of_collection
 
     return key_of_collection(collection, walk)
+
+
+def encode_repacking(function: Any, walk: Walk) -> bytes:
+    """Return the encoding of what puts results back where collections stood: by its graph, whose keys are random."""
+    from cachingclient.hashing.identities import Step
+    from cachingclient.hashing.merkle import Merkle
+
+    cells = dict(zip(function.__code__.co_freevars, (cell.cell_contents for cell in function.__closure__), strict=True))
+    results = {cells["collections_token"]: Step(b"results of this step"[:16])}
+    merkle = Merkle(results, walk.inputs, walk.environment)
+    step = merkle.steps(cells["repack_dsk"], [cells["out"]])[cells["out"]]
+    if step.key is None:
+        raise Unidentifiable(step.reason)
+    return frame(b"$repack:", [step.key])
 
 
 @register_hasher("distributed.client.Future", subclasses=True)
