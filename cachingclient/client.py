@@ -33,8 +33,9 @@ from cachingclient.graph import (
     raise_,
     under_other_keys,
 )
+from cachingclient.hashing.identities import Step
 from cachingclient.hashing.inputs import Inputs
-from cachingclient.hashing.merkle import Merkle, Step
+from cachingclient.hashing.merkle import Merkle
 from cachingclient.ingredients import notes_for
 from cachingclient.lazy import kept_among, reading_itself
 from cachingclient.lookup import LookUp, within

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cachingclient.hashing.merkle import Code
+from cachingclient.hashing.identities import Code
 from cachingclient.hashing.walk import Identity
 from cachingclient.storage import Entry, Store, encode
 

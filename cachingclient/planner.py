@@ -18,7 +18,8 @@ from typing import Any
 from dask.utils import key_split
 
 from cachingclient.graph import Alias, GraphNode, Key, Lowered, NestedContainer, Task, moves_data
-from cachingclient.hashing.merkle import Code, Merkle, Step
+from cachingclient.hashing.identities import Code, Step
+from cachingclient.hashing.merkle import Merkle
 from cachingclient.hashing.walk import Identity
 from cachingclient.storage import EntryInfo
 

@@ -10,7 +10,7 @@ from typing import Any
 from distributed import Future
 
 from cachingclient.graph import GraphNode, Key, Lowered
-from cachingclient.hashing.merkle import Step
+from cachingclient.hashing.identities import Step
 from cachingclient.lazy import is_held
 from cachingclient.planner import Plan
 from cachingclient.report import RunReport

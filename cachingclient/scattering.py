@@ -8,7 +8,8 @@ from typing import Any
 from distributed import Future
 
 from cachingclient.graph import Key
-from cachingclient.hashing.merkle import Merkle, Step
+from cachingclient.hashing.identities import Step
+from cachingclient.hashing.merkle import Merkle
 
 
 def steps_of_data(data: Any, merkle: Merkle) -> dict[Any, Step]:

@@ -16,10 +16,12 @@ from distributed.worker import thread_state
 
 from cachingclient import config
 from cachingclient.graph import Key
+from cachingclient.hashing.content import look_at_call
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.fingerprint import Fingerprint
+from cachingclient.hashing.identities import Code
 from cachingclient.hashing.inputs import Inputs, Mode
-from cachingclient.hashing.merkle import Code, Merkle, look_at_call
+from cachingclient.hashing.merkle import Merkle
 from cachingclient.ingredients import describe_difference
 from cachingclient.notes import CacheWarning
 from cachingclient.peak import peak_since, reset_peak

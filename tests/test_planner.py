@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from cachingclient.graph import Alias, DataNode, GraphNode, Key, Lowered
-from cachingclient.hashing.merkle import Merkle, Step
+from cachingclient.hashing.identities import Step
+from cachingclient.hashing.merkle import Merkle
 from cachingclient.planner import Action, Choices, Plan, make_plan
 from cachingclient.storage import EntryInfo
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from cachingclient.hashing.environment import Environment
-from cachingclient.hashing.merkle import Code, Merkle, Step
+from cachingclient.hashing.identities import Code, Step
+from cachingclient.hashing.merkle import Merkle
 from cachingclient.policy import CachePolicy, Cost, KeepAll
 from cachingclient.report import StepRecord
 from cachingclient.steps import Context, Load, RunAndKeep

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import xxhash
 from dask.utils import key_split
@@ -21,87 +21,26 @@ from cachingclient.graph import (
     Task,
     TaskRef,
     execute_subgraph,
-    lower_collections,
     moves_data,
 )
 from cachingclient.hashing.digest import CANONICAL_VERSION
 from cachingclient.hashing.environment import Environment
+from cachingclient.hashing.identities import Code, Known, Step
 from cachingclient.hashing.inputs import Fingerprint, Inputs
 from cachingclient.hashing.scalars import PLAIN
-from cachingclient.hashing.walk import Identity, Unidentifiable, Walk, identify
+from cachingclient.hashing.walk import Identity, Unidentifiable, identify
 
 VERSION = bytes([CANONICAL_VERSION])
 _NOTHING: Mapping[Key, Step] = {}
 
 
-@dataclass(frozen=True)
-class Code:
-    """The code of a step: one function, or those of a fused subgraph.
-
-    Attributes
-    ----------
-    digest
-        16 bytes.
-    functions
-        The identity of each function in it.
-    inputs
-        The files that it names.
-    """
-
-    digest: bytes
-    functions: tuple[Identity, ...]
-    inputs: tuple[Fingerprint, ...] = ()
-
-    @functools.cached_property
-    def warnings(self) -> tuple[str, ...]:
-        """What the user should know of."""
-        return tuple(warning for function in self.functions for warning in function.warnings)
-
-    @functools.cached_property
-    def varying(self) -> tuple[str, ...]:
-        """Why equal calls may give different results: clocks, random numbers without a seed."""
-        return tuple(warning for function in self.functions for warning in function.varying)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What is known of one step: its key and what went into it, or why it has none.
-
-    Attributes
-    ----------
-    key
-        The step key, 16 bytes; None if the step is uncacheable.
-    reason
-        Why it is uncacheable, else empty.
-    code
-        Its code, also where only its inputs have no identity; None for data, and where the code has none.
-    parts
-        The encodings of its arguments, in order.
-    inputs
-        The files it names.
-    """
-
-    key: bytes | None
-    reason: str = ""
-    code: Code | None = None
-    parts: tuple[bytes, ...] = ()
-    inputs: tuple[Fingerprint, ...] = ()
-
-
 @dataclass(slots=True)
-class _Parts:
+class Parts:
     """What the arguments of one step come to."""
 
     encodings: list[bytes] = field(default_factory=list)
     inputs: list[Fingerprint] = field(default_factory=list)
     reason: str = ""
-
-
-class Known(Protocol):
-    """Finds the steps of earlier calls; a dict does."""
-
-    def get(self, key: Key, /) -> Step | None:
-        """Return the step behind a key, None if it is not known."""
 
 
 class Merkle:
@@ -171,17 +110,27 @@ class Merkle:
         if task.func is execute_subgraph:
             return self._subgraph(task, done)
         code = self.code(task.func)
-        parts = self._arguments(*relevant_arguments(task.func, task.args, task.kwargs), done)
+        parts = self.arguments(task.func, task.args, task.kwargs, done)
         if isinstance(code, str):
             return Step(None, code)
         if parts.reason:
             return Step(None, parts.reason, code)
         inputs = (*parts.inputs, *code.inputs)
         encodings = tuple(parts.encodings)
-        return Step(_join(code.digest, encodings), "", code, encodings, inputs)
+        return Step(join(code.digest, encodings), "", code, encodings, inputs)
 
-    def _arguments(self, args: Iterable[Any], kwargs: Mapping[str, Any], done: Mapping[Key, Step]) -> _Parts:
-        parts = _Parts()
+    def arguments(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        done: Mapping[Key, Step] = _NOTHING,
+    ) -> Parts:
+        """Return what the arguments of a call come to; what they refer to is done."""
+        return self._arguments(*relevant_arguments(function, args, kwargs), done)
+
+    def _arguments(self, args: Iterable[Any], kwargs: Mapping[str, Any], done: Mapping[Key, Step]) -> Parts:
+        parts = Parts()
         for argument in args:
             self._argument(argument, done, parts)
         for name, argument in kwargs.items():
@@ -189,7 +138,7 @@ class Merkle:
             self._argument(argument, done, parts)
         return parts
 
-    def _argument(self, argument: Any, done: Mapping[Key, Step], parts: _Parts) -> None:
+    def _argument(self, argument: Any, done: Mapping[Key, Step], parts: Parts) -> None:
         """Add the encoding of one argument."""
         kind = type(argument)
         plain = PLAIN.get(kind)
@@ -204,7 +153,7 @@ class Merkle:
         else:
             self._value(argument, parts)
 
-    def _upstream(self, key: Key, done: Mapping[Key, Step], parts: _Parts) -> None:
+    def _upstream(self, key: Key, done: Mapping[Key, Step], parts: Parts) -> None:
         """Add a reference to another step."""
         step = done[key]
         if step.key is None:
@@ -212,12 +161,12 @@ class Merkle:
         else:
             parts.encodings.append(b"^" + step.key)
 
-    def _inner(self, node: GraphNode, done: Mapping[Key, Step], parts: _Parts) -> None:
+    def _inner(self, node: GraphNode, done: Mapping[Key, Step], parts: Parts) -> None:
         """Add a container of references, or a task inside an argument."""
         if isinstance(node, NestedContainer):
             inner = self._arguments(node.args, {}, done)
             encodings = sorted(inner.encodings) if isinstance(node, SetNode) else inner.encodings
-            parts.encodings.append(_join(node.klass.__name__.encode(), encodings))
+            parts.encodings.append(join(node.klass.__name__.encode(), encodings))
             parts.inputs += inner.inputs
             parts.reason = parts.reason or inner.reason
             return
@@ -228,7 +177,7 @@ class Merkle:
         else:
             parts.encodings.append(b"T" + step.key)
 
-    def _value(self, value: Any, parts: _Parts) -> None:
+    def _value(self, value: Any, parts: Parts) -> None:
         """Add a value that is no plain number, looking at the same object once."""
         found = self._values.get(id(value))
         if found is None:
@@ -248,11 +197,11 @@ class Merkle:
         >>> Merkle({}).value([1, 2]) == Merkle({}).value([1, 2])
         True
         """
-        parts = _Parts()
+        parts = Parts()
         self._argument(value, done, parts)
         if parts.reason:
             return Step(None, parts.reason)
-        return Step(_join(b"data", parts.encodings), inputs=tuple(parts.inputs))
+        return Step(join(b"data", parts.encodings), inputs=tuple(parts.inputs))
 
     def _identify(self, value: Any) -> Identity | str:
         try:
@@ -289,7 +238,7 @@ class Merkle:
         parts = self._arguments(partial.args, partial.keywords, {})
         if isinstance(inner, str) or parts.reason:
             return inner if isinstance(inner, str) else parts.reason
-        return Code(_join(b"partial" + inner.digest, parts.encodings), inner.functions, (*inner.inputs, *parts.inputs))
+        return Code(join(b"partial" + inner.digest, parts.encodings), inner.functions, (*inner.inputs, *parts.inputs))
 
     def _subgraph(self, task: Task, done: Mapping[Key, Step]) -> Step:
         """Return the step of a fused task."""
@@ -308,11 +257,11 @@ class Merkle:
         own = [step for key, step in steps.items() if key in nodes]
         functions = {function.digest: function for step in own if step.code for function in step.code.functions}
         inputs = tuple({found.url: found for step in [*own, *bound.values()] for found in step.inputs}.values())
-        code = Code(_join(b"subgraph", map(bytes.fromhex, sorted(functions))), tuple(functions.values()), inputs)
+        code = Code(join(b"subgraph", map(bytes.fromhex, sorted(functions))), tuple(functions.values()), inputs)
         if inner.key is None:
             return Step(None, inner.reason, code)
         upstream = sorted(b"^" + step.key for step in bound.values() if step.key is not None)
-        return Step(_join(b"subgraph", [inner.key]), "", code, tuple(upstream), inputs)
+        return Step(join(b"subgraph", [inner.key]), "", code, tuple(upstream), inputs)
 
     def _within(self, holes: Known) -> Merkle:
         """Return a Merkle for a graph inside a task, sharing what has been looked at."""
@@ -321,7 +270,7 @@ class Merkle:
         return inner
 
 
-def _join(tag: bytes, encodings: Iterable[bytes]) -> bytes:
+def join(tag: bytes, encodings: Iterable[bytes]) -> bytes:
     """Return the digest of a tagged sequence of encodings."""
     pieces = [VERSION, tag, b"\0"]
     for encoding in encodings:
@@ -336,73 +285,3 @@ def relevant_arguments(
     """Return the arguments that count: all, unless the function says otherwise by ``__cache_arguments__``."""
     relevant = getattr(function, "__cache_arguments__", None)
     return (args, kwargs) if relevant is None else relevant(args, kwargs)
-
-
-def key_of_collection(collection: Any, walk: Walk) -> bytes:
-    """Return the encoding of a dask collection inside a value, by the steps of its graph.
-
-    Raises
-    ------
-    Unidentifiable
-        If one of them is uncacheable.
-
-    Examples
-    --------
-    >>> from dask import delayed
-    >>> one, two = (key_of_collection(delayed(abs)(number), Walk()) for number in (-1, -2))
-    >>> one == two
-    False
-    """
-    lowered, keys = lower_collections([collection])
-    steps = Merkle({}, walk.inputs, walk.environment).steps(lowered.nodes, keys)
-    parts = []
-    for key in keys:
-        step = steps[key]
-        if step.key is None:
-            raise Unidentifiable(f"a dask collection with an uncacheable step {key_split(key)!r}: {step.reason}")
-        parts.append(step.key)
-    return b"$dask:" + _join(b"collection", parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call as it stands in this process.
-
-    Attributes
-    ----------
-    code
-        Its code, or why it has no identity.
-    content_key
-        Its key by what its inputs contain, wherever they came from; None if an input has no identity.
-    inputs
-        The files that it names, as they look from here.
-    """
-
-    code: Code | str
-    content_key: bytes | None = None
-    inputs: tuple[Fingerprint, ...] = ()
-
-
-def look_at_call(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], merkle: Merkle
-) -> Call:
-    """Return what a call is made of, its arguments at hand.
-
-    Examples
-    --------
-    >>> one = look_at_call(len, ([1, 2],), {}, Merkle({}))
-    >>> one.content_key == look_at_call(len, ([1, 2],), {}, Merkle({})).content_key
-    True
-    """
-    if function is execute_subgraph:
-        nodes, out, names, *values = args
-        step = merkle.subgraph(
-            nodes, out, {name: merkle.value(value) for name, value in zip(names, values, strict=True)}
-        )
-        assert step.code is not None
-        return Call(step.code, step.key and _join(b"content", [step.key]), step.inputs)
-    code = merkle.code(function)
-    parts = merkle._arguments(*relevant_arguments(function, args, kwargs), {})
-    if isinstance(code, str) or parts.reason:
-        return Call(code)
-    return Call(code, _join(b"content" + code.digest, parts.encodings), (*parts.inputs, *code.inputs))
