@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -256,23 +255,21 @@ def test_nothing_is_left(engine: str) -> None:
 # ---- what only pools can meet ----
 
 
-@pytest.fixture
-def pool(engine: str, own_sites: VineCluster) -> VineCluster:
-    """Two sites of a pool that has a manager."""
-    if engine not in POOLS:
-        pytest.skip("engine dask has no manager")
-    return own_sites
+for_pools = pytest.mark.parametrize("engine", POOLS, indirect=True)
 
 
-def test_a_killed_manager_is_an_error_for_all(pool: VineCluster) -> None:
+@for_pools
+def test_a_killed_manager_is_an_error_for_all(own_sites: VineCluster) -> None:
     """Whoever waits, and whoever asks later, hears that it is gone and what to do; nobody hangs."""
-    with Client(pool, set_as_default=False) as client:
+    with Client(own_sites, set_as_default=False) as client:
         client.wait_for_workers(2)
         done = client.submit(numbers, 50_000)
         finish([done])
         waits = client.submit(slowly, 1, 60)
-        until(lambda: pool.status().to_dict()["sites"]["RAL"]["running"] or client.processing(), "a task that runs")
-        manager_of(pool).send_signal(signal.SIGKILL)
+        until(
+            lambda: own_sites.status().to_dict()["sites"]["RAL"]["running"] or client.processing(), "a task that runs"
+        )
+        manager_of(own_sites).send_signal(signal.SIGKILL)
         with pytest.raises(EngineLost, match=r"manager of engine \w+ is gone .* make a new cluster"):
             waits.result(timeout=60)
         with pytest.raises(EngineLost, match="is gone"):
@@ -281,26 +278,27 @@ def test_a_killed_manager_is_an_error_for_all(pool: VineCluster) -> None:
             done.result(timeout=60)
 
 
+@for_pools
 @pytest.mark.parametrize(
     ("needs", "says"),
     [(Needs(cores=64), "64 cores; no worker"), (Needs(gpus=1, site="RAL"), "1 GPUs; no worker of site RAL")],
 )
-def test_a_task_that_never_fits_is_an_error(pool: VineCluster, needs: Needs, says: str) -> None:
+def test_a_task_that_never_fits_is_an_error(sites: VineCluster, needs: Needs, says: str) -> None:
     """It is not left to wait for ever."""
     with pytest.raises(ValueError, match=says):
-        pool.engine.run(square, (2,), {}, needs).result(60)
+        sites.engine.run(square, (2,), {}, needs).result(60)
 
 
-def test_a_process_that_dies_is_an_error(pool: VineCluster) -> None:
+@for_pools
+def test_a_process_that_dies_is_an_error(own_sites: VineCluster) -> None:
     """A task that takes its process with it is tried again a few times, then given up with what is known."""
-    with Client(pool, set_as_default=False) as client, pytest.raises(RuntimeError, match="exit code"):
+    with Client(own_sites, set_as_default=False) as client, pytest.raises(RuntimeError, match="exit code"):
         client.submit(end_process).result(timeout=60)
 
 
+@for_pools
 def test_workers_that_do_not_stay_are_told_of(engine: str) -> None:
     """A site whose workers can't be started is an error for its tasks, which says why."""
-    if engine not in POOLS:
-        pytest.skip("dask's nannies say it in their own way")
     site = {"workers": 1, "environment": {"PATH": "/nowhere"}}
     with VineCluster({"RAL": site}, engine=engine) as cluster:
         until(lambda: cluster.engine._workers["RAL"].trouble(), "the site is given up")
@@ -318,11 +316,10 @@ def test_an_engine_that_is_not_installed_says_how_to_get_it(
         find_engine(engine_name)
 
 
-def test_submitting_does_not_wait_for_the_manager(pool: VineCluster) -> None:
+@for_pools
+def test_submitting_does_not_wait_for_the_manager(own_sites: VineCluster) -> None:
     """A pool that is busy with a long task takes others meanwhile."""
-    long = pool.engine.run(slowly, (0, 30), {}, Needs(site="RAL"))
-    start = time.monotonic()
-    futures = [pool.engine.run(square, (n,), {}, Needs(site="Bristol")) for n in range(5)]
-    assert time.monotonic() - start < 30
-    assert [pool.engine.fetch([each.result(60)])[0] for each in futures] == [0, 1, 4, 9, 16]
+    long = own_sites.engine.run(slowly, (0, 30), {}, Needs(site="RAL"))
+    futures = [own_sites.engine.run(square, (n,), {}, Needs(site="Bristol")) for n in range(5)]
+    assert [own_sites.engine.fetch([each.result(60)])[0] for each in futures] == [0, 1, 4, 9, 16]
     assert not long.done()
