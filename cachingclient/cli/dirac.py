@@ -63,7 +63,7 @@ def whoami(api: DiracApi, as_json: bool) -> None:
     """Show who the server takes us for."""
     me = api.whoami()
     if as_json:
-        print_json(me_as_dict(me.expires) | {"user": me.user, "group": me.group, "vo": me.vo, "rights": me.properties})
+        print_json(_end(me.expires) | {"user": me.user, "group": me.group, "vo": me.vo, "rights": me.properties})
         return
     click.echo(f"{me.user} as {me.group} of {me.vo} at {api.url}, {_lasting(me.expires)}")
     click.echo(f"may act as: {', '.join(me.properties)}")
@@ -134,8 +134,7 @@ for name, function in dirac_jobs.COMMANDS.items():
     dirac.command(name)(server_options(function))
 
 
-def me_as_dict(until: datetime | None) -> dict[str, Any]:
-    """When something ends, for JSON."""
+def _end(until: datetime | None) -> dict[str, Any]:
     left = None if until is None else (until - datetime.now(UTC)).total_seconds()
     return {"until": until and until.isoformat(), "seconds_left": left}
 

@@ -6,9 +6,13 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cachingclient import human
 from cachingclient.dirac.errors import CredentialsError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 # A request takes a while to arrive: what ends sooner counts as ended.
 MARGIN = timedelta(seconds=30)
@@ -125,10 +129,7 @@ def _parse(path: Path, content: bytes) -> Proxy:
     return Proxy(path, subject, next(groups, ""), min(each.not_valid_after_utc for each in chain))
 
 
-def _group(certificate: object) -> str:
-    from cryptography import x509
-
-    assert isinstance(certificate, x509.Certificate)
+def _group(certificate: Certificate) -> str:
     try:
         extensions = list(certificate.extensions)
     except ValueError:

@@ -78,15 +78,15 @@ class DiracX(DiracApi):
         text = {
             name: a_text(f"userinfo: {name}", value.get(name)) for name in ("preferred_username", "dirac_group", "vo")
         }
-        if text["vo"] != self.vo:
-            raise Refused(f"the tokens in {self._tokens.path} are for {text['vo']}, not for {self.vo}")
+        self._check_vo(text["vo"])
         properties = tuple(a_text("properties", each) for each in a_list("properties", value.get("properties", [])))
         expires = self._tokens.read().renewable_until
         return Identity(text["preferred_username"], text["dirac_group"], text["vo"], expires, properties)
 
     def submit(self, job: Job, each: Sequence[str] = ()) -> list[int]:
         job.describe("check", each)
-        if job.owner_group and job.owner_group != (group := self._claim("dirac_group")):
+        self._check_vo(self._claim("vo"))
+        if job.owner_group not in ("", group := self._claim("dirac_group")):
             raise Refused(f"the job is for {job.owner_group}, and the tokens for {group}")
         box = self.upload(job.sandbox)
         ids: list[int] = []
@@ -206,6 +206,10 @@ class DiracX(DiracApi):
 
     def close(self) -> None:
         self._http.close()
+
+    def _check_vo(self, vo: str) -> None:
+        if vo != self.vo:
+            raise Refused(f"the tokens in {self._tokens.path} are for {vo}, not for {self.vo}")
 
     def _claim(self, name: str) -> str:
         value = self._tokens.read().claims.get(name)

@@ -204,7 +204,7 @@ def test_a_group_that_may_not_submit_and_another_organisation(dirac9_service: Di
         open_api(dirac9_service.url, "other", pilot, ca=dirac9_service.ca) as api,
         pytest.raises(Refused, match="for one of tests, not of other"),
     ):
-        api.whoami()
+        api.submit(Job(executable="true"))
     with pytest.raises(Refused, match="the job is for tests_admin, and the proxy for tests_user"):
         alice.submit(Job(executable="true", owner_group="tests_admin"))
 

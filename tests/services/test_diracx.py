@@ -309,7 +309,7 @@ def test_another_organisation_or_group_is_refused(diracx_service: DiracX, alice:
         open_api(diracx_service.url, "other", diracx_service.credentials(), ca=diracx_service.ca) as api,
         pytest.raises(Refused, match=r"for tests, not for other"),
     ):
-        api.whoami()
+        api.submit(Job(executable="true"))
     with pytest.raises(Refused, match="the job is for tests_admin, and the tokens for tests_user"):
         alice.submit(Job(executable="true", owner_group="tests_admin"))
 
