@@ -110,9 +110,13 @@ def _function(function: FunctionType, walk: Walk) -> bytes:
 def _describe_made_by_library(function: FunctionType, walk: Walk) -> bytes:
     """Encode a function that a library made at run time: a decorator's wrapper, a closure, a generated method."""
     if (registry := _dispatch_registry(function)) is not None:
-        pairs = [frame(b"$case:", [walk.encode(kind), walk.encode(target)]) for kind, target in registry.items()]
+        pairs = (frame(b"$case:", [walk.encode(kind), walk.encode(target)]) for kind, target in registry.items())
         return frame(b"$singledispatch:", sorted(pairs))
     module = function.__globals__["__name__"]
+    if (module, function.__qualname__) == ("dask.base", "unpack_collections.<locals>.repack"):
+        from cachingclient.hashing.plugins.dask import encode_repacking
+
+        return encode_repacking(function, walk)
     parts = [walk.library(module, function.__qualname__), shape(function.__code__).body]
     return frame(b"$made:", [*parts, *_attached(function, walk), *_hints_of_wrapped(function, walk)])
 

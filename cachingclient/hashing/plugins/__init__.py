@@ -6,6 +6,7 @@ is imported for those who don't use it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 from collections.abc import Callable
@@ -112,5 +113,7 @@ def _load_for(cls: type) -> None:
         if plugin is not None and plugin not in _loaded:
             # Another thread must not take a plugin for loaded that has registered half of its types.
             with _loading:
-                importlib.import_module(f"{__name__}.{plugin}")
+                # Values of a release that the plugin is not for, such as awkward 1, are taken as any other objects.
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(f"{__name__}.{plugin}")
                 _loaded.add(plugin)

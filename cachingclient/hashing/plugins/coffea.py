@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
@@ -13,7 +14,6 @@ from weakref import WeakKeyDictionary
 from cachingclient.hashing.digest import digest, frame
 from cachingclient.hashing.objects import encode_unordered
 from cachingclient.hashing.plugins import register_hasher
-from cachingclient.hashing.plugins.awkward import UNORDERED_RECORDS, register_reader
 from cachingclient.hashing.scalars import encode_int, encode_str
 from cachingclient.hashing.walk import Unidentifiable
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 MOST_UNWRAPPED = 8
 """How many unwrapped objects are kept: a processor goes with each of its chunks."""
-
-UNORDERED_RECORDS.add("NanoEvents")
 
 _forms: WeakKeyDictionary[Any, bytes] = WeakKeyDictionary()
 _unwrapped: OrderedDict[bytes, Any] = OrderedDict()
@@ -114,7 +112,6 @@ def encode_schema(schema: Any, walk: Walk) -> bytes:
     return frame(b"(", [metadata, known])
 
 
-@register_reader
 def encode_reader(reader: object, walk: Walk) -> bytes | None:
     """Return the encoding of how NanoEvents fills a buffer: from which file, which range, by which operations."""
     if not isinstance(reader, functools.partial):
@@ -124,6 +121,13 @@ def encode_reader(reader: object, walk: Walk) -> bytes | None:
     read: Any = reader.func
     mapping = read.__closure__[read.__code__.co_freevars.index("self")].cell_contents
     return _encode_mapping(mapping, reader.args[0], walk)
+
+
+with contextlib.suppress(ImportError):  # coffea 0.7 has awkward 1, which reads nothing by itself
+    from cachingclient.hashing.plugins.awkward import UNORDERED_RECORDS, register_reader
+
+    UNORDERED_RECORDS.add("NanoEvents")
+    register_reader(encode_reader)
 
 
 def _encode_mapping(mapping: Any, key: str, walk: Walk) -> bytes:
