@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import string
 import subprocess
 import time
 from collections.abc import Iterator
@@ -30,6 +32,17 @@ from tests.services.diracx import VO, DiracX
 
 SITE = "LCG.Here.uk"
 NOWHERE = "LCG.Nowhere.uk"
+READ = """
+import json, sys
+from DIRACCommon.Core.Utilities.ClassAd.ClassAdLight import ClassAd
+from DIRACCommon.WorkloadManagementSystem.Utilities.ParametricJob import generateParametricJobs
+several = [generateParametricJobs(ClassAd(text))["Value"] for text in json.load(sys.stdin)]
+parsed = [[ClassAd(text) for text in texts] for texts in several]
+lists = ["Site", "BannedSites", "Tags", "InputSandbox", "OutputSandbox"]
+words = ["JobName", "JobGroup", "Platform", "Executable", "Arguments", "CPUTime"]
+print(json.dumps([[{name: job.getListFromExpression(name) for name in lists} | {name: job.getAttributeString(name)
+    for name in words} for job in jobs] for jobs in parsed]))
+"""
 
 
 def reached(api: DiracApi, ids: list[int], *states: str) -> None:
@@ -64,6 +77,31 @@ def requests_sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Http, "ask", counted)
     return sent
+
+
+def test_the_server_reads_what_was_written(diracx_service: DiracX) -> None:
+    """DIRAC's own reader of descriptions finds every value in its place, in those of one job and of several."""
+    chance = random.Random(7)
+    letters = string.ascii_letters + string.digits + "_./:@|*?+~-"
+
+    def word() -> str:
+        return "".join(chance.choices(letters, k=chance.randint(1, 12)))
+
+    jobs, descriptions, box = [], [], "SB:SandboxSE|/S3/a/b:c.tar.bz2"
+    for number in range(300):
+        names = {name: [word() for _ in range(chance.randint(0, 3))] for name in ("sites", "tags", "outputs")}
+        job = Job(executable="true", name=word(), group=word(), platform=word(), cpu_time=number + 1, **names)
+        each = [f"w{own}" for own in range(chance.choice([0, 1, 2, 3]))]
+        jobs.append((job, each))
+        descriptions.append(job.describe(box, each))
+    command = [diracx_service.python, "-c", READ]
+    done = subprocess.run(command, input=json.dumps(descriptions), capture_output=True, text=True, check=True)
+    for (job, each), found in zip(jobs, json.loads(done.stdout), strict=True):
+        for own, read in zip(each or [""], found, strict=True):
+            expected = {"Site": job.sites, "BannedSites": [], "Tags": job.tags, "InputSandbox": [box]}
+            expected |= {"OutputSandbox": job.outputs, "JobGroup": job.group, "Platform": job.platform}
+            expected |= {"JobName": f"{job.name}-{own}" if own else job.name, "Arguments": own}
+            assert read == expected | {"Executable": "start.sh", "CPUTime": str(job.cpu_time)}
 
 
 def test_who_the_server_takes_us_for(alice: DiracApi) -> None:
