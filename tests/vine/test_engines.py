@@ -97,7 +97,7 @@ def test_large_results_cross_sites(there: Client) -> None:
         made = there.submit(numbers, 1_000_000)
     with dask.annotate(site="Bristol"):
         total = there.submit(np.sum, made)
-    assert total.result() == numbers(1_000_000).sum()
+    assert total.result() == pytest.approx(numbers(1_000_000).sum())
     np.testing.assert_array_equal(made.result(), numbers(1_000_000))
 
 
@@ -138,7 +138,7 @@ def test_scattered_data_is_there(there: Client) -> None:
     """What a client scatters, small and large, is what tasks get."""
     small, large = there.scatter(3), there.scatter(numbers(200_000))
     assert there.submit(square, small).result() == 9
-    assert there.submit(np.sum, large).result() == there.submit(np.sum, large, pure=False).result()
+    assert there.submit(np.sum, large).result() == pytest.approx(numbers(200_000).sum())
 
 
 def test_collections_compute(sites: VineCluster) -> None:
@@ -168,7 +168,7 @@ def test_handles_stand_for_results(sites: VineCluster) -> None:
     """A handle can be fetched, be an argument, and be let go of; then it is lost."""
     first = sites.engine.run(numbers, (50_000,), {}, Needs(site="RAL")).result(60)
     second = sites.engine.run(np.sum, (first,), {}, Needs(site="Bristol")).result(60)
-    assert sites.engine.fetch([second]) == [numbers(50_000).sum()]
+    assert sites.engine.fetch([second]) == pytest.approx([numbers(50_000).sum()])
     assert first.nbytes >= 400_000
     sites.engine.release([first, second])
     with pytest.raises(HandleLost):
@@ -212,7 +212,7 @@ def test_a_killed_worker_costs_time_alone(own_sites: VineCluster) -> None:
         kill_worker(own_sites, "RAL")
         assert client.gather(late) == [x + 1 for x in range(6)]
         totals = client.gather(client.map(np.sum, made))
-    assert totals == [numbers(20_000, seed).sum() for seed in range(4)]
+    assert totals == pytest.approx([numbers(20_000, seed).sum() for seed in range(4)])
 
 
 @pytest.mark.slow
