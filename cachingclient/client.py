@@ -20,6 +20,7 @@ from dask.utils import key_split
 from distributed import Client, Future
 
 from cachingclient import config
+from cachingclient.explain import explain, made_of_entry, made_of_step
 from cachingclient.fitness import Fitness
 from cachingclient.graph import (
     GraphNode,
@@ -207,6 +208,32 @@ class DiracClient(Client):
         plan = self._make_plan(lowered, wanted, choices)
         plan.learn(self._find)
         return plan
+
+    def explain(self, key: Key, plan: Plan | None = None) -> str:
+        """Say why a step is not found in the store: what changed since the nearest result that is kept of it.
+
+        Parameters
+        ----------
+        key
+            The step's key in the graph, such as a future's.
+        plan
+            What `plan` returned; None for what was sent, as far as it was kept.
+        """
+        if self.cache is None:
+            raise ValueError("this client has no cache (cache=False or mode='off'), so there is nothing to explain")
+        if plan is not None and key in plan.details:
+            step = plan.steps[key]
+            return step.reason or explain(made_of_step(step.name, plan.details[key]), step.step_key, self.cache)
+        steps = [report.plan.steps[key] for report in self.reports if key in report.plan.steps]
+        if not steps:
+            raise ValueError(f"key is {key!r}, which none of this client's reports has")
+        if not self.asynchronous:
+            self.flush()
+        found = self._find([steps[-1].step_key]) if steps[-1].step_key is not None else {}
+        if not found:
+            return steps[-1].reason or "its result was not kept: ask before it runs, with plan=client.plan(...)"
+        info = next(iter(found.values()))
+        return explain(made_of_entry(info, self.cache), steps[-1].step_key, self.cache)
 
     def flush(self) -> Any:
         """Wait until everything that is to be kept is in the store, on every worker."""

@@ -12,6 +12,7 @@ import click
 COMMANDS = {
     "list": "cachingclient.cli.listing:list_entries",
     "show": "cachingclient.cli.showing:show",
+    "explain": "cachingclient.cli.explaining:explain",
     "stats": "cachingclient.cli.statistics:stats",
     "purge": "cachingclient.cli.purging:purge",
     "prune": "cachingclient.cli.pruning:prune",
