@@ -5,6 +5,7 @@
     python -m benchmarks.stores                # local folder
     python -m benchmarks.stores s3 rucio       # also servers, started as the tests start them
     python -m benchmarks.stores million        # a million small entries
+    python -m benchmarks.stores agc            # the ttbar example on all three kinds of stores
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from cachingclient.storage import Entry, Store, encode, open_store, prune, stats
+from cachingclient.storage import Entry, Store, encode, open_store
+from cachingclient.writer import Job, Writer
 
 MB = 1e6
 REPEATS = 3
@@ -39,7 +41,7 @@ def timed(action: Callable[[], Any]) -> float:
 
 def show(what: str, figure: str, raw: str = "", ratio: float | None = None) -> None:
     """One line of the table."""
-    print(f"{what:<46}{figure:>16}{raw:>22}{'' if ratio is None else f'{ratio:>8.0%}'}", flush=True)
+    print(f"{what:<58}{figure:>16}{raw:>22}{'' if ratio is None else f'{ratio:>8.0%}'}", flush=True)
 
 
 def new_key() -> str:
@@ -152,9 +154,23 @@ def s3(folder: Path, megabytes: int) -> None:
         raw = timed(lambda: files.cat([f"bench/cache/v1/steps/{key[:2]}/{key}" for key in there]))
         show("find 2,000 that are there", f"{timed(lambda: store.find(there)):.2f} s", f"s3fs {raw:.2f} s")
         _obstore(options, there)
-        throughput(
-            store, lambda blob: files.pipe_file("bench/raw", blob), lambda: files.cat_file("bench/raw"), megabytes
-        )
+        size = min(megabytes, 200)  # so that all of it takes minutes
+        throughput(store, lambda blob: files.pipe_file("bench/raw", blob), lambda: files.cat_file("bench/raw"), size)
+        _many_writes(store)
+
+
+def _many_writes(store: Store) -> None:
+    """Small results through the background writer, as steps bring them, beside one after another."""
+    writer = Writer(10**9)
+    jobs = [Job(store, typical(new_key(), 3.5), False, lambda kept, note: None) for _ in range(500)]
+
+    def behind() -> None:
+        for job in jobs:
+            writer.submit(job)
+        writer.flush()
+
+    raw = timed(lambda: [store.write(typical(new_key(), 3.5)) for _ in jobs])
+    show("keep 500 small results", f"{timed(behind):.2f} s", f"one by one {raw:.2f} s")
 
 
 def _obstore(options: dict[str, Any], keys: list[str]) -> None:
@@ -233,30 +249,28 @@ def _upload_one_by_one(folder: Path, rse: str, count: int) -> None:
         UploadClient(client, logger=quiet).upload([item])
 
 
+def agc(folder: Path, _: int) -> None:
+    """The ttbar example plain, cold and warm, on a local folder, S3 and Rucio."""
+    from benchmarks._stores_agc import measure
+
+    for name, outcome, plain in measure(folder, scale=0.25):
+        ran = f"{outcome.counts['loaded']:.0f} loaded, {outcome.counts['ran']:.0f} ran"
+        what = f"{name} ({ran}, {outcome.flush_seconds:.1f} s to flush)"
+        show(what, f"{outcome.seconds:.2f} s", f"plain {plain.seconds:.2f} s", outcome.seconds / plain.seconds)
+
+
 def million(folder: Path, count: int) -> None:
-    """Looking after a million small entries on the local disk; wall beside this process's own CPU time."""
-    store = open_store(folder / "million")
-    encoded = encode(3.5)
+    """Looking after a million small entries on the local disk, beside looking at each of its files once."""
+    from benchmarks._stores_million import measure
 
-    def fill() -> None:
-        for _ in range(count):
-            store.write(Entry((new_key(),), "result", "select_objects", 1.5, {"code": new_key()}, encoded))
-
-    for what, action in (
-        (f"write {count:,} entries", fill),
-        ("stats", lambda: stats(store)),
-        ("the 20 last used", lambda: store.recent(20)),
-        ("prune --dry-run", lambda: prune(store, older_than=86400, max_size=10**8, dry_run=True)),
-    ):
-        begin = time.process_time()
-        seconds = timed(action)
-        show(what, f"{seconds:.1f} s", f"CPU {time.process_time() - begin:.1f} s")
-    show("memory at its most", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")
+    for command, seconds, raw in measure(folder, count):
+        show(f"cachectl {command}", f"{seconds:.1f} s", f"look at files {raw:.1f} s")
+    show("memory of the largest", f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3:.0f} MB")
 
 
 def main() -> None:
     """Run what was asked for, in a folder that is removed afterwards."""
-    parts = {"local": local, "s3": s3, "rucio": rucio, "million": million}
+    parts = {"local": local, "s3": s3, "rucio": rucio, "agc": agc, "million": million}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", help=f"any of {', '.join(parts)}; local if none is named")
     parser.add_argument("--folder", help="where to measure; a new folder is made in it")
@@ -264,7 +278,9 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=1_000_000, help="of the part million")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the servers, which are the tests'
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        Path(folder).chmod(0o711)  # some servers run as users of their own
         for part in arguments.part or ["local"]:
             print(f"--- {part}: {(parts[part].__doc__ or '').splitlines()[0]}")
             parts[part](Path(folder), arguments.entries if part == "million" else arguments.megabytes)
