@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import venv
@@ -26,7 +27,12 @@ def server_python(name: str, *packages: str | Path, prepare: Callable[[Path], No
     variable = f"CACHINGCLIENT_TEST_{name.partition('-')[0].upper()}"
     folder = Path(os.environ.get(variable) or f"~/.cache/cachingclient-tests/{name}").expanduser()
     python, complete = folder / "bin" / "python", folder / "complete"
-    if not complete.exists():
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Another test run may be installing the same.
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if complete.exists():
+            return python
         print(f"\ninstalling {name} into {folder}")
         venv.create(folder, with_pip=True, clear=True)
         install = [str(python), "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
