@@ -1,8 +1,7 @@
 """The identity of code: functions, methods, classes and modules, followed as they run.
 
-The user's own code goes in by its canonical bytecode and by everything it looks up outside itself:
-defaults, closures, globals, the attributes it takes from the user's modules, imports inside it.
-Library code goes in by name, with the version of its distribution.
+The user's own code goes in by its canonical bytecode and by everything it looks up outside itself: defaults, closures,
+globals, attributes of the user's modules, imports inside it. Library code goes in by name and version.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def encode_work_item(item: Any, walk: Walk) -> bytes:
         encode_int(int(item.entrystop)),
         walk.encode(item.fileuuid),
         encode_unordered(item.usermeta, walk),
-        walk.encode(item.preload),
+        walk.encode(getattr(item, "preload", None)),
     ]
     return frame(b"(", [*parts, _local_file(item.filename, walk)])
 
