@@ -13,6 +13,7 @@ from typing import Any
 
 from distributed import Client, Security
 from distributed.core import Status
+from distributed.deploy.adaptive import Adaptive
 from distributed.deploy.cluster import Cluster
 from distributed.deploy.spec import SpecCluster
 from distributed.protocol.pickle import dumps
@@ -20,6 +21,7 @@ from distributed.utils import NoOpAwaitable, get_ip
 
 from cachingclient.storage import Store
 from cachingclient.versions import VersionCheck
+from cachingclient.vine.adapting import PoolAdaptive
 from cachingclient.vine.certificates import as_files
 from cachingclient.vine.contact import publish
 from cachingclient.vine.engine import Engine, Spec, find_engine
@@ -223,6 +225,10 @@ class VineCluster(SpecCluster):
         assert self.scheduler is not None
         table: SiteTable = self.scheduler.observer.table()
         return table
+
+    def adapt(self, Adaptive: Any = Adaptive, **options: Any) -> Any:  # type: ignore[override]
+        """As `distributed.SpecCluster.adapt`: have workers come when there is work and go when there is none."""
+        return super().adapt(PoolAdaptive if self.engine.proxied else Adaptive, **options)
 
     def _repr_html_(self, cluster_status: str | None = None) -> str:
         if self.scheduler is not None:

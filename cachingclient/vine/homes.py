@@ -50,6 +50,10 @@ class Homes:
         """Return how many tasks wait for each site."""
         return {site: len(tasks) for site, tasks in self._waiting.items() if tasks}
 
+    def forget_waiting(self) -> None:
+        """Forget tasks that wait no more: those that were cancelled, or sent without being asked for."""
+        self._waiting.clear()
+
     def wait(self, task: Any, site: str) -> None:
         """Have a task wait until its home asks for one."""
         self._home[task] = site

@@ -155,6 +155,7 @@ class VineScheduler(Scheduler):
     def stimulus_queue_slots_maybe_opened(self, *, stimulus_id: str) -> None:
         """Fill free slots, each with the next task of its own site."""
         if not self.queued:
+            self.homes.forget_waiting()
             return
         threads = self.threads()
         free: Counter[str] = Counter()

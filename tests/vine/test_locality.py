@@ -110,6 +110,9 @@ def test_tasks_that_wait_no_more_are_passed_over() -> None:
     homes.wait(task, "RAL")
     task.state = "forgotten"
     assert homes.take("RAL", {"RAL": 1}) is None
+    homes.wait(task, "RAL")
+    homes.forget_waiting()
+    assert homes.counts() == {}
 
 
 def test_an_input_comes_from_the_site_that_has_it() -> None:
