@@ -118,8 +118,10 @@ class DiracRest(DiracApi):
         return [found[id] for id in ids if id in found]
 
     def kill(self, ids: Iterable[int]) -> dict[int, str]:
-        wanted = list(ids)
-        fresh = [id for id, job in self.status(wanted).items() if job.state in UNSETTLED]
+        wanted = fresh = list(ids)
+        # What can't be looked at is killed all the same.
+        with contextlib.suppress(DiracError):
+            fresh = [id for id, job in self.status(wanted).items() if job.state in UNSETTLED]
         refused = self._change("killJob", wanted)
         # An optimizer that was at work on a job meanwhile puts it back to wait.
         for _ in range(LOOKS if fresh else 0):

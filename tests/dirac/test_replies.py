@@ -262,6 +262,28 @@ def test_a_confirmation_that_is_lost_is_repeated(server: StandIn, rest: DiracRes
     assert "deleteJob" in server.asked
 
 
+def test_jobs_that_cannot_be_looked_at_are_killed_all_the_same(
+    server: StandIn, rest: DiracRest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill is sent; that their states can't be had is an error afterwards."""
+    monkeypatch.setattr("cachingclient.dirac.rest.SETTLING", 0)
+    server.instead = {"getJobsSummary": (503, b"")}
+    with pytest.raises(ServerUnavailable, match="getJobsSummary"):
+        rest.kill([7])
+    assert "killJob" in server.asked
+
+
+def test_jobs_that_an_optimizer_puts_back_are_killed_again(
+    server: StandIn, rest: DiracRest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As often as it takes, up to a limit."""
+    monkeypatch.setattr("cachingclient.dirac.rest.SETTLING", 0)
+    job = {"7": {"Status": "Checking", "JobName": "w"}}
+    server.instead = {"getJobsSummary": (200, json.dumps({"OK": True, "Value": job}).encode())}
+    assert rest.kill([7]) == {}
+    assert server.asked.count("killJob") == 6
+
+
 def test_a_reply_that_never_ends_is_cut(server: StandIn, rest: DiracRest, monkeypatch: pytest.MonkeyPatch) -> None:
     """At more than any server sends."""
     monkeypatch.setattr("cachingclient.dirac.http.MAX_REPLY", 1000)
