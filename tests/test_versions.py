@@ -23,7 +23,7 @@ BLOCKED = "import sys\nsys.modules['cachingclient'] = None\n"
 @pytest.fixture
 def empty() -> Iterator[LocalCluster]:
     """A cluster whose workers the test starts."""
-    with LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
         yield cluster
 
 

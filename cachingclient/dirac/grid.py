@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import secrets
@@ -145,7 +146,7 @@ class Grid:
     async def close(self) -> None:
         """Close the tunnel, and what else is open, once the last job is cancelled."""
         await self.pool.finish()
-        self.give_up()
+        await asyncio.to_thread(self.give_up)
 
     def give_up(self) -> None:
         """Close all without waiting."""

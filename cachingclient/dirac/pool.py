@@ -105,6 +105,8 @@ class Limits:
         Seconds after which a running job counts as a good one, whatever ends it.
     poll
         Seconds between looking at the jobs.
+    leave
+        Seconds to try to cancel jobs when the cluster closes and the server is away.
     """
 
     retries: int = 3

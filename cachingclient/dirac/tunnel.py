@@ -133,7 +133,7 @@ class Tunnel:
         self.close()
 
     def _start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "cachingclient.dirac.tunnel", "relay"]
+        command = [sys.executable, "-m", "cachingclient.dirac.tunnel"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdin is not None
         assert process.stdout is not None
@@ -213,17 +213,5 @@ def serve() -> None:
     asyncio.run(run())
 
 
-def main() -> None:
-    """Run ``relay``, or ``agent SETTINGS NAME``: a worker with its end of the tunnel."""
-    if sys.argv[1:] == ["relay"]:
-        serve()
-    elif sys.argv[1:2] == ["agent"]:
-        from cachingclient.dirac.launch import main as launch
-
-        sys.exit(launch(sys.argv[2:]))
-    else:
-        sys.exit("usage: python -m cachingclient.dirac.tunnel relay | agent SETTINGS NAME")
-
-
 if __name__ == "__main__":
-    main()
+    serve()
