@@ -26,7 +26,10 @@ def restrictions(annotations: Mapping[str, Any]) -> dict[str, float]:
     {'cores': 2.0, 'memory': 4000000000.0, 'site:RAL': 1}
     """
     found = {name: _amount(name, value) for name, value in (annotations.get("resources") or {}).items()}
-    for name, value in (annotations.get("needs") or {}).items():
+    needs = annotations.get("needs") or {}
+    if not isinstance(needs, Mapping):
+        raise ValueError(f"needs is {needs!r}; it takes a dict of {', '.join(RESOURCES)}")
+    for name, value in needs.items():
         if name not in RESOURCES:
             raise ValueError(f"needs names {name!r}; it takes {', '.join(RESOURCES)}")
         amount = _amount(name, value)

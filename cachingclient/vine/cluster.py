@@ -16,7 +16,6 @@ from distributed.core import Status
 from distributed.deploy.adaptive import Adaptive
 from distributed.deploy.cluster import Cluster
 from distributed.deploy.spec import SpecCluster
-from distributed.protocol.pickle import dumps
 from distributed.utils import NoOpAwaitable, get_ip
 
 from cachingclient.storage import Store
@@ -27,7 +26,6 @@ from cachingclient.vine.contact import publish
 from cachingclient.vine.engine import Engine, Spec, find_engine
 from cachingclient.vine.labels import labels_of
 from cachingclient.vine.plot import plot
-from cachingclient.vine.presence import Presence
 from cachingclient.vine.scheduler import VineScheduler
 from cachingclient.vine.sites import Site, parse_sites, share
 from cachingclient.vine.status import CallableStatus, SiteTable
@@ -121,6 +119,7 @@ class VineCluster(SpecCluster):
             "dashboard": dashboard_address is not None,
             "dashboard_address": dashboard_address,
             "sites": list(self.sites),
+            "near": {name: site.near for name, site in self.sites.items() if site.near is not None},
             "log": Path(log) if log is not None else None,
             **({"pool_stats": self.engine.stats} if self.engine.proxied else {}),
             "plugins": [VersionCheck()],
@@ -205,9 +204,6 @@ class VineCluster(SpecCluster):
 
     async def _start(self) -> None:
         await super()._start()
-        presence = Presence({name: site.near for name, site in self.sites.items() if site.near is not None})
-        assert self.scheduler is not None
-        await self.scheduler.register_worker_plugin(None, dumps(presence), presence.name, idempotent=True)
         with suppress(OSError):  # without a home folder nobody else finds it, which is all
             self._published = publish(self.name, self.scheduler_address, self.security)
 

@@ -21,6 +21,7 @@ from cachingclient.vine.engine import SiteStats
 from cachingclient.vine.homes import Homes
 from cachingclient.vine.labels import Label, memory_to_ask
 from cachingclient.vine.monitor import Monitor
+from cachingclient.vine.presence import Presence
 from cachingclient.vine.sites import site_of
 
 ACROSS = 8.0
@@ -42,6 +43,8 @@ class VineScheduler(Scheduler):
     ----------
     sites
         The names of the sites that tasks may be pinned to; none of them to take any.
+    near
+        The URLs of the stores near the sites, by their names.
     log
         A file for the log of transactions.
     pool_stats
@@ -54,6 +57,7 @@ class VineScheduler(Scheduler):
         self,
         *,
         sites: Sequence[str] = (),
+        near: Mapping[str, str] | None = None,
         log: Path | None = None,
         pool_stats: Callable[[], dict[str, SiteStats]] = dict,
         **kwargs: Any,
@@ -65,10 +69,12 @@ class VineScheduler(Scheduler):
         self._asking: TaskState | None = None
         self._warned: set[tuple[str, ...]] = set()
         self._threads: dict[str, int] | None = None
+        self._counted = 0, 0
         self._site_of: dict[WorkerState, str | None] = {}
         super().__init__(**kwargs)
         self.observer = Monitor(self, list(sites), log)
         self.add_plugin(self.observer)
+        self.worker_plugins[Presence.name] = dumps(Presence(near or {}))
         self.periodic_callbacks["vine-waiting"] = PeriodicCallback(self.check_what_waits, WARN_EVERY * 1000)
 
     def site_of(self, worker: WorkerState) -> str | None:
@@ -79,11 +85,12 @@ class VineScheduler(Scheduler):
 
     def threads(self) -> dict[str, int]:
         """Return how many threads each site has now; those of no site are under the empty name."""
-        if self._threads is None:
+        count = len(self.running), self.total_nthreads  # a worker counts some time after it was added
+        if self._threads is None or self._counted != count:
             found: Counter[str] = Counter()
             for worker in self.running:
                 found[self.site_of(worker) or ""] += worker.nthreads
-            self._threads = dict(found)
+            self._threads, self._counted = dict(found), count
         return self._threads
 
     async def add_worker(self, comm: Any, **kwargs: Any) -> None:

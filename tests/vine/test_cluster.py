@@ -15,7 +15,7 @@ import psutil
 import pytest
 from distributed import Client, Security, get_worker
 
-from cachingclient import DiracClient
+from cachingclient import DiracClient, step
 from cachingclient.vine import Site, VineCluster
 from cachingclient.vine.engine import EngineMissing, Needs, find_engine
 
@@ -98,10 +98,12 @@ def test_a_task_that_never_fits_is_warned_of(vine_client: Client) -> None:
     future.cancel()
 
 
-@pytest.mark.parametrize("needs", [{"cors": 1}, {"memory": "much"}, {"gpus": -1}])
-def test_a_request_without_sense_is_an_error(vine_client: Client, needs: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("needs", "says"), [({"cors": 1}, "'cors'"), ({"memory": "much"}, "'much'"), ({"gpus": -1}, "gpus -1"), (4, "is 4")]
+)
+def test_a_request_without_sense_is_an_error(vine_client: Client, needs: object, says: str) -> None:
     """What is asked for is checked when the graph arrives."""
-    with dask.annotate(needs=needs), pytest.raises(ValueError, match=next(iter(needs))):
+    with dask.annotate(needs=needs), pytest.raises(ValueError, match=says):
         vine_client.submit(square, 4, pure=False).result()
 
 
@@ -114,6 +116,18 @@ def test_it_caches_like_any_cluster(vine: VineCluster, store_url: str) -> None:
             client.flush()
             assert client.report is not None
             assert client.report.to_dict()["total"]["loaded"] == loaded
+
+
+@step(resources={"cores": 2, "memory": "1 GB"})
+def wide_place(number: int) -> str:
+    return place()
+
+
+def test_steps_say_what_they_need(vine: VineCluster, store_url: str) -> None:
+    """A step that takes two threads runs where a worker has two."""
+    with DiracClient(vine, cache=store_url, set_as_default=False) as client:
+        client.wait_for_workers(3)
+        assert set(client.gather(client.map(wide_place, range(6)))) == {"Bristol-0"}
 
 
 def test_connections_are_encrypted_and_closed_to_strangers(vine: VineCluster) -> None:
