@@ -162,5 +162,5 @@ def _open(url: str | None, options: dict[str, Any]) -> Store:
             raise Unreachable(f"there is no store at {url}")
     try:
         return open_chosen(url, options)
-    except (TypeError, ValueError) as error:
+    except (ImportError, TypeError, ValueError) as error:  # a missing library is named by its error
         raise Unreachable(str(error)) from error

@@ -27,6 +27,7 @@ def claim(folder: Folder, key: str, seconds: float) -> Lease | None:
     lease = FileLease(folder, name, seconds)
     try:
         if folder.put([name], [memoryview(lease.content())]):
+            _seen.pop((folder.url, key), None)
             return lease.started()
         content = folder.fetch([name]).get(name, b"")
         last, since = _seen.get((folder.url, key), (b"", 0.0))

@@ -31,6 +31,7 @@ CHUNK = 4 << 20
 MAP_FROM = 1 << 20  # smaller files are read: mapping costs more than copying them
 FIRST_READ = 16 << 10  # most descriptions are smaller
 TOUCH_EVERY = 3600.0
+MOST_TOUCHED = 100_000  # names remembered, so that a worker that lives for weeks does not grow
 LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "f2fs", "apfs", "hfs"}
 _numbers = itertools.count()
 
@@ -263,6 +264,8 @@ class LocalFolder(Folder):
 
     def touch(self, names: Sequence[str]) -> bool:
         now = time.monotonic()
+        if len(self._touched) > MOST_TOUCHED:
+            self._touched.clear()
         for name in names:
             if now - self._touched.get(name, -TOUCH_EVERY) >= TOUCH_EVERY:
                 self._touched[name] = now

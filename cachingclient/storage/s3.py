@@ -225,7 +225,10 @@ class S3Folder(RemoteFolder):
         keys = [{"Key": self._key(name)} for name in there]
         with self._asking():
             for start in range(0, len(keys), 1000):
-                self._run(self._call("delete_objects", Delete={"Objects": keys[start : start + 1000], "Quiet": True}))
+                doomed = {"Objects": keys[start : start + 1000], "Quiet": True}
+                answer = self._run(self._call("delete_objects", Delete=doomed))
+                for error in answer.get("Errors", ()):  # which is a success to the protocol
+                    raise StoreUnavailable(f"{self.url}: {error['Key']} can't be removed: {error.get('Code')}")
         return sum(status.nbytes for status in there.values())
 
     def walk(self, prefix: str) -> Iterator[FileStat]:

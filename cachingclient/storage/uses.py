@@ -17,6 +17,7 @@ from cachingclient.storage.layout import USES
 
 EVERY = 300.0
 MOST = 100_000
+AT_ONCE = 100  # files of uses, of up to a megabyte each
 
 
 class UseJournal:
@@ -62,9 +63,11 @@ class UseJournal:
     def read(self) -> dict[str, float]:
         """The last recorded use of each key."""
         last: dict[str, float] = {}
-        for status in self.folder.walk(USES):
-            content = self.folder.fetch([status.name]).get(status.name, b"")
-            for start in range(0, len(content) - 15, 16):
-                key = content[start : start + 16].hex()
-                last[key] = max(status.modified, last.get(key, 0.0))
+        when = {status.name: status.modified for status in self.folder.walk(USES)}
+        names = list(when)
+        for begin in range(0, len(names), AT_ONCE):
+            for name, content in self.folder.fetch(names[begin : begin + AT_ONCE]).items():
+                for start in range(0, len(content) - 15, 16):
+                    key = content[start : start + 16].hex()
+                    last[key] = max(when[name], last.get(key, 0.0))
         return last

@@ -129,3 +129,17 @@ def test_an_unreachable_host_is_given_up_in_time() -> None:
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(StoreUnavailable, match="s3://bucket/cache"):
             open_store("s3://bucket/cache", endpoint_url=endpoint, key="k", secret="s")
+
+
+def test_what_may_not_be_removed_is_told(s3_service: S3Service) -> None:
+    """S3 answers such a request with success, and says in it what failed."""
+    if not isinstance(s3_service, Ceph):
+        pytest.skip("only Ceph checks policies here")
+    s3_service.make_bucket("kept")
+    kept = entry(1)
+    open_store("s3://kept/cache", **s3_service.options).write(kept)
+    s3_service.let_read("kept", "visitor", "visitorkey", "visitorsecret")
+    visitor = open_store("s3://kept/cache", **{**s3_service.options, "key": "visitorkey", "secret": "visitorsecret"})
+    with pytest.raises(StoreUnavailable, match=r"can't be removed|refuses us"):
+        visitor.delete(kept.keys)
+    assert visitor.find(kept.keys)

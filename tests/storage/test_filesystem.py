@@ -268,3 +268,12 @@ def test_every_read_is_verified_when_asked(cache_folder: Path) -> None:
     damage(cache_folder / blob_name(kept.encoded.digest), "flipped")
     with pytest.raises(EntryLost, match="not those that were written"):
         store.read(info)
+
+
+def test_what_is_remembered_of_uses_is_bounded(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that touches entries for weeks does not grow."""
+    monkeypatch.setattr("cachingclient.storage.local.MOST_TOUCHED", 10)
+    folder = LocalFolder(str(cache_folder))
+    for _ in range(30):
+        folder.touch([new_key()])
+    assert len(folder._touched) <= 11

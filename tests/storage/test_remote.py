@@ -16,6 +16,8 @@ import pytest
 
 from cachingclient.storage import EntryLost, StoreUnavailable, open_store
 from cachingclient.storage.opening import sent_store
+from cachingclient.storage.remote import RemoteFolder
+from cachingclient.storage.uses import UseJournal
 from tests.services.service import free_port
 from tests.storage.contract import BIG
 from tests.storage.entries import entry, new_key
@@ -96,3 +98,17 @@ def test_a_store_from_elsewhere_that_can_not_be_opened_here() -> None:
             arrived.find([new_key()])
     with pytest.raises(StoreUnavailable, match="does not answer"):
         arrived.write(entry(1))
+
+
+def test_many_records_of_uses_are_read_together() -> None:
+    """Hundreds of files of uses cost a few requests, and the last use of each key counts."""
+    folder = RemoteFolder(f"memory://{new_key()}")
+    journal, keys = UseJournal(folder), [new_key() for _ in range(250)]
+    for key in keys:
+        journal.record([key])
+        journal.write()
+    asked: list[int] = []
+    fetch = folder.fetch
+    folder.fetch = lambda names: asked.append(len(names)) or fetch(names)  # type: ignore[method-assign,func-returns-value]
+    assert journal.read().keys() == set(keys)
+    assert asked == [100, 100, 50]
