@@ -15,6 +15,10 @@ from cachingclient.vine.pool.runner import STATUS, TASK, VALUE, call
 
 MOST_RETRIES = 20
 """How often a task may lose its worker."""
+RESTART_AFTER = 1
+"""Seconds before a worker's process for calls is started again."""
+MOST_GIVEN_UP = 3
+"""How often that process may fail everywhere before there is no hope."""
 LIBRARY = "cachingclient"
 COMMAND = "python3 -m cachingclient.vine.pool.runner"
 
@@ -54,6 +58,8 @@ class TaskVineBackend(Backend):
             self.manager.set_catalog_servers(catalogue)
         self.manager.tune("immediate-recovery", 1)
         self.manager.tune("temp-replica-count", replicas)
+        self.manager.tune("transient-error-interval", RESTART_AFTER)
+        self.manager.tune("max-library-retries", 1)
         self.resources_mode = resources_mode
         if resources_mode is not None:
             self.manager.enable_monitoring()
@@ -66,6 +72,7 @@ class TaskVineBackend(Backend):
         self.keys: dict[int, str] = {}
         self._own_files: dict[str, tuple[Any, Any]] = {}
         self._categories: set[str] = set()
+        self._given_up = 0
         self._install_library()
 
     def _install_library(self) -> None:
@@ -76,6 +83,21 @@ class TaskVineBackend(Backend):
         if self.environment is not None:
             library.add_environment(self.environment)
         self.manager.install_library(library)
+
+    def _look_after_library(self) -> None:
+        """Install the library again once it was given up: its failures at lost workers are counted for ever.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has ended since it was given up several times: calls would wait for ever.
+        """
+        if self.manager.check_library_exists(LIBRARY):
+            return
+        self._given_up += 1
+        if self._given_up > MOST_GIVEN_UP:
+            raise RuntimeError("no worker can start the process that calls run in: does its Python have cachingclient?")
+        self._install_library()
 
     def submit(self, work: Work) -> None:
         """Describe a task to the library."""
@@ -94,6 +116,7 @@ class TaskVineBackend(Backend):
 
     def _call(self, work: Work) -> Any:
         """Return a call in the process that each worker keeps."""
+        self._look_after_library()
         return self.vine.FunctionCall(LIBRARY, call.__name__, work.payload)
 
     def _command(self, work: Work) -> Any:
@@ -125,7 +148,9 @@ class TaskVineBackend(Backend):
         task = self.manager.wait(1)
         key = self.keys.pop(task.id, None) if task is not None else None
         if key is None:  # nothing has ended, or one that was taken back
+            self._look_after_library()
             return None
+        self._given_up = 0
         status = self._end(key)
         if status is None:
             return Done(key, None, f"{task.result}, exit code {task.exit_code}: {(task.std_output or '').strip()}")
