@@ -12,7 +12,7 @@ from distributed.deploy.cluster import Cluster
 from distributed.deploy.spec import ProcessInterface
 
 from cachingclient.dirac.grid import Grid, make_grid
-from cachingclient.dirac.pool import Wish, WorkerJob
+from cachingclient.dirac.wish import Wish, WorkerJob
 from cachingclient.versions import VersionCheck
 from cachingclient.vine.engine import Spec
 from cachingclient.vine.scheduler import VineScheduler

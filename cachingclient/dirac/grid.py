@@ -22,8 +22,9 @@ from cachingclient.dirac.certificates import Certificates
 from cachingclient.dirac.environment import Environment
 from cachingclient.dirac.job import Job
 from cachingclient.dirac.opening import open_api
-from cachingclient.dirac.pool import Limits, Pool, Wish
+from cachingclient.dirac.pool import Pool
 from cachingclient.dirac.tunnel import Tunnel
+from cachingclient.dirac.wish import Limits, Wish
 
 
 def launcher() -> bytes:
