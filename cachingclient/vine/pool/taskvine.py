@@ -150,10 +150,10 @@ class TaskVineBackend(Backend):
         if key is None:  # nothing has ended, or one that was taken back
             self._look_after_library()
             return None
-        self._given_up = 0
         status = self._end(key)
         if status is None:
             return Done(key, None, f"{task.result}, exit code {task.exit_code}: {(task.std_output or '').strip()}")
+        self._given_up = 0
         return Done(key, status)
 
     def _end(self, key: str) -> bytes | None:
