@@ -2,14 +2,16 @@
 
 Notes
 -----
-A description is created exclusively and written in one request; in the moment between, readers see an empty file and
-take it for none. A blob is written under a temporary name and renamed. Should the writer die, the server drops what
-was not closed.
+Everything is written under a temporary name and renamed: a server makes those who open a file that is being written
+wait, longer than a look-up may take if its writer has died. So a name that is taken is looked for, not asked for: two
+processes that race for one may both be told that they won, and the later one's file stays, whole. Should the writer
+die, the server drops what was not closed.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +52,7 @@ class XRootDFolder(Folder):
         self._root = "/" + parts.path.strip("/")
         self._files = client.FileSystem(self._server)
         self._pool = ThreadPoolExecutor(CONCURRENT, "cachingclient-xrootd")
+        self._put_lock = threading.Lock()
         self._away_until = 0.0
         self._away = ""
         self._ask(self._files.stat, self._root, PATIENCE, allowed=(NOT_FOUND,))
@@ -89,24 +92,30 @@ class XRootDFolder(Folder):
             for name in names:
                 self._replace(name, frames, digest)
             return True
-        data = b"".join(frames)
-        flags = OpenFlags.NEW | OpenFlags.POSC | OpenFlags.MAKEPATH
-        ours = [self._write(name, flags, [memoryview(data)]) is not None for name in names]
+        data = memoryview(b"".join(frames))
+        with self._put_lock:
+            ours = [self._create(name, data) for name in names]
         return ours[0]
+
+    def _create(self, name: str, data: Frame) -> bool:
+        if self.stat([name]):
+            return False
+        self._replace(name, [data], "")
+        return True
 
     def _replace(self, name: str, frames: Iterable[Frame], digest: str) -> None:
         temporary = f"v1/tmp/{os.urandom(8).hex()}"
-        written = self._write(temporary, OpenFlags.NEW | OpenFlags.POSC | OpenFlags.MAKEPATH, frames)
+        written = self._write(temporary, frames)
         if digest and written != digest:
             self.remove([temporary])
             raise ChangedError
         self.move(temporary, name)
 
-    def _write(self, name: str, flags: int, frames: Iterable[Frame]) -> str | None:
-        """Write a file and return the digest of what was written; None if the name is taken."""
+    def _write(self, name: str, frames: Iterable[Frame]) -> str:
+        """Write a new file and return the digest of what was written."""
         file = client.File()
-        if self._ask(file.open, self._url(name), flags, 0, PATIENCE, allowed=(EXISTS,)) is None:
-            return None
+        flags = OpenFlags.NEW | OpenFlags.POSC | OpenFlags.MAKEPATH
+        self._ask(file.open, self._url(name), flags, 0, PATIENCE)
         state = xxhash.xxh3_128()
         position = 0
         try:

@@ -32,6 +32,21 @@ def test_large_results(url: str) -> None:
     assert np.array_equal(store.read(store.find(kept.keys)[kept.keys[0]]), np.arange(4_000_000))
 
 
+def test_a_writer_that_stopped_half_way_holds_nobody_up(xrootd_service: XRootD, url: str) -> None:
+    """What it was writing has a name that nobody looks for, though the server keeps it open for a while."""
+    from XRootD import client
+    from XRootD.client.flags import OpenFlags
+
+    store, kept = open_store(url), entry(1)
+    store.write(kept)
+    path = f"{url}/v1/tmp/half-way"
+    half = client.File()
+    assert half.open(path, OpenFlags.NEW | OpenFlags.POSC | OpenFlags.MAKEPATH, 0, 20)[0].ok
+    half.write(b"half", 0, 4, 20)
+    assert store.find([*kept.keys, new_key()]).keys() == set(kept.keys)
+    half.close()
+
+
 def test_an_unreachable_server_is_given_up_in_time() -> None:
     """Opening fails with a StoreUnavailable that names the store."""
     url = f"root://127.0.0.1:{free_port()}//cache"
