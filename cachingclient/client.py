@@ -302,9 +302,9 @@ class DiracClient(Client):
     ) -> tuple[dict[Key, Future[Any]], dict[Key, GraphNode]]:
         """Send a graph, with tasks that read what it needs of what the scheduler holds unread; return its nodes too."""
         registry, keys = self._registry, list(keys)
-        recovered = {key: future.key for key, future in registry.again.items()}
-        nodes = read_what_is_held(graph.nodes, registry.taken, registry.steps, registry.readers, recovered)
-        readers = {key: reader for key, reader in registry.readers.items() if reader in nodes}
+        nodes, readers = read_what_is_held(
+            graph.nodes, registry.taken, registry.steps, registry.readers, registry.again
+        )
         if priorities := options.get("internal_priority"):
             # The scheduler trips over a key without one, such as a large keyword of map.
             options["internal_priority"] = {**dict.fromkeys(nodes, -1), **priorities}
@@ -508,6 +508,7 @@ class DiracClient(Client):
         answers = await self._run(flush_worker, self._records.runs(), on_error="ignore")
         await self._records.complete(answers.values())
         await asyncio.to_thread(self._look_after)
+        self._lost.clear()  # what was computed again is in the store by now
         await asyncio.to_thread(process().writer.flush)
 
     def _look_after(self) -> None:

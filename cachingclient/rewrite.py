@@ -8,6 +8,7 @@ from collections.abc import Container, Mapping, MutableMapping
 from typing import Any
 
 from dask.utils import key_split
+from distributed import Future
 
 from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, runs_as_it_is, with_function
 from cachingclient.lazy import READER, Hold, is_held, resolve
@@ -63,9 +64,9 @@ def read_what_is_held(
     taken: Mapping[Key, Taken],
     known: Container[Key],
     readers: MutableMapping[Key, Key],
-    again: Mapping[Key, Key],
-) -> dict[Key, GraphNode]:
-    """Return the nodes to send with tasks between that read those inputs which the scheduler holds unread.
+    again: Mapping[Key, Future[Any]],
+) -> tuple[dict[Key, GraphNode], dict[Key, Key]]:
+    """Return nodes with tasks between that read those inputs which the scheduler holds unread; and these, by input.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def read_what_is_held(
     readers
         The key of the task that reads each held key; those that are made here are added.
     again
-        The key under which each one is computed again that turned out to be lost.
+        The future of what each one is computed by again that turned out to be lost.
     """
     outside = {key for node in sent.values() for key in node.dependencies}
     for key in outside - readers.keys() - again.keys():
@@ -86,14 +87,14 @@ def read_what_is_held(
         if is_held(node) or (node is None and key not in known):
             readers[key] = f"{READER}{key_split(key)}-{uuid.uuid4().hex}"
     reading = outside & readers.keys() - again.keys()
-    used: dict[Key, Key | GraphNode] = {key: again[key] for key in outside & again.keys()}
+    used: dict[Key, Key | GraphNode] = {key: again[key].key for key in outside & again.keys()}
     used |= {key: readers[key] for key in reading}
     if not used:
-        return dict(sent)
+        return dict(sent), {}
     new: dict[Key, GraphNode] = {readers[key]: Task(readers[key], resolve, TaskRef(key)) for key in reading}
     for key, node in sent.items():
         new[key] = node if used.keys().isdisjoint(node.dependencies) else node.substitute(used)
-    return new
+    return new, {key: readers[key] for key in reading}
 
 
 def sites_of_loads(plan: Plan, sent: Mapping[Key, GraphNode]) -> dict[str, dict[Key, str]]:
