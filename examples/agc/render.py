@@ -20,7 +20,7 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 NOTEBOOKS = ("ttbar", "shared")
 COLOURS = 64  # of a picture: nobody sees more in a diagram, and the file is a third of the size
-WIDTH = 1100
+WIDTH = 1500
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
