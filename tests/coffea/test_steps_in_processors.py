@@ -343,3 +343,21 @@ def test_results_from_memory_may_be_changed(two_files: list[Path]) -> None:
     second = selected(events_of(two_files[0]))
     assert second.fields == ["pt"]
     assert second.pt.to_list() == before
+
+
+def test_views_of_a_closed_file_cost_no_result(two_files: list[Path], store_url: str) -> None:
+    """Lazy columns whose file is gone when they are to be kept: the step's result is what it is without a cache."""
+
+    @step
+    def handed_on(events: Any) -> Any:
+        return ak.zip({"pt": events.MET.pt})
+
+    events = events_of(two_files[0])
+    two_files[0].unlink()
+    with warnings.catch_warnings(record=True, action="always"):
+        result = handed_on(events)
+    assert not result.layout.is_any_materialized
+    with pytest.raises((OSError, TypeError)):  # what uproot makes of a file that is gone
+        ak.materialize(result)
+    process().writer.flush()
+    assert list(open_store(store_url).scan()) == []
