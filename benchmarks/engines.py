@@ -83,8 +83,7 @@ def daskvine(workers: int) -> Iterator[Rate]:
     """Tasks a second with what TaskVine itself has for dask."""
     from ndcctools.taskvine import DaskVine
 
-    with TemporaryDirectory() as folder:
-        manager = DaskVine(0, run_info_path=folder)
+    with TemporaryDirectory() as folder, DaskVine(0, run_info_path=folder) as manager:
         command = ["vine_worker", "--cores=1", "--parent-death", "127.0.0.1", str(manager.port)]
         here = LocalWorkers(command, Path(folder) / "workers", {})
         here.resize(workers)

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from types import TracebackType
 from typing import Any, ClassVar
 
 import cloudpickle
@@ -23,7 +24,7 @@ from cachingclient.vine.pool.commands import Door, memory_of
 from cachingclient.vine.pool.link import Link
 from cachingclient.vine.pool.manager import Work
 from cachingclient.vine.pool.proxy import Holders, ProxyWorker, proxy_spec
-from cachingclient.vine.pool.runner import Inline, Input, Status
+from cachingclient.vine.pool.runner import Inline, Input, Status, unpickled_error
 from cachingclient.vine.pool.workers import Workers
 from cachingclient.vine.sites import Site
 from cachingclient.worker import process
@@ -183,7 +184,7 @@ class PoolEngine(Engine):
             self.link.tell("release", keys)
 
     def stats(self) -> dict[str, SiteStats]:
-        """Return the counts of every site; which tasks run is known since the last time that somebody asked."""
+        """Return the counts of every site; which tasks run is as of the manager's last answer."""
         known = self._known()
         here = sum(each.count(known["connected"]) for each in self._workers.values() if each.counted)
         others = max(known["connected"] - here, 0)
@@ -231,14 +232,10 @@ class PoolEngine(Engine):
     def _on_done(self, key: str, status: Status) -> None:
         if status.records is not None:
             process().deliver(pickle.loads(status.records))
-        site = self.accounts.finished(key, status.error is None)
         if status.error is not None:
-            try:
-                error, trace = pickle.loads(status.error)
-            except Exception as unreadable:
-                error, trace = RuntimeError(f"an error that can't be read here: {unreadable}"), None
-            self._fail(key, error.with_traceback(trace))
+            self._fail(key, *unpickled_error(status.error))
             return
+        site = self.accounts.finished(key, True)
         if status.inline is not None:
             self._inline[key] = status.inline
         handle = Handle(key, status.nbytes, status.typename, site)
@@ -249,17 +246,16 @@ class PoolEngine(Engine):
             future.set_result(handle)
 
     def _on_failed(self, key: str, why: str) -> None:
-        self.accounts.finished(key, False)
         self._fail(key, TaskDied(why))
 
     def _on_lost(self, key: str, lost: str) -> None:
-        self.accounts.finished(key, False)
         self._fail(key, HandleLost(lost))
 
-    def _fail(self, key: str, error: BaseException) -> None:
+    def _fail(self, key: str, error: BaseException, trace: TracebackType | None = None) -> None:
+        self.accounts.finished(key, False)
         future = self._taken(key)
         if future is not None:
-            future.set_exception(error)
+            future.set_exception(error.with_traceback(trace))
 
     def _taken(self, key: str) -> Future[Handle] | None:
         """Return a task's future for good; None if nobody waits for it."""

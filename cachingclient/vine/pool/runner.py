@@ -9,6 +9,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import cloudpickle
@@ -152,6 +153,15 @@ def _pickled(error: BaseException) -> bytes:
             continue
         return data
     raise AssertionError("a RuntimeError with a text can always be pickled")
+
+
+def unpickled_error(data: bytes) -> tuple[BaseException, TracebackType | None]:
+    """Return what a task raised, and where, from the record that it left."""
+    try:
+        found: tuple[BaseException, TracebackType | None] = pickle.loads(data)
+        return found
+    except Exception as unreadable:
+        return RuntimeError(f"the task raised an error that can't be read here: {unreadable}"), None
 
 
 if __name__ == "__main__":
