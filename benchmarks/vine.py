@@ -43,7 +43,6 @@ SITES = ("RAL", "Bristol")
 DELAY = 10.0
 SLOWER_AT_MOST = 1.05
 CROSSING_AT_MOST = 0.25
-MANY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def moved(client: Client) -> tuple[int, int]:
     return found[True], found[False]
 
 
-def many(far: Sites, workers: int) -> str:
+def many(far: Sites, workers: int, tasks: int) -> str:
     """Run many tasks in ten parts on one cluster; say how quick it was, and what was left of them."""
     own = psutil.Process()
     with vine(far, workers) as cluster, Client(cluster, set_as_default=False) as client:
@@ -133,14 +132,14 @@ def many(far: Sites, workers: int) -> str:
         seen = []
         start = time.perf_counter()
         for part in range(10):
-            assert sum(client.gather(client.map(int, range(part, MANY // 10 + part), pure=False))) > 0
+            assert sum(client.gather(client.map(int, range(part, tasks // 10 + part), pure=False))) > 0
             seen.append((len(own.children(recursive=True)), own.memory_info().rss / 1e6))
-        rate = MANY / (time.perf_counter() - start)
+        rate = tasks / (time.perf_counter() - start)
         held = len(cluster.scheduler.tasks)
     (processes, memory), (processes_after, memory_after) = seen[1], seen[-1]
     return (
         f"{rate:,.0f} tasks a second; {held} tasks held at the end; processes {processes} -> {processes_after}, "
-        f"memory here {memory:.0f} -> {memory_after:.0f} MB between 2,000 and {MANY:,} tasks"
+        f"memory here {memory:.0f} -> {memory_after:.0f} MB between {tasks // 5:,} and {tasks:,} tasks"
     )
 
 
@@ -170,7 +169,10 @@ def show(runs: dict[str, list[Run]], console: Console) -> None:
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="1: 200,000 events.")
 @click.option("--chunk", type=click.IntRange(min=1), default=4000, show_default=True, help="Events of a chunk.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Of each site.")
-def main(repeats: int, scale: float, chunk: int, workers: int) -> None:
+@click.option(
+    "--tasks", type=click.IntRange(min=100), default=10_000, show_default=True, help="Of the many small ones."
+)
+def main(repeats: int, scale: float, chunk: int, workers: int, tasks: int) -> None:
     """Compare a cluster over two sites with a local one, and with dask's own scheduler at the same sites."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     samples = read_samples(make_data(usual_folder(scale), scale, console))
@@ -186,7 +188,7 @@ def main(repeats: int, scale: float, chunk: int, workers: int) -> None:
                 console.print(f"{number + 1}: {kind:<30} {runs[kind][-1].seconds:7.2f} s")
         show(runs, console)
         with far["head"].entered():
-            console.print(many(far, workers))
+            console.print(many(far, workers, tasks))
 
 
 if __name__ == "__main__":
