@@ -55,7 +55,7 @@ def test_workers_come_through_the_tunnel_and_their_jobs_end_with_the_cluster(mak
         assert ports == set(cluster.grid.tunnel.connected.values())
         for address, resources, file in found.values():
             assert address.startswith("tls://")
-            assert resources == {"site:LCG.Here.uk": 1, "GPU": 1}
+            assert {"site:LCG.Here.uk": 1, "GPU": 1}.items() <= resources.items()
             assert "modules" in Path(file).parts
         # Between workers too, and from the scheduler.
         one, other = found
