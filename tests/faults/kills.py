@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
-import os
 import random
 import tempfile
 import warnings
@@ -84,9 +83,18 @@ class Judge:
 # ---- clients ----
 
 
-def be_a_client(url: str, options: dict[str, Any], trap: Trap, call: int, first: int, channel: Connection) -> None:
+def be_a_client(
+    url: str,
+    options: dict[str, Any],
+    trap: Trap,
+    call: int,
+    first: int,
+    channel: Connection,
+    environment: dict[str, str],
+) -> None:
     """Run graphs, and tell what they are made of and what was kept of them, until the trap is met."""
     warnings.simplefilter("ignore")
+    os.environ.update(environment)  # the process that forked us may be older than it
     with DiracClient(
         cache=open_store(url, **options), policy="all", processes=False, n_workers=1, dashboard_address=None
     ) as client:
@@ -103,7 +111,7 @@ def be_a_client(url: str, options: dict[str, Any], trap: Trap, call: int, first:
 def kill_client(url: str, options: dict[str, Any], trap: Trap, call: int, first: int, judge: Judge) -> bool:
     """Let a client meet a trap, and judge what it leaves; False if it never got there."""
     reader, writer = FORKSERVER.Pipe(duplex=False)
-    process = FORKSERVER.Process(target=be_a_client, args=(url, options, trap, call, first, writer))
+    process = FORKSERVER.Process(target=be_a_client, args=(url, options, trap, call, first, writer, dict(os.environ)))
     process.start()
     writer.close()
     numbers: dict[str, int] = {}
@@ -128,8 +136,9 @@ def kill_client(url: str, options: dict[str, Any], trap: Trap, call: int, first:
 # ---- workers ----
 
 
-def be_a_worker(scheduler: str, channel: Connection) -> None:
+def be_a_worker(scheduler: str, channel: Connection, environment: dict[str, str]) -> None:
     """Run tasks until killed."""
+    os.environ.update(environment)
 
     async def run() -> None:
         async with Worker(scheduler, nthreads=1, dashboard=False) as worker:
@@ -160,7 +169,7 @@ class Workers:
         self.processes = {address: process for address, process in self.processes.items() if process.is_alive()}
         while len(self.processes) < 2:
             reader, writer = FORKSERVER.Pipe(duplex=False)
-            process = FORKSERVER.Process(target=be_a_worker, args=(self.scheduler, writer))
+            process = FORKSERVER.Process(target=be_a_worker, args=(self.scheduler, writer, dict(os.environ)))
             process.start()
             if not reader.poll(PATIENCE):
                 raise TimeoutError("a worker does not start")
@@ -204,8 +213,7 @@ def served(kind: str, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     else:
         from tests.services.rucio import Rucio
 
-        with Rucio(folder / "rucio") as rucio:
-            os.environ["RUCIO_CONFIG"] = str(rucio.client_cfg)
+        with Rucio(folder / "rucio") as rucio, rucio.configured():
             yield rucio.url("kills"), {"local": str(folder / "writers")}
 
 

@@ -8,7 +8,10 @@ import subprocess
 import sys
 import urllib.request
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -172,6 +175,16 @@ class Rucio(Service):
         except OSError:
             return False
         return True
+
+    @contextmanager
+    def configured(self) -> Iterator[None]:
+        """Have Rucio's clients here and in new processes use this server; after it, the one before."""
+        from rucio.common.config import clean_cached_config
+
+        with mock.patch.dict(os.environ, {"RUCIO_CONFIG": str(self.client_cfg)}):
+            clean_cached_config()
+            yield
+        clean_cached_config()
 
     def token(self, user: str, password: str) -> str:
         """A token of the server's, as a login leaves one."""

@@ -11,13 +11,12 @@ from tests.faults.traps import TRAPS
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["s3", "root", "rucio"])
-def test_clients_killed_in_each_phase(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_killed_in_each_phase(kind: str) -> None:
     """What they reported as kept is there and right, and so is all that is found."""
     if kind == "root":
         pytest.importorskip("XRootD", reason="pip install xrootd")
     if kind == "rucio":
         pytest.importorskip("rucio.client", reason="pip install rucio-clients")
-        monkeypatch.setenv("RUCIO_CONFIG", "")  # to be as it was
     judge = kill(kind, clients=len(TRAPS[kind]), workers=0)
     assert judge.kills.total() == len(TRAPS[kind])
     assert judge.told > 0

@@ -57,8 +57,7 @@ def at_work(kind: str, folder: Path) -> Iterator[tuple[Service, Store]]:
     """A server, and a store on it."""
     if kind == "rucio":
         pytest.importorskip("rucio.client", reason="pip install rucio-clients")
-        with Rucio(folder) as rucio, pytest.MonkeyPatch.context() as patch:
-            patch.setenv("RUCIO_CONFIG", str(rucio.client_cfg))
+        with Rucio(folder) as rucio, rucio.configured():
             yield rucio, open_store(rucio.url("outage"), local=str(folder / "local"))
     elif kind == "root":
         pytest.importorskip("XRootD", reason="pip install xrootd")
