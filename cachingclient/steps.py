@@ -218,6 +218,7 @@ class _Attempt:
     lease: Lease = field(default_factory=Lease)
     peak: int | None = None
     encoded: Encoded | None = None
+    rebound: Callable[[], str] = str
 
 
 @dataclass(slots=True)
@@ -316,6 +317,15 @@ class RunAndKeep:
             attempt.note = "not kept: " + describe_difference(call.code, self.code, self.context.store, self.function)
         elif isinstance(call.code, Code) and call.content_key is not None and not call.code.varying:
             attempt.content = call.content_key.hex()
+        if isinstance(call.code, Code) and call.code.rebinds:
+            attempt.rebound = functools.partial(self._what_it_rebound, call.code, args, kwargs)
+
+    def _what_it_rebound(self, before: Code, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Return why the result is not that of the code as it was identified: the run gave a variable another value."""
+        merkle = Merkle({}, Inputs(self.context.inputs), self.context.environment)
+        now = look_at_call(self.function, args, kwargs, merkle).code
+        same = isinstance(now, Code) and now.digest == before.digest
+        return "" if same else f"not kept: {before.rebinds[0]}, and this run did"
 
     def _seek(self, attempt: _Attempt) -> None:
         """Load what was kept for equal code and equal inputs, and file it under this step's key too."""
@@ -376,6 +386,8 @@ class RunAndKeep:
 
     def _keep(self, attempt: _Attempt, result: Any, seconds: float) -> str | None:
         """Have the result written; or return why not."""
+        if why := attempt.rebound():
+            return why
         inputs = (*self.inputs, *attempt.inputs)
         changed = Inputs(self.context.inputs).recheck(inputs) if inputs else []
         if changed:

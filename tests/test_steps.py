@@ -262,3 +262,33 @@ def test_loaded_arrays_change_no_entry(store: Store, context: Context, heard: He
         loaded = Load(info.key, info, "zeros", context)()
         assert loaded.sum() == 0
         loaded += 1
+
+
+_model: int | None = None
+
+
+def load_model() -> None:
+    global _model
+    _model = 7
+
+
+def with_model(x: int, load: bool) -> int:
+    if load:
+        load_model()
+    return x + (_model or 0)
+
+
+def test_a_result_is_kept_only_if_the_run_left_globals_as_they_were(
+    context: Context, store: Store, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that rebound a global is that of other code than was identified, and so are those after it."""
+    monkeypatch.setattr(f"{__name__}._model", None)
+    before = code_of(with_model).digest
+    results = [(1, False, 1), (2, True, 9), (3, False, 10)]
+    records = []
+    for x, load, result in results:
+        assert step(with_model, context, x, code=before)(x, load) == result
+        records += heard.take()
+    assert [record.kept for record in records] == [True, False, False]
+    assert "rebinds the global variable '_model'" in records[1].note
+    assert len(store.find([bytes([key] * 16).hex() for key in (1, 2, 3)])) == 1

@@ -96,8 +96,8 @@ class Checkpointer(CheckpointerABC):
         chunk = WorkItem(**{name: metadata[name] for name in _OF_THE_CHUNK}, usermeta=own)
         parts = ("checkpoint", self.version, _code_of(processor_instance), chunk)
         identity = identify(parts, Inputs(config.inputs()), config.environment())
-        if identity.varying:
-            raise Unidentifiable(identity.varying[0])
+        for reason in (*identity.varying, *identity.rebinds):
+            raise Unidentifiable(reason)
         return identity.digest
 
     @contextlib.contextmanager

@@ -139,9 +139,6 @@ def describe_function(function: FunctionType, walk: Walk) -> bytes:
     """Encode a user's function by what it does and all that it looks up."""
     seen = shape(function.__code__)
     where = f"{function.__module__}.{function.__qualname__}"
-    if seen.global_writes:
-        name, line = seen.global_writes[0]
-        raise Unidentifiable(f"{where} rebinds the global variable {name!r} (line {line})")
     walk.demand(seen.layout)
     parts = [compact(b"", function.__name__.encode()), seen.body, *_attached(function, walk, seen.references)]
     for reference in seen.references:
@@ -149,6 +146,10 @@ def describe_function(function: FunctionType, walk: Walk) -> bytes:
             parts.append(_referenced(reference, function, where, walk))
     parts += _named_files(function, seen, walk)
     namespace = function.__globals__
+    for name, line in seen.global_writes:
+        walk.rebinds.append(f"{where} rebinds the global variable {name!r} (line {line})")
+        value = _named(name, namespace[name], where, walk) if name in namespace else b"$unset:"
+        parts.append(frame(b"$rebound:", [name.encode(), value]))
     parts += [_named(word, namespace[word], where, walk) for word in seen.words if word in namespace]
     return frame(b"$function:", parts)
 

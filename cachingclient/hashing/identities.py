@@ -39,6 +39,11 @@ class Code:
         """Why equal calls may give different results: clocks, random numbers without a seed."""
         return tuple(warning for function in self.functions for warning in function.varying)
 
+    @functools.cached_property
+    def rebinds(self) -> tuple[str, ...]:
+        """Where it rebinds global variables: its result may be kept only if a run left their values as they were."""
+        return tuple(place for function in self.functions for place in function.rebinds)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -49,6 +49,9 @@ class Identity:
         Those of the warnings that say equal calls may give different results: a clock, unseeded random numbers.
     inputs
         The files it names and what they looked like.
+    rebinds
+        Where its code rebinds global variables. Their values are part of the digest, so it holds for as long as a
+        run leaves them as they are.
     """
 
     digest: str
@@ -56,6 +59,7 @@ class Identity:
     warnings: tuple[str, ...] = ()
     varying: tuple[str, ...] = ()
     inputs: tuple[Fingerprint, ...] = ()
+    rebinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class Walk:
         self.environment = environment if environment is not None else Environment()
         self.ingredients: dict[str, str] = {}
         self.warnings: dict[str, bool] = {}
+        self.rebinds: list[str] = []
         self.files: dict[str, Fingerprint] = {}
         self._distributions: set[str] = set()
         self._also: list[bytes] = []
@@ -201,8 +206,8 @@ class Walk:
             parts.append(encoded)
         whole = frame(b"$identity:", [bytes([CANONICAL_VERSION]), *parts, *self._also])
         varying = tuple(text for text, varies in self.warnings.items() if varies)
-        inputs = tuple(self.files.values())
-        return Identity(digest(whole).hex(), self.ingredients, tuple(self.warnings), varying, inputs)
+        inputs, rebinds = tuple(self.files.values()), tuple(self.rebinds)
+        return Identity(digest(whole).hex(), self.ingredients, tuple(self.warnings), varying, inputs, rebinds)
 
     def _describe_hidden(self) -> None:
         """Add what the code met so far uses without showing it; that may lead to more code."""

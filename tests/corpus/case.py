@@ -29,7 +29,7 @@ class Case:
     runs
         The steps that must run after the edit, by name; all others must not.
     reason
-        What the reason of each uncacheable step must contain, by its name.
+        What must be said of each step that is uncacheable or not kept, by its name.
     warns
         What a warning must contain.
     styles

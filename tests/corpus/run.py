@@ -62,8 +62,9 @@ def faults(case: Case, before: dict[str, Any], after: dict[str, Any]) -> list[st
             f"ran {sorted(ran)} instead of {sorted(case.runs)}; {after['reasons']} {after['notes']} {before['notes']}"
         )
     for name, text in case.reason.items():
-        if text not in after["reasons"].get(name, ""):
-            found.append(f"{name} is uncacheable because {after['reasons'].get(name)!r}, not {text!r}")
+        said = [after["reasons"].get(name, ""), *after["notes"]]
+        if not any(text in each for each in said):
+            found.append(f"{name} is not kept because {said}, not {text!r}")
     if bool(before["warnings"]) != bool(case.warns) or not all(case.warns in text for text in before["warnings"]):
         found.append(f"warns {before['warnings']}, not {case.warns!r}")
     if not case.reason and (unkept := before["notes"] + after["notes"]):
