@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +127,7 @@ def summarise(plan: Plan, records: Iterable[StepRecord] | None = None) -> Summar
     reasons: Counter[tuple[str, str]] = Counter()
     at_least = False
     by_key = {(record.key, record.name): record for record in records or ()}
+    inside = _seconds_inside(plan, by_key.values())
     for key, step in plan.steps.items():
         if step.action in ("data", "alias"):
             continue
@@ -137,12 +138,12 @@ def summarise(plan: Plan, records: Iterable[StepRecord] | None = None) -> Summar
             reasons[step.name, step.reason or "uncacheable"] += 1
         at_least |= step.action == "pruned" and step.info is None
         if record is not None:
-            _count(row, record, step)
+            _count(row, record, step, inside)
         else:
             _count_planned(row, step, ran=records is not None)
     for record in by_key.values():
         # Steps called inside a task are not in the graph: they are known by their records alone.
-        _count(rows.setdefault(record.name, Row(record.name)), record, None)
+        _count(rows.setdefault(record.name, Row(record.name)), record, None, inside)
     for record in records or ():
         if record.note:
             reasons[record.name, record.note] += 1
@@ -191,9 +192,19 @@ def _depths(plan: Plan) -> Iterator[tuple[Any, int]]:
                 yield key, depth[key]
 
 
-def _count(row: Row, record: StepRecord, step: PlannedStep | None) -> None:
-    """Count what was recorded for one step."""
-    row.seconds_spent += record.seconds
+def _seconds_inside(plan: Plan, records: Iterable[StepRecord]) -> dict[str, float]:
+    """Return the seconds that steps called inside a task or a step took, by the key of their caller."""
+    seconds: dict[str, float] = {}
+    for record in records:
+        if record.key not in plan.steps:
+            caller = str(record.key).rpartition("/")[0]
+            seconds[caller] = seconds.get(caller, 0.0) + record.seconds
+    return seconds
+
+
+def _count(row: Row, record: StepRecord, step: PlannedStep | None, inside: Mapping[str, float]) -> None:
+    """Count what was recorded for one step; what steps inside it took is theirs."""
+    row.seconds_spent += max(0.0, record.seconds - inside.get(str(record.key), 0.0))
     row.kept += record.kept
     if record.action == "ran":
         row.ran += 1

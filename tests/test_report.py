@@ -108,6 +108,19 @@ def test_steps_called_inside_a_task_are_counted(edited: Plan) -> None:
     assert (weights.name, weights.loaded, weights.seconds_saved) == ("weights", 1, pytest.approx(1.9))
 
 
+def test_the_time_of_steps_inside_others_is_counted_once() -> None:
+    """A processor takes as long as all it calls; what is its own is the rest."""
+    records = [
+        StepRecord("processor-1", "processor", "ran", 10.0),
+        StepRecord("processor-1/a", "select", "ran", 6.0),
+        StepRecord("processor-1/a/b", "load", "cut off", 1.0),
+        StepRecord("processor-1/c", "fill", "ran", 2.5),
+    ]
+    report = RunReport(plan(step("processor-1", "run")), records)
+    spent = {row.name: row.seconds_spent for row in report.summary().rows}
+    assert spent == {"processor": 1.5, "select": 5.0, "load": 1.0, "fill": 2.5}
+
+
 def test_a_step_without_a_record_counts_as_planned(edited: Plan) -> None:
     """What was sent as it is leaves no record, and is not taken for kept."""
     total = RunReport(edited, []).summary().total
