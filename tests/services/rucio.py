@@ -179,12 +179,10 @@ class Rucio(Service):
     @contextmanager
     def configured(self) -> Iterator[None]:
         """Have Rucio's clients here and in new processes use this server; after it, the one before."""
-        from rucio.common.config import clean_cached_config
-
         with mock.patch.dict(os.environ, {"RUCIO_CONFIG": str(self.client_cfg)}):
-            clean_cached_config()
+            _forget_servers()
             yield
-        clean_cached_config()
+        _forget_servers()
 
     def token(self, user: str, password: str) -> str:
         """A token of the server's, as a login leaves one."""
@@ -233,3 +231,12 @@ def _server_python() -> Path:
         if done.returncode:
             pytest.skip("a Rucio server can't be installed from the package index")
     return python
+
+
+def _forget_servers() -> None:
+    """Have Rucio's clients ask anew: they remember settings, and storage by its name alone."""
+    from rucio.common.config import clean_cached_config
+    from rucio.rse import rsemanager
+
+    clean_cached_config()
+    rsemanager.RSE_REGION.invalidate()
