@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from distributed import Client, LocalCluster
 import cachingclient
 from cachingclient import CacheWarning, DiracClient
 from cachingclient.versions import VersionCheck, own_version
+from tests.waiting import until
 
 BLOCKED = "import sys\nsys.modules['cachingclient'] = None\n"
 
@@ -68,11 +68,3 @@ def test_another_version_of_the_package_is_said_to_clients(
     empty.scheduler.add_plugin(VersionCheck())
     with Client(empty), worker(empty, tmp_path, "cachingclient.preload", PYTHONPATH=str(copy.parent)):
         until(lambda: any(f"instead of {own_version()}" in str(each.message) for each in recwarn))
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait for something to be true."""
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

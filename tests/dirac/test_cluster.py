@@ -15,7 +15,7 @@ from distributed import Client, Security, Worker
 from cachingclient.dirac.cluster import DiracCluster
 from cachingclient.dirac.environment import Environment
 from tests.dirac.jobs_here import JobsHere
-from tests.dirac.waiting import until
+from tests.waiting import until
 
 Make = Callable[..., DiracCluster]
 
@@ -112,8 +112,8 @@ def test_a_worker_whose_job_is_killed_comes_back(make: Make, api: JobsHere) -> N
         client.wait_for_workers(1, timeout=60)
         first = client.run(os.getpid)
         api.processes[1].terminate()
-        until(lambda: len(api.states) == 2, 60)
-        until(lambda: client.scheduler_info(n_workers=-1)["workers"].keys() - first.keys(), 60)
+        until(lambda: len(api.states) == 2)
+        until(lambda: client.scheduler_info(n_workers=-1)["workers"].keys() - first.keys())
         assert client.submit(sum, [1, 2]).result(timeout=30) == 3
 
 
@@ -161,7 +161,7 @@ def test_adaptive_scaling_asks_for_workers_and_lets_them_go(make: Make, api: Job
     cluster.adapt(minimum=0, maximum=1, interval="200ms", wait_count=2)
     with Client(cluster) as client:
         assert client.submit(sum, [1, 2]).result(timeout=60) == 3
-        until(lambda: not client.scheduler_info(n_workers=-1)["workers"], 60)
+        until(lambda: not client.scheduler_info(n_workers=-1)["workers"])
         until(lambda: all(state in ("Killed", "Done") for state in api.states.values()))
 
 

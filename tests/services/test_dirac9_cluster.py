@@ -10,10 +10,10 @@ import pytest
 from distributed import Client
 
 from cachingclient.dirac import DiracApi, DiracCluster, Environment, open_api
-from tests.dirac.waiting import until
 from tests.services.conftest import service_folder
 from tests.services.dirac9 import SITES, VO, Dirac9
 from tests.services.sites import Sites
+from tests.waiting import until
 
 pytestmark = pytest.mark.dirac9
 
@@ -52,4 +52,4 @@ def test_workers_at_two_sites_work_together_and_are_cancelled(api: DiracApi) -> 
             made = client.map(bytes, [1_000_000] * 4, pure=False, resources={f"site:{SITES[0]}": 1})
             assert client.gather(client.map(len, made, resources={f"site:{SITES[1]}": 1})) == [1_000_000] * 4
     # A killed job is running until its agent has said that it is not.
-    until(lambda: all(job.ended for job in api.jobs(group=cluster.grid.group)), 60)
+    until(lambda: all(job.ended for job in api.jobs(group=cluster.grid.group)))

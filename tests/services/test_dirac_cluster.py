@@ -20,10 +20,10 @@ from cachingclient.dirac import DiracApi, open_api
 from cachingclient.dirac.cluster import DiracCluster
 from cachingclient.dirac.environment import Environment
 from cachingclient.vine import VineCluster
-from tests.dirac.waiting import until
 from tests.services.conftest import service_folder
 from tests.services.diracx import VO, DiracX
 from tests.services.sites import Host, Sites
+from tests.waiting import until
 
 SITES = {"siteA": "LCG.SiteA.uk", "siteB": "LCG.SiteB.uk"}
 SLOTS = 2
@@ -83,7 +83,7 @@ def test_four_workers_at_two_sites_work_together(make: Callable[..., DiracCluste
     """Workers at both sites are reached through the head, exchange inputs, and end with the cluster."""
     cluster = make()
     cluster.scale(4)
-    until(lambda: len(api.jobs(group=cluster.grid.group, states=["Running"])) > 0, 60)
+    until(lambda: len(api.jobs(group=cluster.grid.group, states=["Running"])) > 0)
     started = time.perf_counter()
     with Client(cluster) as client:
         client.wait_for_workers(4, timeout=60)
@@ -111,7 +111,7 @@ def test_a_hundred_jobs_take_ten_requests_at_most(
     cluster = make(poll=60)
     before = posted(server)
     cluster.scale(100)
-    until(lambda: len(api.jobs(group=cluster.grid.group, limit=1000)) == 100, 60)
+    until(lambda: len(api.jobs(group=cluster.grid.group, limit=1000)) == 100)
     assert 1 <= posted(server) - before <= 10
     cluster.close()
     assert all_cancelled(api, cluster.grid.group)

@@ -15,10 +15,10 @@ from distributed import Client
 
 from cachingclient import DiracClient
 from cachingclient.vine import VineCluster
-from tests.dirac.waiting import until
 from tests.services.conftest import service_folder
 from tests.services.sites import Sites
 from tests.services.slurm import Slurm
+from tests.waiting import until
 
 AGC = Path(__file__).resolve().parents[2] / "examples" / "agc"
 ROOT = AGC.parents[1]

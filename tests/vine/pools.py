@@ -55,14 +55,6 @@ def _debian_modules(folder: Path) -> str:
     return str(modules)
 
 
-def until(condition: Callable[[], Any], what: str, patience: float = 60) -> None:
-    """Wait for something that takes a moment to be seen."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.05)
-
-
 def workers_of(cluster: VineCluster) -> dict[str, list[int]]:
     """The worker processes of each site."""
     if cluster.engine.proxied:

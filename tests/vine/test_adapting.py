@@ -9,7 +9,7 @@ from distributed import Client
 
 from cachingclient.vine import VineCluster
 from tests.vine.pools import place_for, square
-from tests.vine.test_cluster import until
+from tests.waiting import until
 
 
 @pytest.mark.services

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import dask
@@ -18,6 +18,7 @@ from distributed import Client, Security, get_worker
 from cachingclient import DiracClient, step
 from cachingclient.vine import Site, VineCluster
 from cachingclient.vine.engine import EngineMissing, Needs, find_engine
+from tests.waiting import until
 
 
 def place(*_: object) -> str:
@@ -27,14 +28,6 @@ def place(*_: object) -> str:
 
 def square(x: int) -> int:
     return x**2
-
-
-def until(condition: Callable[[], Any], what: str) -> None:
-    """Wait for something that takes a moment to be seen."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

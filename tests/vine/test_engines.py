@@ -33,8 +33,8 @@ from tests.vine.pools import (
     site_here,
     slowly,
     square,
-    until,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.services
 

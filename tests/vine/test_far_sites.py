@@ -14,7 +14,7 @@ from cachingclient import DiracClient
 from cachingclient.vine import VineCluster
 from tests.services.conftest import service_folder
 from tests.services.sites import Sites
-from tests.vine.test_cluster import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from distributed import Client
 from cachingclient import DiracClient
 from cachingclient.storage import Entry, encode, open_store
 from cachingclient.vine import VineCluster
-from tests.vine.test_cluster import until
+from tests.waiting import until
 
 
 def greedy(size: int) -> int:

@@ -15,7 +15,7 @@ from cachingclient.vine import VineCluster
 from tests.services.conftest import service_folder
 from tests.services.service import free_port, needs
 from tests.services.sshd import Sshd
-from tests.vine.test_cluster import until
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,7 +87,7 @@ def test_a_worker_is_reached_through_the_tunnel() -> None:
         client.wait_for_workers(2)
         data = client.submit(bytes, 1_000_000, resources={"site:RAL": 1})
         assert client.submit(len, data, resources={"site:Bristol": 1}).result() == 1_000_000
-        assert cluster.tunnel.traffic.keys() == {"RAL-0", "Bristol-0"}
+        until(lambda: cluster.tunnel.traffic.keys() == {"RAL-0", "Bristol-0"}, "traffic is reported every second or so")
 
 
 def test_a_class_starts_workers_as_in_a_spec_cluster() -> None:

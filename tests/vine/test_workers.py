@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from cachingclient.vine.pool.workers import LocalWorkers
-from tests.vine.pools import until
+from tests.waiting import until
 
 
 def test_a_worker_that_ends_is_replaced(tmp_path: Path) -> None:
