@@ -1,0 +1,63 @@
+"""A client that is killed while workers of a cluster that is not its own go on with its steps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from distributed import Client, Event, LocalCluster
+
+from cachingclient import DiracClient, open_store
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+STEPS = 6
+
+
+def measure(number: int) -> list[int]:
+    """A step that runs until it is let go."""
+    Event("running").set()
+    Event("go").wait()
+    return [number] * 1000
+
+
+SENDING = f"""
+import sys
+from cachingclient import DiracClient
+from tests.faults.test_client_gone import measure
+client = DiracClient(sys.argv[1], cache=sys.argv[2], policy="all")
+client.gather(client.map(measure, range({STEPS})))
+"""
+
+
+def test_a_client_killed_while_its_workers_go_on(
+    cluster: LocalCluster, store_url: str, make_client: Callable[..., DiracClient]
+) -> None:
+    """What was running is kept and right; the next client finds it, and runs the rest."""
+    address = cluster.scheduler_address
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with Client(address, set_as_default=False) as watcher:
+        running, go = Event("running", client=watcher), Event("go", client=watcher)
+        before = set(cluster.scheduler.clients)
+        sender = subprocess.Popen([sys.executable, "-c", SENDING, address, store_url], env=environment)
+        try:
+            assert running.wait(60)
+            ours = {name for name in cluster.scheduler.clients if name.startswith("DiracClient")} - before
+            assert ours
+        finally:
+            sender.kill()
+            sender.wait()
+        until(lambda: not ours & set(cluster.scheduler.clients), "the killed client is forgotten")
+        go.set()
+        store = open_store(store_url)
+        until(lambda: store.totals()["entries"][0] > 0, "what was running is kept")
+        client = make_client(policy="all")
+        assert client.gather(client.map(measure, range(STEPS))) == [[number] * 1000 for number in range(STEPS)]
+        counts = client.report.summary().total
+        assert counts.loaded >= 1
+        assert counts.loaded + counts.ran == STEPS
+        go.clear()
+        running.clear()
