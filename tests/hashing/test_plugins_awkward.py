@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import functools
-import pickle
 from collections.abc import Callable
 from typing import Any
 
 import awkward as ak
-import cloudpickle
 import numpy as np
 import pytest
 from coffea.nanoevents.methods import nanoaod
@@ -17,17 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachingclient.hashing.walk import Unidentifiable, identify
-
-COPIES: dict[str, Callable[[Any], Any]] = {
-    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
-    "cloudpickle": lambda value: cloudpickle.loads(cloudpickle.dumps(value)),
-    "deepcopy": copy.deepcopy,
-}
-
-
-def digest(value: object) -> str:
-    """Return the identity of a value alone."""
-    return identify(value).digest
+from tests.hashing.copies import COPIES, digest
 
 
 class PointArray(ak.Array):

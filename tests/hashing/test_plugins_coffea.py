@@ -29,10 +29,7 @@ from coffea.nanoevents import BaseSchema, NanoAODSchema, NanoEventsFactory  # no
 from coffea.processor import ProcessorABC  # noqa: E402
 from coffea.processor.executor import FileMeta, WorkItem  # noqa: E402
 
-
-def digest(value: object) -> str:
-    """Return the identity of a value alone."""
-    return identify(value).digest
+from tests.hashing.copies import digest  # noqa: E402
 
 
 def item(**changes: Any) -> WorkItem:

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from collections.abc import Callable
 from typing import Any
 
 import boost_histogram as bh
-import cloudpickle
 import hist
 import numpy as np
 import pytest
 
 from cachingclient.hashing.walk import identify
-
-COPIES: dict[str, Callable[[Any], Any]] = {
-    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
-    "cloudpickle": lambda value: cloudpickle.loads(cloudpickle.dumps(value)),
-    "deepcopy": copy.deepcopy,
-}
-
-
-def digest(value: object) -> str:
-    """Return the identity of a value alone."""
-    return identify(value).digest
+from tests.hashing.copies import COPIES, digest
 
 
 def make(*axes: Any, storage: Any = None, weight: float = 1.0, at: float = 0.15, **names: Any) -> hist.Hist:

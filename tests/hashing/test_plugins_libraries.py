@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import dask
 import dask.array
 import fsspec
@@ -20,17 +17,7 @@ import toolz
 
 from cachingclient.hashing.plugins.fsspec import without_secrets
 from cachingclient.hashing.walk import Unidentifiable, identify
-
-COPIES: dict[str, Callable[[Any], Any]] = {
-    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
-    "cloudpickle": lambda value: cloudpickle.loads(cloudpickle.dumps(value)),
-    "deepcopy": copy.deepcopy,
-}
-
-
-def digest(value: object) -> str:
-    """Return the identity of a value alone."""
-    return identify(value).digest
+from tests.hashing.copies import COPIES, digest
 
 
 def check(*makers: Callable[[], Any], ways: tuple[str, ...] = tuple(COPIES)) -> None:

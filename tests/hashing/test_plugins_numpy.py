@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,6 +17,7 @@ from hypothesis.extra import numpy as npst
 
 from cachingclient.hashing.plugins.numpy import encode_array
 from cachingclient.hashing.walk import Unidentifiable, Walk, identify
+from tests.hashing.copies import COPIES, digest
 
 GOLDEN = {
     "np.arange(5)": "2801430428026905062804733c6938108f77a1419c642a047040c80acf53e904",
@@ -32,18 +30,6 @@ GOLDEN = {
     "np.arange(10)[::3]": "2801430428026904062804733c693810575feddb5518d95d62c3eef5103bd262",
 }
 """Encodings of arrays in the canonical form, version 1."""
-
-COPIES: dict[str, Callable[[Any], Any]] = {
-    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
-    "pickle 5": lambda value: pickle.loads(pickle.dumps(value, protocol=5)),
-    "cloudpickle": lambda value: cloudpickle.loads(cloudpickle.dumps(value)),
-    "deepcopy": copy.deepcopy,
-}
-
-
-def digest(value: object) -> str:
-    """Return the identity of a value alone."""
-    return identify(value).digest
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])

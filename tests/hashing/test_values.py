@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import copy
 import datetime
 import decimal
 import enum
@@ -28,18 +27,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import cloudpickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cachingclient.hashing.plugins import register_hasher
 from cachingclient.hashing.walk import Unidentifiable, Walk, identify
-
-
-def digest(value: object) -> str:
-    """Return the identity of a value alone."""
-    return identify(value).digest
+from tests.hashing.copies import COPIES, digest
 
 
 class Colour(enum.Enum):
@@ -108,11 +102,6 @@ def array_of_pairs() -> list[tuple[int, str]]:
     return [(number, str(number)) for number in range(100)]
 
 
-COPIES: dict[str, Callable[[Any], Any]] = {
-    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
-    "cloudpickle": lambda value: cloudpickle.loads(cloudpickle.dumps(value)),
-    "deepcopy": copy.deepcopy,
-}
 UNCOPYABLE = (memoryview, types.MappingProxyType, type({}.keys()))
 
 
