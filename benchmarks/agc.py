@@ -5,6 +5,7 @@
 
 Each run has a process and a cluster of its own. The runs of a repetition follow each other, the
 plain client's first for each kind of work, so that a machine that slows down slows all of them.
+dask-awkward runs on an older dask, in the environment that the tests make for it.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import click
 from planning import measure
 from rich.console import Console
 
-AGC = Path(__file__).resolve().parents[1] / "examples" / "agc"
-sys.path.insert(0, str(AGC))
+ROOT = Path(__file__).resolve().parents[1]
+AGC = ROOT / "examples" / "agc"
+sys.path[:0] = [str(AGC), str(ROOT)]
 
-from _agc_tables import (  # noqa: E402 - the example is no package: its folder is put on the path first
+from _agc_tables import (  # noqa: E402 - neither the example nor the tests are packages that are installed
     Budget,
     Repetition,
     budgets,
@@ -37,10 +39,13 @@ from make_data import make_data, usual_folder  # noqa: E402
 from phase import Phase, run  # noqa: E402
 from train import train  # noqa: E402
 
+from tests.older.environments import NotInstalled, interpreter  # noqa: E402
+
 EVERY = ("plotting range", "variation", "observable", "selection")
 RUNS: dict[str, tuple[str, ...]] = {
     "delayed": ("plain", "cold", "nothing", *EVERY),
     "map": ("nothing", *EVERY),
+    "dask-awkward": ("plain", "cold", "nothing", *EVERY),
     "coffea": ("plain", "cold", "nothing", "plotting range"),
     "coffea, steps": ("cold", "nothing", *EVERY),
     "coffea, model": ("plain", "cold", "nothing"),
@@ -50,8 +55,20 @@ STORE_OF = {"map": "delayed"}
 """Front ends that start from what another's cold run kept: their steps are the same."""
 
 
-def repetition(order: Phase, fronts: tuple[str, ...], console: Console) -> Repetition:
-    """Everything once."""
+def interpreters(fronts: tuple[str, ...], console: Console) -> dict[str, str]:
+    """The interpreter that each front end runs in; those that have none are left out."""
+    found = dict.fromkeys(fronts, sys.executable)
+    if "dask-awkward" in found:
+        try:
+            found["dask-awkward"] = str(interpreter("dask-awkward"))
+        except NotInstalled as error:
+            console.print(f"[yellow]dask-awkward is left out: {error}[/]")
+            del found["dask-awkward"]
+    return found
+
+
+def repetition(order: Phase, fronts: dict[str, str], console: Console) -> Repetition:
+    """Everything once, each front end in its interpreter."""
     found: Repetition = {}
     with TemporaryDirectory(prefix="agc-benchmark-") as temporary:
         folder = Path(temporary).resolve()
@@ -63,7 +80,8 @@ def repetition(order: Phase, fronts: tuple[str, ...], console: Console) -> Repet
                 shutil.rmtree(used, ignore_errors=True)
                 shutil.copytree(cold, used, copy_function=os.link)
             cache = None if edit == "plain" else (cold if edit == "cold" else used).as_uri()
-            phase = replace(order, name=f"{front}: {edit}", front=front, cache=cache, code=codes.get(edit, order.code))
+            code = codes.get(edit, order.code)
+            phase = replace(order, name=f"{front}: {edit}", front=front, cache=cache, code=code, python=fronts[front])
             outcome = found[front, edit] = run(phase)
             rest = f"+ {outcome.flush_seconds:.2f} s to flush; CPU {outcome.cpu_seconds:.2f} s"
             console.print(f"  {phase.name:<30} {outcome.seconds:8.2f} s  {rest}")
@@ -100,7 +118,7 @@ def main(repeats: int, scale: float, workers: int, fronts: tuple[str, ...], poli
     manifest = make_data(usual_folder(scale), scale, console)
     train()
     order = Phase("plain", str(AGC), str(manifest), policy=policy, workers=workers)
-    chosen = tuple(front for front in RUNS if not fronts or front in (*fronts, "delayed"))
+    chosen = interpreters(tuple(front for front in RUNS if not fronts or front in (*fronts, "delayed")), console)
     repetitions = []
     for number in range(repeats):
         console.print(f"repetition {number + 1} of {repeats}")

@@ -22,6 +22,13 @@ def mapped(client: Any, samples: list[Sample]) -> Histograms:
     return run_with_map(client, samples).result()
 
 
+def arrays(client: Any, samples: list[Sample]) -> Histograms:
+    """Lazy arrays and histograms, where dask is old enough for dask-awkward."""
+    from arrays import run_as_arrays
+
+    return run_as_arrays(client, samples)
+
+
 def opaque(client: Any, samples: list[Sample]) -> Histograms:
     """A coffea processor: one task a chunk."""
     from processors import Ttbar
@@ -57,6 +64,7 @@ def run_processor(client: Any, samples: list[Sample], instance: Any) -> Histogra
 FRONTS: dict[str, Front] = {
     "delayed": delayed,
     "map": mapped,
+    "dask-awkward": arrays,
     "coffea": opaque,
     "coffea, steps": stepped,
     "coffea, model": assigned,

@@ -29,7 +29,7 @@ class Phase:
     """What to run.
 
     `code` is the folder that holds `ttbar.py`, `cache` the URL of the store (None: dask's own
-    client), `front` is "delayed" or "map", `picture` a PNG file for the plan.
+    client), `front` one of `FRONTS`, `picture` a PNG file for the plan, `python` the interpreter.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Phase:
     workers: int = 2
     front: str = "delayed"
     picture: str | None = None
+    python: str = sys.executable
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,14 @@ def run(phase: Phase) -> Outcome:
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     with TemporaryDirectory(prefix="agc-") as folder:
         answer = Path(folder) / "outcome.pickle"
-        # Workers are processes of their own and find the modules by the environment.
-        places = [phase.code, str(HERE), os.environ.get("PYTHONPATH")]
+        # Workers are processes of their own and find the modules by the environment, another interpreter this package.
+        places = [phase.code, str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH")]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
         if phase.cache is None:
             environment["DASK_CACHINGCLIENT__MODE"] = "off"  # steps inside a processor are then plain functions
         order = json.dumps(asdict(phase))
         # -P: an edited copy of the analysis goes before the module beside this one.
-        command = [sys.executable, "-P", __file__, order, str(answer)]
+        command = [phase.python, "-P", __file__, order, str(answer)]
         done = subprocess.run(command, env=environment)
         if done.returncode:
             raise RuntimeError(f"the run {phase.name!r} ended with status {done.returncode}")
@@ -108,15 +109,14 @@ def connected(phase: Phase) -> Iterator[Any]:
             client = DiracClient(cluster, policy=phase.policy)
         with client:
             client.wait_for_workers(phase.workers)
-            for module in ("assembly", "processors") if phase.front.startswith("coffea") else ("assembly",):
-                client.run(importlib.import_module, module)
+            module = {"coffea": "processors", "dask-awkward": "arrays"}.get(phase.front.partition(",")[0], "assembly")
+            client.run(importlib.import_module, module)
             yield client
 
 
 def work(phase: Phase) -> dict[str, Any]:
     """Run a phase here; gives the fields of its outcome."""
     import ttbar  # the one in phase.code
-    from assembly import build
     from fronts import FRONTS
     from samples import read_samples
 
@@ -129,7 +129,8 @@ def work(phase: Phase) -> dict[str, Any]:
         done = time.perf_counter()
         outcome = {"histograms": histograms, "seconds": done - started}
         if phase.cache is None:
-            steps = len(build(samples).__dask_graph__())
+            prefixes = client.cluster.scheduler.task_prefixes.values()
+            steps = sum(prefix.state_counts["memory"] for prefix in prefixes)
             return outcome | {"steps": steps, "counts": {"ran": steps}}
         client.flush()
         return outcome | {"flush_seconds": time.perf_counter() - done} | told(client, phase)

@@ -14,6 +14,7 @@ Every step is a plain function of plain arguments; `assembly.py` joins them to o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import awkward as ak
 import hist
@@ -181,35 +182,47 @@ def trijet_mass(jets: ak.Array) -> np.ndarray:
     return ak.to_numpy(ak.flatten(trijet[best].mass, axis=1))
 
 
+def btag_weight(jet_pt: Any, jet: int, slope: float) -> Any:
+    """How much more an event counts with a b-tagging efficiency that differs for one of its jets."""
+    return 1 + slope * jet_pt[:, jet] / 50.0
+
+
 def weigh_btags(observed: Observed, shifts: dict[str, tuple[int, float]]) -> dict[str, Observed]:
-    """The same events, for each shift weighted by a b-tagging efficiency that differs for one jet."""
+    """The same events, weighted for each shift."""
     return {
         variation: {
-            region: columns | {"weight": 1 + slope * columns["jet_pt"][:, jet] / 50.0}
+            region: columns | {"weight": btag_weight(columns["jet_pt"], jet, slope)}
             for region, columns in observed.items()
         }
         for variation, (jet, slope) in shifts.items()
     }
 
 
-def fill(process: str, variations: list[str], observed: list[Observed], weighed: dict[str, Observed]) -> Histograms:
-    """Histograms of one chunk with all its variations."""
+def empty(process: str, variations: list[str]) -> Histograms:
+    """Histograms with nothing in them yet."""
     axes = {
         "4j1b": hist.axis.Regular(*HT_BINNING, name="observable", label="$H_T$ [GeV]"),
         "4j2b": hist.axis.Regular(*TRIJET_BINNING, name="observable", label="$m_{bjj}$ [GeV]"),
     }
-    everything = dict(zip(variations, observed, strict=True)) | weighed
-    histograms = {}
-    for region, axis in axes.items():
-        histograms[region] = hist.Hist(
+    return {
+        region: hist.Hist(
             axis,
             hist.axis.StrCategory([process], name="process", growth=True),
-            hist.axis.StrCategory(list(everything), name="variation", growth=True),
+            hist.axis.StrCategory(variations, name="variation", growth=True),
             storage=hist.storage.Weight(),
         )
+        for region, axis in axes.items()
+    }
+
+
+def fill(process: str, variations: list[str], observed: list[Observed], weighed: dict[str, Observed]) -> Histograms:
+    """Histograms of one chunk with all its variations."""
+    everything = dict(zip(variations, observed, strict=True)) | weighed
+    histograms = empty(process, list(everything))
+    for region, histogram in histograms.items():
         for variation, regions in everything.items():
             columns = regions[region]
-            histograms[region].fill(
+            histogram.fill(
                 observable=columns["value"],
                 process=process,
                 variation=variation,
