@@ -281,6 +281,7 @@ class DiracClient(Client):
                 futures, sent = self._send(Lowered(nodes, annotations), keys, *args, **options)
                 run.alive, run.unfinished = set(fresh), set(fresh)
                 self._registry.add(run, fresh, sent)
+                self._registry.let_go(run)
                 if not fresh:
                     run.pinned.clear()
         self._keep_ingredients(run.plan)
@@ -375,7 +376,7 @@ class DiracClient(Client):
             for run, names in lost.items():
                 self._lost.update(run.plan.steps[key].step_key for key in names)
                 # Under keys of their own: what waits for the lost ones at the scheduler need not be undone first.
-                graph = under_other_keys(run.lowered, names)
+                graph = under_other_keys(run.origin.whole() if run.origin is not None else run.lowered, names)
                 futures = self._graph_to_futures(raise_(*graph), list(names.values()), **run.options)
                 self._registry.again.update((key, futures[name]) for key, name in names.items())
                 self._registry.runs[next(iter(futures))].number = run.number  # where it stands if all is sent again

@@ -12,6 +12,7 @@ from distributed import Future
 from cachingclient.graph import GraphNode, Key, Lowered
 from cachingclient.hashing.identities import Step
 from cachingclient.lazy import is_held
+from cachingclient.origins import Origin, origin_of
 from cachingclient.planner import Plan
 from cachingclient.report import RunReport
 
@@ -44,6 +45,8 @@ class Run:
         Futures of earlier graphs that this one takes results from: not to be released before it is done.
     unfinished
         The keys that are not done.
+    origin
+        What its results are made from, as graphs; None if these are not enough, or no more needed.
     """
 
     name: str
@@ -60,12 +63,14 @@ class Run:
     sent: dict[Key, GraphNode] = field(default_factory=dict)
     pinned: dict[Key, Future[Any]] = field(default_factory=dict)
     unfinished: set[Key] = field(default_factory=set)
+    origin: Origin | None = None
 
     def finish(self, key: Key) -> None:
         """Note that a key is done, one way or another; with the last, futures of earlier graphs may go."""
         self.unfinished.discard(key)
         if not self.unfinished:
             self.pinned.clear()
+            self.origin = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,18 @@ class Registry:
                 step = run.plan.details.get(key)
                 self.taken[key] = Taken(node, step.key if step is not None else None)
         run.sent.update(nodes)
+
+    def let_go(self, run: Run) -> None:
+        """Let go of futures that nothing but unread hits of a run comes after, if graphs can replace them."""
+        nodes = run.lowered.nodes
+        outside = {key for node in nodes.values() for key in node.dependencies} - nodes.keys()
+        before = (self.runs.get(key) for key in outside)
+        run.origin = origin_of(run.lowered, run.options, (each.origin if each is not None else None for each in before))
+        if run.origin is None:
+            return
+        unread = {key for key, step in run.plan.steps.items() if step.unread}
+        needed = {key for name, node in nodes.items() if name not in unread for key in node.dependencies}
+        run.pinned = {key: future for key, future in run.pinned.items() if key in needed or key in nodes}
 
     def release(self, key: Key) -> None:
         """Forget a key whose last future is gone, and its run with the last key of it."""

@@ -8,12 +8,14 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster, Variable, as_completed, wait
 
 from cachingclient import CacheWarning, DiracClient
 from cachingclient.lazy import Kept
+from tests.waiting import until
 
 COUNT = 6
 
@@ -197,6 +199,49 @@ def test_entries_lost_before_they_are_read(warm: DiracClient, cache_folder: Path
         assert [int(value[0]) for value in warm.gather(blocks)] == list(range(COUNT))
     assert {future.status for future in [*blocks, *twice, *last]} == {"finished"}
     assert counts(warm)[1] >= COUNT
+
+
+def partly_kept(client: DiracClient) -> list[list[Any]]:
+    """The chain, the middle of which is never kept, as what is quick to run is not."""
+    blocks = client.map(block, range(COUNT))
+    with dask.annotate(cache=False):
+        twice = client.map(doubled, blocks)
+    return [blocks, twice, client.map(summed, twice)]
+
+
+def test_what_only_hits_come_after_is_let_go(warm: DiracClient) -> None:
+    """A future of a step before a hit goes with the user's own, and the step need not run."""
+    *earlier, last = partly_kept(warm)
+    keys = {future.key for futures in earlier for future in futures}
+    del earlier
+    until(lambda: not keys & warm.futures.keys())
+    assert warm.gather(last) == EXPECTED
+
+
+@pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
+@pytest.mark.parametrize("way", [chain, partly_kept])
+def test_entries_lost_after_all_before_them_was_let_go(
+    warm: DiracClient, cache_folder: Path, way: Callable[[DiracClient], list[list[Any]]]
+) -> None:
+    """What is found and can't be read is computed again from the first step on, whose future is long gone."""
+    *earlier, last = way(warm)
+    keys = {future.key for futures in earlier for future in futures}
+    del earlier
+    until(lambda: not keys & warm.futures.keys())
+    lose(cache_folder)
+    assert warm.submit(merged, last).result(timeout=60) == sum(EXPECTED)
+    assert warm.gather(last) == EXPECTED
+
+
+@pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
+def test_scattered_data_before_a_hit_stays(warm: DiracClient, cache_folder: Path) -> None:
+    """No graph makes it again, so its future is kept in case the hit is lost."""
+    values = np.full(50_000, 3)
+    assert warm.submit(summed, warm.submit(doubled, warm.scatter(values))).result() == EXPECTED[3]
+    warm.flush()
+    last = warm.submit(summed, warm.submit(doubled, warm.scatter(values)))
+    lose(cache_folder)
+    assert last.result(timeout=60) == EXPECTED[3]
 
 
 def test_the_user_hears_of_lost_entries_once(warm: DiracClient, cache_folder: Path) -> None:
