@@ -13,7 +13,7 @@ from cachingclient.graph import GraphNode, Key, Lowered
 from cachingclient.hashing.identities import Step
 from cachingclient.lazy import is_held
 from cachingclient.origins import Origin, origin_of
-from cachingclient.planner import Plan
+from cachingclient.planner import Action, Plan
 from cachingclient.report import RunReport
 
 
@@ -156,6 +156,9 @@ class Registry:
         if run is None:
             return
         run.alive.discard(key)
+        step = run.plan.steps.get(key)
+        if key in run.unfinished and step is not None and step.action is Action.RUN:
+            step.action = Action.PRUNED  # nobody waited for it; if it ran all the same, its record says so
         run.finish(key)
         if not self._needed[key]:
             # Nothing that the scheduler holds is computed from it: the scheduler forgets it too.

@@ -11,7 +11,7 @@ from typing import Any
 import dask
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster, Variable, as_completed, wait
+from distributed import Client, Event, LocalCluster, Variable, as_completed, wait
 
 from cachingclient import CacheWarning, DiracClient
 from cachingclient.lazy import Kept
@@ -210,12 +210,19 @@ def partly_kept(client: DiracClient) -> list[list[Any]]:
 
 
 def test_what_only_hits_come_after_is_let_go(warm: DiracClient) -> None:
-    """A future of a step before a hit goes with the user's own, and the step need not run."""
+    """A step before hits whose future the user lets go does not run, and the report says so."""
+    gate = Event("gate", client=warm)
+    busy = [warm.submit(gate.wait, pure=False) for _ in warm.scheduler_info()["workers"]]
+    until(lambda: sum(map(len, warm.processing().values())) == len(busy))
     *earlier, last = partly_kept(warm)
     keys = {future.key for futures in earlier for future in futures}
     del earlier
     until(lambda: not keys & warm.futures.keys())
+    gate.set()
     assert warm.gather(last) == EXPECTED
+    warm.flush()
+    counted = {row.name: (row.ran, row.not_needed) for report in warm.reports for row in report.summary().rows}
+    assert counted["doubled"] == (0, COUNT)
 
 
 @pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
