@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 
 import dask
 from dask.utils import parse_bytes
@@ -35,6 +35,8 @@ class StepFunction(Generic[P, R]):
 
     function: Callable[P, R]
     __name__: str
+    __cache_token_reads__: ClassVar[tuple[str, ...] | None] = "function", "options"
+    """The attributes that its token is made of, if there are no others: where they are the same, so is the token."""
 
     def __init__(self, function: Callable[P, R], options: Options) -> None:
         functools.update_wrapper(self, function)
@@ -88,6 +90,8 @@ class StepFunction(Generic[P, R]):
 
 class BoundStep(StepFunction[..., Any]):
     """A step that is a method, of one object: of that only what the method reads counts."""
+
+    __cache_token_reads__ = None
 
     def __init__(self, method: StepFunction[..., Any], instance: object) -> None:
         super().__init__(functools.partial(method.function, instance), method.options)

@@ -34,7 +34,15 @@ def describe_class(cls: type, walk: Walk) -> bytes:
     Attributes count by name, so that moving a method is no change; cloudpickle, too, rebuilds a class in that order.
     Where code looks at the order of their definition, `describe_layout` adds it.
     """
+    walk.saw_attributes(cls, "__name__", "__bases__")
+    walk.saw_items(vars(cls))
     parts = [encode_str(cls.__name__), walk.encode(type(cls)), *map(walk.encode, cls.__bases__)]
+    if (
+        dataclasses.is_dataclass(cls)
+        or isinstance(cls, (abc.ABCMeta, enum.EnumMeta))
+        or not _HINTS.isdisjoint(vars(cls))
+    ):
+        walk.unsure()
     if dataclasses.is_dataclass(cls):
         parts.append(frame(b"$fields:", [_field(field, walk) for field in dataclasses.fields(cls)]))
     if not _HINTS.isdisjoint(vars(cls)):
@@ -43,7 +51,7 @@ def describe_class(cls: type, walk: Walk) -> bytes:
         parts.append(frame(b"$members:", map(encode_str, cls.__members__)))
     for name, value in sorted(_attributes(cls), key=itemgetter(0)):
         try:
-            parts.append(frame(b"$attribute:", [encode_str(name), walk.encode(_unwrapped(value))]))
+            parts.append(frame(b"$attribute:", [encode_str(name), walk.encode(_unwrapped(value, walk))]))
         except Unidentifiable as error:
             raise Unidentifiable(f"{error.reason}, in attribute {name!r} of class {cls.__name__}") from None
     if isinstance(cls, abc.ABCMeta) and (registered := _registered(cls)):
@@ -75,8 +83,10 @@ def _attributes(cls: type) -> list[tuple[str, Any]]:
     ]
 
 
-def _unwrapped(value: Any) -> Any:
+def _unwrapped(value: Any, walk: Walk) -> Any:
     """Return what a caching descriptor wraps: its lock and name tell nothing."""
+    if isinstance(value, (functools.cached_property, functools.singledispatchmethod)):
+        walk.unsure()
     if isinstance(value, functools.cached_property):
         return ("cached_property", value.func)
     if isinstance(value, functools.singledispatchmethod):

@@ -147,10 +147,14 @@ def describe_function(function: FunctionType, walk: Walk) -> bytes:
     parts += _named_files(function, seen, walk)
     namespace = function.__globals__
     for name, line in seen.global_writes:
+        walk.saw_variable(namespace, name)
         walk.rebinds.append(f"{where} rebinds the global variable {name!r} (line {line})")
         value = _named(name, namespace[name], where, walk) if name in namespace else b"$unset:"
         parts.append(frame(b"$rebound:", [name.encode(), value]))
-    parts += [_named(word, namespace[word], where, walk) for word in seen.words if word in namespace]
+    for word in seen.words:
+        walk.saw_variable(namespace, word)
+        if word in namespace:
+            parts.append(_named(word, namespace[word], where, walk))
     return frame(b"$function:", parts)
 
 
@@ -197,11 +201,13 @@ def _referenced(reference: Reference, function: FunctionType, where: str, walk: 
     """Encode what a name in a function stands for."""
     namespace = function.__globals__
     if reference.kind == "import":
-        module = import_for(reference, namespace.get("__package__") or "")
+        walk.saw_variable(namespace, "__package__")
+        module = import_for(reference, namespace.get("__package__") or "", walk)
         return (
             compact(b"$missing:", reference.name.encode()) if module is None else follow(module, reference, where, walk)
         )
     name = reference.name
+    walk.saw_variable(namespace, name)
     if name in namespace:
         found = namespace[name]
         if isinstance(found, ModuleType):
@@ -210,6 +216,7 @@ def _referenced(reference: Reference, function: FunctionType, where: str, walk: 
         if isinstance(found, str) and name in MODULE_LAYOUT_NAMES:
             return encode_str(found)
         return _named(name, found, where, walk)
+    walk.saw_variable(vars(builtins), name)
     if hasattr(builtins, name):
         found = getattr(builtins, name)
         check_use(found, reference, where, walk)
@@ -289,6 +296,7 @@ def _compiled_by_user(module: str, name: str, walk: Walk) -> bytes:
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
         raise Unidentifiable(f"the compiled function {module}.{name}, whose file is unknown")
+    walk.unsure()
     with open(file, "rb") as library:
         return frame(b"$compiled:", [name.encode(), compact(b"$file:", library.read())])
 

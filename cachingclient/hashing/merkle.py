@@ -27,6 +27,7 @@ from cachingclient.hashing.digest import CANONICAL_VERSION
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.identities import Code, Known, Step
 from cachingclient.hashing.inputs import Fingerprint, Inputs
+from cachingclient.hashing.noting import identify_again
 from cachingclient.hashing.scalars import PLAIN
 from cachingclient.hashing.walk import Identity, Unidentifiable, identify
 
@@ -205,6 +206,8 @@ class Merkle:
 
     def _identify(self, value: Any) -> Identity | str:
         try:
+            if hasattr(type(value), "__cache_token_reads__"):
+                return identify_again(value, value.__cache_token__(), self.inputs, self.environment)
             return identify(value, self.inputs, self.environment)
         except Unidentifiable as error:
             return error.reason

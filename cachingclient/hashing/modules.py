@@ -57,7 +57,7 @@ def follow(module: ModuleType, reference: Reference, where: str, walk: Walk) -> 
         if attribute == "__dict__":
             # The namespace itself is looked into: all of the module counts.
             return walk.encode(found)
-        owner, found = found, _attribute(found, attribute, reference)
+        owner, found = found, _attribute(found, attribute, reference, walk)
         taken.append(attribute)
     name = ".".join([reference.name, *taken])
     if found is ABSENT:
@@ -88,6 +88,7 @@ def _of_user(owner: ModuleType, found: object, name: str, where: str, walk: Walk
     hook = vars(owner).get("__getattr__")
     if hook is None or name.rpartition(".")[2] in vars(owner):
         return encoded
+    walk.unsure()
     return frame(b"$hook:", [encoded, walk.encode(hook)])
 
 
@@ -101,6 +102,7 @@ def _of_library(module: str, found: object, name: str, rest: tuple[str, ...], wa
     for attribute in rest:
         if isinstance(found, (ModuleType, type, *SETTING_TYPES)):
             break
+        walk.unsure()
         found = inspect.getattr_static(found, attribute, ABSENT)
     if not _is_setting(found):
         return named
@@ -111,6 +113,7 @@ def _of_library(module: str, found: object, name: str, rest: tuple[str, ...], wa
 
 def _configured(get: Any, key: str, walk: Walk) -> bytes:
     """Encode what dask's configuration holds under a name that code asks for."""
+    walk.unsure()
     encoded = walk.encode(get(key, None))
     walk.ingredient(f"setting {key}", encoded)
     return frame(b"$setting:", [walk.encode(get), encoded])
@@ -140,30 +143,33 @@ def _is_setting(value: object) -> bool:
     return all(map(_is_setting, value)) and (not isinstance(value, dict) or all(map(_is_setting, value.values())))
 
 
-def _attribute(module: ModuleType, attribute: str, reference: Reference) -> object:
+def _attribute(module: ModuleType, attribute: str, reference: Reference, walk: Walk) -> object:
     """Return an attribute, importing a submodule that the code imports itself."""
     found = getattr(module, attribute, ABSENT)
     if found is ABSENT and reference.kind == "import" and hasattr(module, "__path__"):
-        found = _import(f"{module.__name__}.{attribute}") or ABSENT
+        found = _import(f"{module.__name__}.{attribute}", walk) or ABSENT
+    walk.saw_attributes(module, attribute)
     return found
 
 
-def import_for(reference: Reference, package: str) -> ModuleType | None:
+def import_for(reference: Reference, package: str, walk: Walk) -> ModuleType | None:
     """Return the module of an import statement, as running it would; None if there is none."""
     name = reference.name
     if reference.level:
         name = importlib.util.resolve_name("." * reference.level + name, package) if package else name
-    return _import(name)
+    return _import(name, walk)
 
 
-def _import(name: str) -> ModuleType | None:
+def _import(name: str, walk: Walk) -> ModuleType | None:
     """Import a module, or return None where that fails: the code would fail, or handle it, in the same way."""
-    if (known := sys.modules.get(name)) is not None:
-        return known
-    try:
-        return importlib.import_module(name)
-    except Exception:
-        return None
+    if sys.modules.get(name) is None:
+        try:
+            importlib.import_module(name)
+        except Exception:
+            walk.unsure()
+            return None
+    walk.saw_variable(sys.modules, name)
+    return sys.modules.get(name)
 
 
 def module_content(module: ModuleType, walk: Walk) -> bytes:

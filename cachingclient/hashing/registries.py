@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from operator import is_
 from typing import Any
 
 from cachingclient.hashing.environment import is_user_code
@@ -11,7 +12,7 @@ from cachingclient.hashing.environment import is_user_code
 Pairs = list[tuple[Any, Any]]
 
 
-_seen: tuple[tuple[int, ...], tuple[Any, ...], Pairs] = ((), (), [])
+_seen: tuple[tuple[Any, ...], Pairs] = ((), [])
 
 
 def awkward_overloads() -> Pairs:
@@ -22,11 +23,9 @@ def awkward_overloads() -> Pairs:
     global _seen
     behavior = getattr(sys.modules.get("awkward"), "behavior", {})
     held = (*behavior, *behavior.values())
-    made_of = tuple(map(id, held))
-    if made_of != _seen[0]:
-        pairs = [pair for pair in behavior.items() if is_user_code(str(getattr(pair[1], "__module__", "")))]
-        _seen = made_of, held, pairs
-    return _seen[2]
+    if len(held) != len(_seen[0]) or not all(map(is_, held, _seen[0])):
+        _seen = held, [pair for pair in behavior.items() if is_user_code(str(getattr(pair[1], "__module__", "")))]
+    return _seen[1]
 
 
 REGISTRIES: dict[str, Callable[[], Pairs]] = {"awkward": awkward_overloads}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -171,6 +171,18 @@ class Walk:
     def file(self, fingerprint: Fingerprint) -> None:
         """Note a file that the identity depends on."""
         self.files[fingerprint.url] = fingerprint
+
+    def saw_variable(self, namespace: Mapping[str, object], name: str) -> None:
+        """Hear that a name is looked up; `NotingWalk` writes down what it stands for."""
+
+    def saw_attributes(self, owner: object, *names: str) -> None:
+        """Hear that attributes are looked up."""
+
+    def saw_items(self, container: Any) -> None:
+        """Hear that all that is in a container is looked up."""
+
+    def unsure(self) -> None:
+        """Hear of a look-up that can't be written down."""
 
     def note(self, encode: Callable[[Walk], bytes | None]) -> Noted | None:
         """Return an encoding to be used again while its files look the same; None if it depends on anything else."""
