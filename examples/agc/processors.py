@@ -1,13 +1,14 @@
 """The analysis as coffea processors: all in one, with steps that a cache can look into, and with a model.
 
-The first two fill the histograms of `assembly.py`. In the second each step takes events, which are
-known by their file and range without being read, and asks the step before it for what it needs:
-what is found of a later step keeps the earlier ones from being looked up at all.
+The first two fill the histograms of `assembly.py`. In the second the outer steps take events, which
+are known by their file and range without being read, and ask the step before them for what they
+need: where the last one is found, a single look-up stands for the whole chunk. The variations take
+the selected jets, which are there by then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class Ttbar(processor.ProcessorABC):
         filled = ttbar.fill(events.metadata["process"], list(varied), observed, ttbar.weigh_btags(observed[0], shifts))
         return {events.metadata["dataset"]: filled}
 
-    def observe(self, events: ak.Array, varied: dict[str, Vary | None]) -> Iterator[ttbar.Observed]:
+    def observe(self, events: ak.Array, varied: dict[str, Vary | None]) -> Iterable[ttbar.Observed]:
         jets = ttbar.select_objects(columns_of(events))
         for vary in varied.values():
             yield ttbar.observe(jets if vary is None else vary[0](jets, *vary[1:]))
@@ -79,14 +80,25 @@ class Ttbar(processor.ProcessorABC):
 class SteppedTtbar(Ttbar):
     """The same in steps."""
 
-    def observe(self, events: ak.Array, varied: dict[str, Vary | None]) -> Iterator[ttbar.Observed]:
-        for vary in varied.values():
-            yield observed(events, vary)
+    def observe(self, events: ak.Array, varied: dict[str, Vary | None]) -> Iterable[ttbar.Observed]:
+        return observations(events, list(varied.values()))
 
 
 @step
-def loaded(events: ak.Array) -> ak.Array:
-    return columns_of(events)
+def observations(events: ak.Array, variations: list[Vary | None]) -> list[ttbar.Observed]:
+    jets = selected(events)
+    return [observed(jets, vary) for vary in variations]
+
+
+@step
+def observed(jets: ak.Array, vary: Vary | None) -> ttbar.Observed:
+    return ttbar.observe(jets if vary is None else varied(jets, vary))
+
+
+@step
+def varied(jets: ak.Array, vary: Vary) -> ak.Array:
+    function, *parameters = vary
+    return function(jets, *parameters)
 
 
 @step
@@ -95,14 +107,8 @@ def selected(events: ak.Array) -> ak.Array:
 
 
 @step
-def varied(events: ak.Array, vary: Vary) -> ak.Array:
-    function, *parameters = vary
-    return function(selected(events), *parameters)
-
-
-@step
-def observed(events: ak.Array, vary: Vary | None) -> ttbar.Observed:
-    return ttbar.observe(selected(events) if vary is None else varied(events, vary))
+def loaded(events: ak.Array) -> ak.Array:
+    return columns_of(events)
 
 
 class AssignedTtbar(Ttbar):
