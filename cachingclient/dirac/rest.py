@@ -224,8 +224,13 @@ class DiracRest(DiracApi):
     def _change(self, method: str, ids: Iterable[int]) -> dict[int, str]:
         refused = self._try_to_change(method, ids)
         # The server's own services change jobs as well, and collide with what we ask for.
-        again = [id for id, why in refused.items() if why == FAILED]
-        return {id: why for id, why in refused.items() if why != FAILED} | self._try_to_change(method, again)
+        for _ in range(LOOKS):
+            again = [id for id, why in refused.items() if why == FAILED]
+            if not again:
+                break
+            time.sleep(SETTLING)
+            refused = {id: why for id, why in refused.items() if why != FAILED} | self._try_to_change(method, again)
+        return refused
 
     def _try_to_change(self, method: str, ids: Iterable[int]) -> dict[int, str]:
         refused: dict[int, str] = {}
