@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import os
-import shlex
 import signal
-import subprocess
 import sys
-import tarfile
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import DIRAC
 import requests
+from payload import Payload
 
 DIRAC.initialize(require_auth=False)
 
@@ -60,48 +56,19 @@ def sandboxes(method: str, *arguments: Any, **fields: str) -> bytes:
     return reply.content
 
 
-class Running:
-    """A job in a folder of its own."""
+def sandboxes_of(description: ClassAd) -> Iterator[bytes]:
+    for box in description.getListFromExpression("InputSandbox"):
+        place = "/WorkloadManagement/SandboxStore" + box.partition("|")[2]
+        yield sandboxes("streamToClient", place, rawContent="True")
 
-    def __init__(self, number: int, description: ClassAd) -> None:
-        self.number = number
-        self.folder = Path(tempfile.mkdtemp(prefix=f"job{number}-"))
-        for box in description.getListFromExpression("InputSandbox"):
-            place = "/WorkloadManagement/SandboxStore" + box.partition("|")[2]
-            content = sandboxes("streamToClient", place, rawContent="True")
-            with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-                archive.extractall(self.folder, filter="data")
-        self.outputs = description.getListFromExpression("OutputSandbox")
-        program = f"./{description.getAttributeString('Executable')}"
-        command = [program, *shlex.split(description.getAttributeString("Arguments"))]
-        environment = {"PATH": os.environ["PAYLOAD_PATH"], "HOME": str(self.folder)}
-        environment |= {"JOBID": str(number), "DIRACSITE": site}
-        with (self.folder / "std.out").open("wb") as out, (self.folder / "std.err").open("wb") as err:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=out, stderr=err, start_new_session=True
-            )
 
-    def end(self) -> None:
-        """Stop it and what it started."""
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-    def send_back(self) -> None:
-        """Upload what it is to send back."""
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:bz2") as archive:
-            for pattern in self.outputs:
-                for path in self.folder.glob(pattern):
-                    archive.add(path, path.name)
-        content = buffer.getvalue()
-        name = f"{hashlib.md5(content).hexdigest()}.tar.bz2"
-        encoded = {"__dCls": "b64", "obj": base64.b64encode(content).decode()}
-        reply = sandboxes("streamFromClient", [name, {f"Job:{self.number}": "Output"}], "", len(content), encoded)
-        print("sent", self.number, reply[:200], flush=True)
+def send_back(job: Payload) -> None:
+    """Upload what it is to send back."""
+    content = job.packed()
+    name = f"{hashlib.md5(content).hexdigest()}.tar.bz2"
+    encoded = {"__dCls": "b64", "obj": base64.b64encode(content).decode()}
+    reply = sandboxes("streamFromClient", [name, {f"Job:{job.number}": "Output"}], "", len(content), encoded)
+    print("sent", job.number, reply[:200], flush=True)
 
 
 def report(number: int, state: str, minor: str) -> None:
@@ -121,17 +88,17 @@ def match() -> tuple[int, ClassAd] | None:
     return None
 
 
-def work(running: dict[int, Running], beaten: float) -> float:
+def work(running: dict[int, Payload], beaten: float) -> float:
     """One round; when the last heartbeat was."""
     while len(running) < slots and (matched := match()):
         number, description = matched
-        running[number] = Running(number, description)
+        running[number] = Payload(number, site, description, sandboxes_of(description))
         report(number, "Running", "Application")
         print("started", number, flush=True)
     for number, job in list(running.items()):
         if (code := job.process.poll()) is not None:
             del running[number]
-            job.send_back()
+            send_back(job)
             minor = "Application Finished With Errors" if code else "Execution Complete"
             report(number, "Failed" if code else "Done", minor)
             print("ended", number, code, flush=True)
@@ -148,7 +115,7 @@ def work(running: dict[int, Running], beaten: float) -> float:
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 print("ready", site, flush=True)
-jobs: dict[int, Running] = {}
+jobs: dict[int, Payload] = {}
 last = 0.0
 try:
     while True:

@@ -8,15 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import io
-import os
-import shlex
 import signal
 import sqlite3
-import subprocess
 import sys
-import tarfile
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +19,7 @@ from typing import Any
 import requests
 from DIRACCommon.Core.Utilities.ClassAd.ClassAdLight import ClassAd
 from DIRACCommon.WorkloadManagementSystem.DB.JobDBUtils import extractJDL
+from payload import Payload
 
 folder, url, site, slots = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 offered = set(filter(None, sys.argv[5].split(",")))
@@ -50,43 +45,6 @@ class Session:
         return reply.json() if reply.content else None
 
 
-class Running:
-    """A job in a folder of its own."""
-
-    def __init__(self, number: int, owner: str, description: ClassAd, files: bytes) -> None:
-        self.number, self.owner = number, owner
-        self.folder = Path(tempfile.mkdtemp(prefix=f"job{number}-"))
-        with tarfile.open(fileobj=io.BytesIO(files)) as archive:
-            archive.extractall(self.folder, filter="data")
-        self.outputs = description.getListFromExpression("OutputSandbox")
-        program = f"./{description.getAttributeString('Executable')}"
-        command = [program, *shlex.split(description.getAttributeString("Arguments"))]
-        environment = {"PATH": os.environ.get("PAYLOAD_PATH", os.environ["PATH"]), "HOME": str(self.folder)}
-        environment |= {"JOBID": str(number), "DIRACSITE": site}
-        with (self.folder / "std.out").open("wb") as out, (self.folder / "std.err").open("wb") as err:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=out, stderr=err, start_new_session=True
-            )
-
-    def end(self) -> None:
-        """Stop it and what it started."""
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-    def packed(self) -> bytes:
-        """What it is to send back."""
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:bz2") as archive:
-            for pattern in self.outputs:
-                for path in self.folder.glob(pattern):
-                    archive.add(path, path.name)
-        return buffer.getvalue()
-
-
 class Agent:
     """Up to so many jobs at once, at one site."""
 
@@ -94,7 +52,8 @@ class Agent:
         self.pilot = Session("pilot", "tests_pilot")
         self.owners: dict[str, Session] = {}
         self.admin = Session("alice", "tests_admin")
-        self.running: dict[int, Running] = {}
+        self.running: dict[int, Payload] = {}
+        self.owner_of: dict[int, str] = {}
         self.beaten = 0.0
 
     def work(self) -> None:
@@ -150,14 +109,15 @@ class Agent:
         address = self.admin.ask("GET", "/jobs/sandbox", params={"pfn": box})["url"]
         try:
             files = requests.get(address, timeout=30).content
-            self.running[number] = Running(number, job["Owner"], description, files)
+            self.owner_of[number] = job["Owner"]
+            self.running[number] = Payload(number, site, description, [files])
         except OSError as error:
             self.report(number, "Failed", "Application not found", str(error)[:200])
             return
         self.report(number, "Running", "Application")
         print("started", number, flush=True)
 
-    def finish(self, job: Running, code: int) -> None:
+    def finish(self, job: Payload, code: int) -> None:
         content = job.packed()
         description = {
             "checksum_algorithm": "sha256",
@@ -165,9 +125,10 @@ class Agent:
             "size": len(content),
             "format": "tar.bz2",
         }
-        if job.owner not in self.owners:
-            self.owners[job.owner] = Session(job.owner, "tests_user")
-        place = self.owners[job.owner].ask("POST", "/jobs/sandbox", json=description)
+        owner = self.owner_of[job.number]
+        if owner not in self.owners:
+            self.owners[owner] = Session(owner, "tests_user")
+        place = self.owners[owner].ask("POST", "/jobs/sandbox", json=description)
         if place.get("url"):
             reply = requests.post(place["url"], data=place["fields"], files={"file": ("file", content)}, timeout=30)
             reply.raise_for_status()
