@@ -9,6 +9,7 @@ import base64
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ CLIENT_ID = "myDIRACClientID"
 # A token that ends during a graph's submission would be refreshed in its midst: do it before.
 REFRESH_BEFORE = timedelta(minutes=5)
 LOG_IN = "log in with: cachectl dirac login"
+# RFC 6750, section 2.1: what else is in a token can't be sent in a header.
+BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 OPENID_CONFIGURATION = "/.well-known/openid-configuration"
 
@@ -130,8 +133,8 @@ class TokenFile:
         try:
             value = json.loads(content)
             access, refresh, expires = value["access_token"], value["refresh_token"], value["expires_on"]
-            if not (isinstance(access, str) and isinstance(refresh, str | None)):
-                raise TypeError("tokens that are no text")
+            if not (BEARER.fullmatch(access) and isinstance(refresh, str | None)):
+                raise TypeError("what it holds is no token")
             return Tokens(access, refresh or "", _moment(expires))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CredentialsError(f"{self.path} holds no DiracX tokens ({error}): {LOG_IN}") from error
@@ -219,7 +222,7 @@ def _tokens(what: str, reply: dict[str, Any]) -> Tokens:
         a_text(what, reply.get("refresh_token")),
     )
     lasts = reply.get("expires_in")
-    if not access or not isinstance(lasts, int) or isinstance(lasts, bool) or not 0 < lasts < 10**8:
+    if not BEARER.fullmatch(access) or not isinstance(lasts, int) or isinstance(lasts, bool) or not 0 < lasts < 10**8:
         malformed(what, "tokens", sorted(reply))
     return Tokens(access, refresh, datetime.now(UTC) + timedelta(seconds=lasts) - MARGIN / 2)
 

@@ -77,6 +77,8 @@ def token_file(path: Path, **content: Any) -> TokenFile:
     ("content", "why"),
     [
         ({"access_token": 7}, "holds no DiracX tokens"),
+        ({"access_token": "a.b.c\u0100"}, "holds no DiracX tokens"),
+        ({"access_token": "a.b.c\nX: y"}, "holds no DiracX tokens"),
         ({"expires_on": "soon"}, "holds no DiracX tokens"),
         ({"expires_on": 1e30}, "holds no DiracX tokens"),
         ({"refresh_token": [1]}, "holds no DiracX tokens"),

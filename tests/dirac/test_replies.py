@@ -159,6 +159,15 @@ def test_mutated_replies_to_a_refresh(data: st.DataObject, server: StandIn, tmp_
     assert file.read().access
 
 
+def test_a_token_that_no_header_can_carry_is_refused(server: StandIn, tmp_path: Path) -> None:
+    """It would end in an error of the transport, with the file holding nothing that can be used."""
+    server.instead = {"/token": (200, b'{"access_token": "\\u0100", "refresh_token": "d.e.f", "expires_in": 1200}')}
+    file = tokens(tmp_path, 60)
+    with pytest.raises(MalformedReply, match="tokens"):
+        DiracX(server.url, "tests", file).whoami()
+    assert file.read().access != "\u0100"
+
+
 REST_USES = {
     "getJobs": ["jobs"],
     "submitJob": ["submit", "submit two"],
