@@ -8,7 +8,7 @@ from cachingclient.graph import ALL_WORKERS
 from cachingclient.versions import own_version
 
 if TYPE_CHECKING:
-    from cachingclient.client import DiracClient
+    from cachingclient.sending import SendingClient
 
 
 class Fitness:
@@ -20,7 +20,7 @@ class Fitness:
         Whose workers they are.
     """
 
-    def __init__(self, client: DiracClient) -> None:
+    def __init__(self, client: SendingClient) -> None:
         self.client = client
         self.lacking: dict[str, str] = {}
         """The workers that have no package, and what they said instead."""

@@ -18,7 +18,7 @@ from cachingclient.registry import Run
 from cachingclient.storage import EntryLost
 
 if TYPE_CHECKING:
-    from cachingclient.client import DiracClient
+    from cachingclient.receiving import ReceivingClient
 
 MOST_LOADING_ATTEMPTS = 5
 """How often a run is sent again with what it can still load; after that nothing is loaded any more."""
@@ -37,7 +37,7 @@ class Recovery:
         Called with the key, exception and traceback of what can't be recovered: the client's own error handler.
     """
 
-    def __init__(self, client: DiracClient, give_up: Callable[..., None]) -> None:
+    def __init__(self, client: ReceivingClient, give_up: Callable[..., None]) -> None:
         self.client = client
         self.give_up = give_up
         self._erred: dict[Key, tuple[Any, Any]] = {}

@@ -1,0 +1,135 @@
+"""From the scheduler to the user: results are read where they are only held, and computed again where they are lost."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from dask.utils import key_split
+from distributed import Future
+
+from cachingclient.graph import Key, Lowered, raise_, under_other_keys
+from cachingclient.hashing.inputs import Inputs
+from cachingclient.hashing.merkle import Merkle
+from cachingclient.lazy import kept_among, reading_itself
+from cachingclient.planner import Action, Choices
+from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
+from cachingclient.registry import Run
+from cachingclient.report import StepRecord
+from cachingclient.rewrite import rewrite
+from cachingclient.scattering import steps_of_data, steps_of_futures
+from cachingclient.sending import SendingClient
+from cachingclient.storage import EntryLost
+
+
+class ReceivingClient(SendingClient):
+    """A client that reads what is held unread, and has computed again what is lost."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._recovery = Recovery(self, super()._handle_task_erred)
+        super().__init__(*args, **kwargs)
+
+    def send_again(self, run: Run, keys: Iterable[Key]) -> None:
+        """Send keys of a run once more, its lost entries computed again."""
+        with self._planning, self._refcount_lock:
+            keys = [key for key in keys if key in self.futures]
+            needed = {key for node in run.lowered.nodes.values() for key in node.dependencies}
+            self.run_again(key for key in needed if self.step_key_of(key) in run.lost)
+            hopeless = run.attempts > MOST_LOADING_ATTEMPTS
+            lost = frozenset(k for k, step in run.plan.steps.items() if hopeless or step.step_key in run.lost)
+            run.pinned = {key: future for key, future in self._pin(run.lowered).items() if key not in keys}
+            choices = Choices(run.impure, run.unkept, frozenset(run.pinned), lost, self._drawn, self._seen)
+            plan = self._make_plan(run.lowered, keys, choices)
+            nodes = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
+            _, sent = self._send(Lowered(nodes, run.lowered.annotations), keys, **run.options)
+            self._registry.add(run, (), sent)
+            run.plan.steps.update((key, step) for key, step in plan.steps.items() if step.action is not Action.HELD)
+
+    def run_again(self, keys: Iterable[Key]) -> dict[Key, Future[Any]]:
+        """Have results computed that the scheduler holds unread and that are lost; return where they will be."""
+        with self._planning, self._refcount_lock:
+            keys = list(keys)
+            lost: dict[Run, dict[Key, Key]] = {}
+            for key in keys:
+                run = self.run_of(key)
+                if run is not None and self._registry.is_held(key) and key not in self._registry.again:
+                    lost.setdefault(run, {})[key] = f"{key_split(key)}-again-{uuid.uuid4().hex}"
+            for run, names in lost.items():
+                self._lost.update(run.plan.steps[key].step_key for key in names)
+                # Under keys of their own: what waits for the lost ones at the scheduler need not be undone first.
+                graph = under_other_keys(run.origin.whole() if run.origin is not None else run.lowered, names)
+                futures = self._graph_to_futures(raise_(*graph), list(names.values()), **run.options)
+                self._registry.again.update((key, futures[name]) for key, name in names.items())
+                self._registry.runs[next(iter(futures))].number = run.number  # where it stands if all is sent again
+            return {key: self._registry.again[key] for key in keys if key in self._registry.again}
+
+    def forget_at_scheduler(self, keys: list[Key]) -> None:
+        """Have the scheduler forget keys whose futures stay."""
+        for key in keys:
+            self._registry.taken.pop(key, None)
+        self._send_to_scheduler({"op": "client-releases-keys", "keys": keys, "client": self.id})
+
+    def run_of(self, key: Key) -> Run | None:
+        """Return the run that a future of this client came from."""
+        return self._registry.runs.get(key)
+
+    def _handle_task_erred(self, key: Any = None, exception: Any = None, traceback: Any = None) -> None:
+        if not self._recovery.takes(key, exception, traceback, self.run_of(key)):
+            super()._handle_task_erred(key, exception, traceback)
+            self._finish(key)
+
+    def _handle_key_in_memory(self, key: Any = None, type: Any = None, workers: Any = None) -> None:
+        super()._handle_key_in_memory(key, None if self._registry.is_held(key) else type, workers)
+        self._finish(key)
+
+    def _handle_restart(self) -> None:
+        super()._handle_restart()
+        self._registry.clear()
+
+    def _finish(self, key: Key) -> None:
+        run = self.run_of(key)
+        # One that is only held may turn out to be lost: what it is computed from stays until it is let go.
+        if run is not None and not self._registry.is_held(key):
+            run.finish(key)
+
+    def _release_key(self, key: Key) -> None:
+        super()._release_key(key)
+        self._registry.release(key)
+
+    async def _gather_remote(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Gather results, and read those that the scheduler holds unread."""
+        with reading_itself():
+            response = await super()._gather_remote(*args, **kwargs)
+        if response["status"] != "OK":
+            return response
+        data = response["data"]
+        loads = kept_among(data)
+        read = await asyncio.gather(*(asyncio.to_thread(load.read) for load in loads.values()), return_exceptions=True)
+        lost: dict[Key, EntryLost] = {}
+        for (key, load), found in zip(loads.items(), read, strict=True):
+            if isinstance(found, EntryLost):
+                lost[key] = found
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                data[key], seconds, info = found
+                record = StepRecord(load.known_as, load.name, "loaded", seconds, info.nbytes, saved=info.seconds)
+                self._records.take(load.context.run, [record])
+        if not lost:
+            return response
+        data.update(await self._recovery.bring_back(lost))
+        return response
+
+    async def _scatter(self, data: Any, *args: Any, **kwargs: Any) -> Any:
+        """Scatter data, which is then known by its content."""
+        if self.cache is None:
+            return await super()._scatter(data, *args, **kwargs)
+        if isinstance(data, Iterator):
+            data = list(data)
+        merkle = Merkle({}, Inputs(self._inputs), self._environment)
+        steps = await asyncio.to_thread(steps_of_data, data, merkle)
+        scattered = await super()._scatter(data, *args, **kwargs)
+        self._registry.steps.update(steps_of_futures(scattered, steps))
+        return scattered
