@@ -5,9 +5,8 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import click
@@ -71,9 +70,8 @@ def list_entries(
     if sort == "used" and limit and meant.any and not reverse:
         infos: Iterable[EntryInfo] = latest(store, kind, limit)
     else:
-        # Details are not listed, and weigh more than all the rest.
-        light = (replace(info, details={}, keys=()) for info in store.scan() if kind in (info.kind, "all"))
-        infos = ordered(count.over(meant.select(light)), sort, reverse, limit)
+        entries = chain.from_iterable(outline.entries() for outline in meant.select(store.survey()))
+        infos = ordered(count.over(info for info in entries if kind in (info.kind, "all")), sort, reverse, limit)
     now = time.time()
     if as_json:
         print_json_array(as_dict(info, now) for info in infos)

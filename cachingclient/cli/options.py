@@ -12,11 +12,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import click
+import numpy as np
+import numpy.typing as npt
 import yaml
 
 from cachingclient import config, human
 from cachingclient.cli.commands import Unreachable
-from cachingclient.storage import EntryInfo, Store, open_store
+from cachingclient.storage import Store, open_store
+from cachingclient.storage.outline import Outline
 
 Command = Callable[..., Any]
 
@@ -68,19 +71,25 @@ class Filter:
         """Whether nothing is filtered out."""
         return self == Filter()
 
-    def select(self, infos: Iterable[EntryInfo]) -> Iterator[EntryInfo]:
+    def select(self, outlines: Iterable[Outline]) -> Iterator[Outline]:
         """Those of the entries that are meant."""
         now = time.time()
-        return (info for info in infos if self._meant(info, max(0.0, now - info.created)))
+        return (outline.where(self._meant(outline, now)) for outline in outlines)
 
-    def _meant(self, info: EntryInfo, age: float) -> bool:
-        return (
-            (not self.steps or any(fnmatchcase(info.name, glob) for glob in self.steps))
-            and (self.older_than is None or age >= self.older_than)
-            and (self.newer_than is None or age < self.newer_than)
-            and (self.larger_than is None or info.nbytes > self.larger_than)
-            and (self.smaller_than is None or info.nbytes < self.smaller_than)
-        )
+    def _meant(self, outline: Outline, now: float) -> npt.NDArray[Any]:
+        rows = outline.rows
+        fits = [not self.steps or any(fnmatchcase(name, glob) for glob in self.steps) for _, name, _ in outline.sorts]
+        age = np.maximum(0.0, now - rows["created"])
+        meant = np.array(fits, bool)[rows["sort"]]
+        if self.older_than is not None:
+            meant &= age >= self.older_than
+        if self.newer_than is not None:
+            meant &= age < self.newer_than
+        if self.larger_than is not None:
+            meant &= rows["nbytes"] > self.larger_than
+        if self.smaller_than is not None:
+            meant &= rows["nbytes"] < self.smaller_than
+        return meant
 
 
 def filter_options(command: Command) -> Command:

@@ -32,7 +32,9 @@ def pin(keys: tuple[str, ...], store: Store, remove: bool, **filters: Any) -> No
         raise click.UsageError("give keys or filters, not both")
     if store.read_only:
         raise Unreachable(f"nothing can be pinned: store {store.url} is read-only here")
-    infos = [find_entry(store, key.lower()) for key in keys] if keys else meant.select(store.scan())
-    chosen = {info.keys[0] if info.keys else info.key for info in infos}
+    if keys:
+        chosen = {(info.keys or (info.key,))[0] for info in (find_entry(store, key.lower()) for key in keys)}
+    else:
+        chosen = {key for outline in meant.select(store.survey(times=False)) for key in outline.all_keys()}
     pin_entries(store, chosen, pinned=not remove)
     click.echo(f"{'Unpinned' if remove else 'Pinned'} {len(chosen):,} {'entry' if len(chosen) == 1 else 'entries'}.")

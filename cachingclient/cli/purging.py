@@ -34,11 +34,12 @@ def purge(ctx: click.Context, /, store: Store, yes: bool, dry_run: bool, as_json
         raise Unreachable(f"nothing can be removed: store {store.url} is read-only here")
     meant = Filter(**filters)
     kinds: Counter[str] = Counter()
-    keys, nbytes = [], 0
-    for info in meant.select(store.scan()):
-        keys.append(info.key)
-        kinds[info.kind] += 1
-        nbytes += info.nbytes
+    keys: list[str] = []
+    nbytes = 0
+    for outline in meant.select(store.survey(times=False)):
+        keys += outline.all_keys()
+        kinds.update(outline.sorts[number][0] for number in outline.rows["sort"].tolist())
+        nbytes += int(outline.rows["nbytes"].sum())
     what = f"{'all ' if meant.any else ''}{_counted(kinds)} ({human.size(nbytes)})"
     if keys and not (yes or dry_run) and not click.confirm(f"Remove {what} from {store.url}?"):
         click.echo("Nothing was removed.")

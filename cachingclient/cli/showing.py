@@ -55,7 +55,8 @@ def find_entry(store: Store, key: str) -> EntryInfo:
         matches = list(store.find([key]).values())
     else:
         # A full listing: only people type parts of keys.
-        matches = list(islice((info for info in store.scan() if info.key.startswith(key)), 2))
+        fit = (whole for outline in store.survey(times=False) for whole in outline.all_keys() if whole.startswith(key))
+        matches = list(store.find(islice(fit, 2)).values())
     if not matches:
         raise click.UsageError(f"no entry has a key that begins with {key} in {store.url}")
     if len(matches) > 1:

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
+import numpy as np
+import numpy.typing as npt
 
 from cachingclient import human
 from cachingclient.cli.options import Filter, filter_options, json_option, store_option
 from cachingclient.cli.output import print_json, print_table
-from cachingclient.storage import EntryInfo, Store
+from cachingclient.storage import Store
 from cachingclient.storage import stats as store_totals
 
 
@@ -26,14 +28,15 @@ class Sums:
     newest: float = 0.0
     last_used: float = 0.0
 
-    def add(self, info: EntryInfo) -> None:
-        """Count one entry."""
-        self.entries += 1
-        self.nbytes += info.nbytes
-        self.seconds += info.seconds
-        self.oldest = min(self.oldest, info.created)
-        self.newest = max(self.newest, info.created)
-        self.last_used = max(self.last_used, info.last_used)
+    def add(self, rows: npt.NDArray[Any]) -> None:
+        """Count entries."""
+        if len(rows):
+            self.entries += len(rows)
+            self.nbytes += int(rows["nbytes"].sum())
+            self.seconds += float(rows["seconds"].sum())
+            self.oldest = min(self.oldest, float(rows["created"].min()))
+            self.newest = max(self.newest, float(rows["created"].max()))
+            self.last_used = max(self.last_used, float(rows["used"].max()))
 
 
 @click.command()
@@ -52,12 +55,15 @@ def stats(store: Store, limit: int, totals: bool, as_json: bool, **filters: Any)
         return
     total, notes = Sums(), Sums()
     by_name: dict[str, Sums] = {}
-    for info in meant.select(store.scan()):
-        if info.kind != "result":
-            notes.add(info)
-            continue
-        total.add(info)
-        by_name.setdefault(info.name, Sums()).add(info)
+    for outline in meant.select(store.survey(times=as_json)):  # the table does not say when they were used
+        for number in np.unique(outline.rows["sort"]).tolist():
+            kind, name, _ = outline.sorts[number]
+            rows = outline.rows[outline.rows["sort"] == number]
+            if kind != "result":
+                notes.add(rows)
+                continue
+            total.add(rows)
+            by_name.setdefault(name, Sums()).add(rows)
     names = sorted(by_name, key=lambda name: by_name[name].nbytes, reverse=True)
     if as_json:
         steps = {name: _as_dict(by_name[name]) for name in names}

@@ -19,7 +19,13 @@ import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cachingclient.storage.outline import Outline
+
+SURVEYED = 10_000  # entries at once
 
 Frame = memoryview
 """A flat view of bytes (format ``B``, one dimension, contiguous)."""
@@ -203,9 +209,22 @@ class Store(ABC):
     def delete(self, keys: Iterable[str]) -> int:
         """Remove entries, and the blobs that nothing else refers to. Returns the bytes freed; absent keys are fine."""
 
+    def evict(self, used: Iterable[tuple[str, float]]) -> int:
+        """Remove entries by key, but for those that are pinned or, where the store can tell, were used since."""
+        pinned = self.pins()
+        return self.delete(key for key, _ in used if key not in pinned)
+
     @abstractmethod
     def scan(self) -> Iterator[EntryInfo]:
         """Every entry once, under its own key, in no order and in bounded memory; the payload may be left out."""
+
+    def survey(self, *, times: bool = True) -> Iterator[Outline]:
+        """What ``scan`` yields, as columns and without details; last uses may be left out without ``times``."""
+        from cachingclient.storage.outline import Outline  # which imports this module
+
+        infos = self.scan()
+        while batch := list(islice(infos, SURVEYED)):
+            yield Outline.of(batch)
 
     @abstractmethod
     def touch(self, keys: Iterable[str]) -> None:

@@ -12,11 +12,27 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
-from cachingclient.storage.base import EntryInfo, Store
+import numpy as np
+import numpy.typing as npt
+
+from cachingclient.storage.base import Store
+from cachingclient.storage.outline import Outline
 
 DESCRIPTION = 1024  # bytes that an entry takes besides its result, about
 HOUR = 3600.0
+COLUMNS = np.dtype(
+    [
+        ("key", "V16"),
+        ("digest", "V16"),
+        ("nbytes", "i8"),
+        ("seconds", "f8"),
+        ("used", "f8"),
+        ("name", "i8"),
+        ("inline", "?"),
+    ]
+)
 GRACE = 3600.0  # seconds for which files without an entry are left, as one may be on its way
 
 
@@ -79,7 +95,7 @@ def prune(
     report = table.report(doomed)
     report.dry_run = dry_run
     if not dry_run:
-        store.delete(table.key(row) for row in doomed)
+        store.evict((table.key(row), table.used[row]) for row in doomed)
     report.orphans, report.orphan_nbytes = store.collect(grace, dry_run=dry_run)
     return report
 
@@ -90,45 +106,46 @@ def pin(store: Store, keys: Iterable[str], pinned: bool = True) -> None:
 
 
 class _Table:
-    """What is to be known of each entry, in a few bytes each: a store may have millions."""
+    """What is to be known of each entry, in about a hundred bytes: a store may have millions."""
 
     def __init__(self, store: Store, step: str | None) -> None:
-        self.keys = bytearray()
-        self.used, self.seconds, self.nbytes = array("d"), array("d"), array("q")
-        self.names, self.name_numbers = array("l"), dict[str, int]()
-        self.blobs: dict[int, bytes] = {}  # row -> digest, for results that may be shared
-        self.sharers: Counter[bytes] = Counter()
-        self.total = 0
-        pinned = store.pins()
-        for info in store.scan():
-            self._count(info)
-            if info.key not in pinned and (step is None or fnmatchcase(info.name, step)):
-                self._add(info)
+        self.name_numbers: dict[str, int] = {}
+        pinned = np.array([bytes.fromhex(key) for key in store.pins()], "S16")
+        entries = np.concatenate([np.empty(0, COLUMNS), *(self._columns(each) for each in store.survey())])
+        shared = ~entries["inline"]
+        _, first, numbers, sharers = np.unique(
+            _texts(entries["digest"][shared]), return_index=True, return_inverse=True, return_counts=True
+        )
+        blobs = np.full(len(entries), -1)
+        blobs[shared] = numbers
+        sizes = entries["nbytes"]
+        self.total = int(sizes[~shared].sum() + sizes[shared][first].sum() + DESCRIPTION * len(entries))
+        self.sharers = sharers.tolist()
+        meant = np.array([step is None or fnmatchcase(name, step) for name in self.name_numbers], bool)
+        free = meant[entries["name"]] & ~np.isin(_texts(entries["key"]), pinned)
+        entries = entries[free]
+        self.keys = entries["key"].tobytes()
+        self.used, self.seconds = (array("d", entries[name].tobytes()) for name in ("used", "seconds"))
+        self.nbytes, self.names, self.blobs = (
+            array("q", column.tobytes()) for column in (entries["nbytes"], entries["name"], blobs[free])
+        )
 
-    def _count(self, info: EntryInfo) -> None:
-        if info.payload is None:
-            digest = bytes.fromhex(info.digest)
-            self.sharers[digest] += 1
-            self.total += info.nbytes if self.sharers[digest] == 1 else 0
-        else:
-            self.total += info.nbytes
-        self.total += DESCRIPTION
-
-    def _add(self, info: EntryInfo) -> None:
-        if info.payload is None:
-            self.blobs[len(self.used)] = bytes.fromhex(info.digest)
-        self.keys += bytes.fromhex(info.key)
-        self.used.append(info.last_used or info.created)
-        self.seconds.append(info.seconds)
-        self.nbytes.append(info.nbytes)
-        self.names.append(self.name_numbers.setdefault(info.name, len(self.name_numbers)))
+    def _columns(self, outline: Outline) -> npt.NDArray[Any]:
+        rows, sorts = outline
+        columns = np.empty(len(rows), COLUMNS)
+        for name in ("key", "digest", "nbytes", "seconds", "inline"):
+            columns[name] = rows[name]
+        columns["used"] = np.where(rows["used"] > 0, rows["used"], rows["created"])
+        numbers = [self.name_numbers.setdefault(name, len(self.name_numbers)) for _, name, _ in sorts]
+        columns["name"] = np.array(numbers, "i8")[rows["sort"]]
+        return columns
 
     def key(self, row: int) -> str:
         return self.keys[16 * row : 16 * row + 16].hex()
 
     def choose(self, max_size: int | None, older_than: float | None, keep_last: int | None) -> list[int]:
         """The rows that go."""
-        order = sorted(range(len(self.used)), key=self._worth)
+        order = np.lexsort(self._worth()).tolist()
         protected = self._last_of_each_step(order, keep_last)
         before = time.time() - older_than if older_than is not None else None
         everything_else = keep_last is not None and max_size is None and older_than is None
@@ -147,8 +164,10 @@ class _Table:
                     left -= self._freed(row)
         return doomed
 
-    def _worth(self, row: int) -> tuple[float, float]:
-        return self.used[row] // HOUR, self.seconds[row] / (self.nbytes[row] + DESCRIPTION)
+    def _worth(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Of each row the seconds that it saves a byte, and, which counts for more, the hour of its last use."""
+        used, seconds, nbytes = (np.asarray(column) for column in (self.used, self.seconds, self.nbytes))
+        return seconds / (nbytes + DESCRIPTION), used // HOUR
 
     def _last_of_each_step(self, order: list[int], keep_last: int | None) -> set[int]:
         if not keep_last:
@@ -163,11 +182,11 @@ class _Table:
 
     def _freed(self, row: int) -> int:
         """The bytes that removing a row frees, after those asked about before; a shared blob goes with its last."""
-        digest = self.blobs.get(row)
-        if digest is None:
+        blob = self.blobs[row]
+        if blob < 0:
             return self.nbytes[row] + DESCRIPTION
-        self.sharers[digest] -= 1
-        return DESCRIPTION + (self.nbytes[row] if self.sharers[digest] == 0 else 0)
+        self.sharers[blob] -= 1
+        return DESCRIPTION + (self.nbytes[row] if self.sharers[blob] == 0 else 0)
 
     def report(self, doomed: list[int]) -> PruneReport:
         names = list(self.name_numbers)
@@ -180,3 +199,8 @@ class _Table:
             kept_nbytes=max(0, self.total - nbytes),
             steps=dict(Counter(names[self.names[row]] for row in doomed)),
         )
+
+
+def _texts(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Keys or digests as what numpy can sort."""
+    return np.ascontiguousarray(column).view("S16")

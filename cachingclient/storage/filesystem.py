@@ -128,8 +128,8 @@ class FileSystemStore(Housekeeping):
                 payload = b"".join(encoded.frames)
                 if xxhash.xxh3_128_hexdigest(payload) != encoded.digest:
                     raise ChangedError
-                return self.folder.put(names, [memoryview(pack(describe(entry, payload)))], overwrite=overwrite)
-            return self._write_with_blob(entry, names, overwrite)
+                return self._describe(describe(entry, payload), entry.keys, overwrite)
+            return self._write_with_blob(entry, overwrite)
         except ChangedError:
             raise StoreError(
                 f"the result of {entry.name} was changed by a later step before it was written, so it is not kept"
@@ -144,14 +144,22 @@ class FileSystemStore(Housekeeping):
         stats = self.folder.stat([blob])
         return blob in stats and stats[blob].nbytes == info.nbytes
 
-    def _write_with_blob(self, entry: Entry, names: list[str], overwrite: bool) -> bool:
+    def _write_with_blob(self, entry: Entry, overwrite: bool) -> bool:
         encoded = entry.encoded
         blob = blob_name(encoded.digest)
         if not self._has_blob(encoded):
             self.folder.put([blob], encoded.frames, digest=encoded.digest, overwrite=True)
-        written = self.folder.put(names, [memoryview(pack(describe(entry, None)))], overwrite=overwrite)
+        written = self._describe(describe(entry, None), entry.keys, overwrite)
         if blob not in self.folder.stat([blob]):  # a purge took it before our description was there to hold it
             self.folder.put([blob], encoded.frames, digest=encoded.digest, overwrite=True)
+        return written
+
+    def _describe(self, info: EntryInfo, keys: tuple[str, ...], overwrite: bool) -> bool:
+        """File a description under these keys."""
+        names = [step_name(key) for key in keys]
+        written = self.folder.put(names, [memoryview(pack(info))], overwrite=overwrite)
+        if written and self._ledger is not None:
+            self._ledger.record(info, keys)
         return written
 
     def _has_blob(self, encoded: Encoded) -> bool:
@@ -174,10 +182,8 @@ class FileSystemStore(Housekeeping):
             return 0
         names = {step_name(key): key for key in keys}
         new = names.keys() - self.folder.stat(list(names)).keys()
-        return sum(
-            self.folder.put([name], [memoryview(pack(replace(info, key=names[name], keys=(names[name],))))])
-            for name in sorted(new)
-        )
+        others = (replace(info, key=names[name], keys=(names[name],)) for name in sorted(new))
+        return sum(self._describe(other, other.keys, overwrite=False) for other in others)
 
     def lease(self, key: str, seconds: float) -> Lease | None:
         return Lease() if self.read_only else claim(self.folder, key, seconds)
@@ -190,4 +196,6 @@ class FileSystemStore(Housekeeping):
     def close(self) -> None:
         if not self.read_only:
             self._uses.write()
+            if self._ledger is not None:
+                self._ledger.file()
         self.folder.close()

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 import xxhash
 
@@ -20,6 +21,7 @@ from cachingclient.storage.entry import DamagedEntryError, unpack
 from cachingclient.storage.folder import Folder
 from cachingclient.storage.layout import (
     BLOBS,
+    INVENTORY,
     PINS,
     QUARANTINE,
     STEPS,
@@ -30,6 +32,9 @@ from cachingclient.storage.layout import (
     described,
     step_name,
 )
+from cachingclient.storage.ledger import Ledger
+from cachingclient.storage.local import LocalFolder
+from cachingclient.storage.outline import Outline
 from cachingclient.storage.uses import UseJournal
 
 logger = logging.getLogger("cachingclient")
@@ -44,6 +49,7 @@ class Housekeeping(Store):
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         self._uses = UseJournal(folder)
+        self._ledger = Ledger(folder, self._described) if isinstance(folder, LocalFolder) else None
 
     def delete(self, keys: Iterable[str]) -> int:
         if self.read_only:
@@ -58,6 +64,21 @@ class Housekeeping(Store):
                 batch = []
         freed += self._delete_descriptions(batch, blobs)
         return freed + self.delete_blobs(blobs)
+
+    def evict(self, used: Iterable[tuple[str, float]]) -> int:
+        return 0 if self.read_only else self.delete(self._unused(used))
+
+    def _unused(self, used: Iterable[tuple[str, float]]) -> Iterator[str]:
+        """Those that nobody has pinned or used meanwhile, looked at just before they go."""
+        entries = iter(used)
+        while batch := dict(islice(entries, BATCH)):
+            pinned = self.pins()
+            names = {step_name(key): key for key in batch if key not in pinned}
+            if self.folder.checks_are_cheap:  # elsewhere a file's time is not that of its last use
+                statuses = self.folder.stat(list(names)).values()
+                yield from (names[s.name] for s in statuses if s.modified <= batch[names[s.name]])
+            else:
+                yield from names.values()
 
     def _delete_descriptions(self, keys: list[str], blobs: set[str]) -> int:
         names = [step_name(key) for key in keys]
@@ -107,6 +128,9 @@ class Housekeeping(Store):
             for info in self._own(self._described(batch)):
                 last = max((used.get(key, 0.0) for key in info.keys), default=0.0) if used else 0.0
                 yield replace(info, last_used=last) if last > info.last_used else info
+
+    def survey(self, *, times: bool = True) -> Iterator[Outline]:
+        return super().survey() if self._ledger is None else self._ledger.survey(times)
 
     def _own(self, infos: Iterable[EntryInfo]) -> Iterator[EntryInfo]:
         """Entries under their own keys, and under another one where their own is gone."""
@@ -167,14 +191,15 @@ class Housekeeping(Store):
         before = time.time() - grace
         stray = [s for part in (TEMPORARY, QUARANTINE) for s in self.folder.walk(part) if s.modified < before]
         stray += [s for s in self.folder.walk(USES) if s.modified < time.time() - USES_KEPT]
-        blobs = {blob_digest(s.name): s for s in self.folder.walk(BLOBS) if s.modified < before}
+        blobs = {blob_digest(s.name): s.nbytes for s in self.folder.walk(BLOBS) if s.modified < before}
         blobs.pop("", None)
-        for digest in self._in_use(set(blobs)):
-            blobs.pop(digest, None)
-        count, nbytes = len(stray) + len(blobs), sum(s.nbytes for s in (*stray, *blobs.values()))
+        for outline in self.survey(times=False) if blobs else ():
+            for digest in outline.digests():
+                blobs.pop(digest, None)
+        count, nbytes = len(stray) + len(blobs), sum(s.nbytes for s in stray) + sum(blobs.values())
         if not dry_run and not self.read_only:
             self.folder.remove([s.name for s in stray])
-            self.delete_blobs(set(blobs))
+            self.delete_blobs(set(blobs))  # which looks once more, at the descriptions themselves
         return count, nbytes
 
     def check(self, *, repair: bool = False) -> Iterator[Problem | None]:
@@ -201,6 +226,7 @@ class Housekeeping(Store):
 
     def totals(self) -> dict[str, tuple[int, int]]:
         sorts = {"entries": STEPS, "blobs": BLOBS, "pinned": PINS, "quarantined": QUARANTINE, "temporary": TEMPORARY}
+        sorts["inventory"] = INVENTORY
         return {sort: self.folder.total(prefix) for sort, prefix in sorts.items()}
 
     def _quarantine(self, name: str, warning: str | None) -> None:

@@ -9,6 +9,7 @@
     v1/pins/<key>             entries that eviction leaves
     v1/leases/<key>           steps that someone is running
     v1/uses/                  which entries were used, where files have no times
+    v1/inventory/             what is known of descriptions in a local folder, for looking after them
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ TEMPORARY = "v1/tmp"
 PINS = "v1/pins"
 LEASES = "v1/leases"
 USES = "v1/uses"
+INVENTORY = "v1/inventory"
 HEX = frozenset("0123456789abcdef")
 
 

@@ -132,6 +132,12 @@ class TieredStore(Wrapper):
             self.near.delete(keys)
         return self.far.delete(keys)
 
+    def evict(self, used: Iterable[tuple[str, float]]) -> int:
+        used = list(used)
+        with suppress(StoreError):
+            self.near.delete(key for key, _ in used)
+        return self.far.evict(used)
+
     def touch(self, keys: Iterable[str]) -> None:
         keys = list(keys)
         with suppress(StoreError):

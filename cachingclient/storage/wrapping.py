@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from cachingclient.storage.base import Entry, EntryInfo, Frame, Lease, Problem, Store, StoreUnavailable
+from cachingclient.storage.outline import Outline
 
 REST_AFTER_FAILURE = 30.0
 
@@ -61,6 +62,12 @@ class Wrapper(Store):
 
     def scan(self) -> Iterator[EntryInfo]:
         return self.inner.scan()
+
+    def survey(self, *, times: bool = True) -> Iterator[Outline]:
+        return self.inner.survey(times=times)
+
+    def evict(self, used: Iterable[tuple[str, float]]) -> int:
+        return self.inner.evict(used)
 
     def touch(self, keys: Iterable[str]) -> None:
         self.inner.touch(keys)
