@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import itertools
 import multiprocessing.util
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ MOST_UNREAD_COLUMNS = 32
 _LINKS = ("@events_factory", "@original_array")
 _NOTHING = object()
 _notes = NoteKeeper()
+_numbers = itertools.count()
 _looking: dict[str, float] = {}
 _met: set[str] = set()
 """The steps of which a result was found in this process."""
@@ -50,7 +51,7 @@ class Call(RunAndKeep):
     __slots__ = ("arguments", "looking", "read")
 
     def __init__(self, function: StepFunction[..., Any], context: Context) -> None:
-        known_as = f"{_inside.get() or getattr(thread_state, 'key', '')}/{uuid.uuid4().hex}"
+        known_as = f"{_inside.get() or getattr(thread_state, 'key', '')}/{process().name}-{next(_numbers)}"
         super().__init__(function, None, None, function.__name__, context, seek=True, known_as=known_as)
         self.arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.looking = _looking.get(self.name, 0.0)
@@ -126,7 +127,8 @@ class Call(RunAndKeep):
         """Hold the result in memory; return it as it is to be kept."""
         encoded = encode(result)
         if self._may_remember():
-            recent_results().add(self._remembered_as(content), encoded)
+            # What is held in memory is also what is written: the caller may do to the result what it likes.
+            encoded = recent_results().add(self._remembered_as(content), encoded)
         if any(_lazy_columns(array) or array.attrs or _is_linked(array) for array in _arrays(result)):
             # It has to look the same to the steps after it as when it is loaded.
             self.read = self._linked(decode(bytearray(b"".join(encoded.frames))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any
 
 from cachingclient import config
@@ -27,7 +28,7 @@ class RecentResults:
     --------
     >>> from cachingclient.storage import encode
     >>> recent = RecentResults(most_bytes=1000)
-    >>> recent.add("ab" * 16, encode([1, 2]))
+    >>> kept = recent.add("ab" * 16, encode([1, 2]))
     >>> recent.get("ab" * 16)
     [1, 2]
     """
@@ -44,10 +45,10 @@ class RecentResults:
     def __len__(self) -> int:
         return len(self._payloads)
 
-    def add(self, key: str, encoded: Encoded) -> None:
-        """Hold a result, unless it alone takes more than a quarter of the room."""
+    def add(self, key: str, encoded: Encoded) -> Encoded:
+        """Hold a result, unless it alone takes more than a quarter of the room; return it as it is held."""
         if encoded.nbytes > self.most_bytes // 4 or key in self._payloads:
-            return
+            return encoded
         payload = b"".join(encoded.frames)
         with self._lock:
             if key not in self._payloads:
@@ -56,6 +57,7 @@ class RecentResults:
             while self.nbytes > self.most_bytes:
                 _, dropped = self._payloads.popitem(last=False)
                 self.nbytes -= len(dropped)
+        return replace(encoded, frames=(memoryview(payload),))
 
     def get(self, key: str) -> Any:
         """Return a copy of a result.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import glob
 import os
 import stat
@@ -156,7 +158,10 @@ def _look_at_file(path: str, seen: os.stat_result, mode: str, small: int) -> _Lo
             return _Look(None, content_digest(path, seen), None, stamp)
         except OSError:
             pass
-    uuid = _root_uuid(path) if path.endswith(".root") else None
+    uuid = None
+    if path.endswith(".root"):
+        with contextlib.suppress(OSError):
+            uuid = _root_uuid(path) if fresh else _root_uuid_at(path, stamp)
     return _Look(seen.st_mtime_ns, None, uuid, stamp)
 
 
@@ -229,13 +234,16 @@ def content_digest(path: str, seen: os.stat_result | None = None) -> str:
     return found
 
 
+@functools.lru_cache(maxsize=10_000)
+def _root_uuid_at(path: str, _stamp: str) -> str | None:
+    """Return the identifier of a ROOT file, read once as long as the file looks the same."""
+    return _root_uuid(path)
+
+
 def _root_uuid(path: str) -> str | None:
     """Return the identifier that ROOT writes into the head of each file."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            head = file.read(75)
-    except OSError:
-        return None
+    with open(path, "rb", buffering=0) as file:
+        head = file.read(75)
     if head[:4] != b"root" or len(head) < 75:
         return None
     # Files beyond 2 GB say so by their version and have wider pointers.

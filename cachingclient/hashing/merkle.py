@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 import xxhash
@@ -208,6 +209,8 @@ class Merkle:
         try:
             if hasattr(type(value), "__cache_token_reads__"):
                 return identify_again(value, value.__cache_token__(), self.inputs, self.environment)
+            if type(value) is tuple and FunctionType in map(type, value):
+                return identify_again(value, value, self.inputs, self.environment)
             return identify(value, self.inputs, self.environment)
         except Unidentifiable as error:
             return error.reason

@@ -73,7 +73,7 @@ class Notes:
             return (
                 all(namespace.get(name, ABSENT) is found for namespace, name, found in self.variables)
                 and all(_attribute(owner, name) is found for owner, name, found in self.attributes)
-                and all(_has_the_same_items(container, held) for container, held in self.containers)
+                and all(has_the_same_items(container, held) for container, held in self.containers)
                 and all(inputs.of(text) == found for text, found in self.texts.items())
                 and all(REGISTRIES[name]() is found for name, found in self.added.items())
             )
@@ -168,7 +168,7 @@ class NotingWalk(Walk):
 
     def saw_items(self, container: Any) -> None:
         """Note what is in a container."""
-        self.notes.containers.append((container, tuple(_items(container))))
+        self.notes.containers.append((container, tuple(items_of(container))))
 
     def unsure(self) -> None:
         """Have the walk be made again each time: something was looked up that is not noted."""
@@ -187,14 +187,16 @@ def _attribute(owner: object, name: str) -> object:
         return ABSENT
 
 
-def _items(container: Any) -> Iterator[object]:
+def items_of(container: Any) -> Iterator[object]:
+    """Yield what is in a container, of a mapping the names first."""
     return chain(container, container.values()) if hasattr(container, "values") else iter(container)
 
 
-def _has_the_same_items(container: Any, held: tuple[object, ...]) -> bool:
+def has_the_same_items(container: Any, held: tuple[object, ...]) -> bool:
+    """Tell whether a container has in it what it had, none of it replaced."""
     # Equal objects are not enough: 1 equals True, and a user's object may call itself equal to anything.
     count = 2 * len(container) if hasattr(container, "values") else len(container)
-    return count == len(held) and all(map(is_, _items(container), held))
+    return count == len(held) and all(map(is_, items_of(container), held))
 
 
 _remembered: OrderedDict[tuple[object, ...], tuple[object, Notes, Identity]] = OrderedDict()

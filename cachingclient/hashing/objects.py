@@ -80,6 +80,7 @@ def encode_pairs(pairs: Iterable[tuple[Any, Any]], walk: Walk, where: str = "") 
 def encode_input(text: str, found: Fingerprint | None, walk: Walk) -> bytes:
     """Return the encoding of a text with what the input looks like that it names, if it names one."""
     if found is None:
+        walk.may_change = True
         return encode_str(text)
     walk.file(found)
     if found.note:

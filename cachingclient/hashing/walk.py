@@ -96,6 +96,8 @@ class Walk:
         self.warnings: dict[str, bool] = {}
         self.rebinds: list[str] = []
         self.files: dict[str, Fingerprint] = {}
+        self.may_change = False
+        """Whether there is more to look at again than its files: one that is not there yet, an object with a state."""
         self._distributions: set[str] = set()
         self._also: list[bytes] = []
         self._demanded: set[str] = set()
@@ -189,7 +191,7 @@ class Walk:
         alone = Walk(self.inputs, self.environment)
         encoded = encode(alone)
         depends = alone._queue or alone._also or alone._demanded or alone.warnings or alone.ingredients
-        if encoded is None or depends or not alone.files:
+        if encoded is None or depends or alone.may_change:
             return None
         return Noted(encoded, frozenset(alone._distributions), tuple(alone.files.values()))
 

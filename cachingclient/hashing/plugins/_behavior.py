@@ -14,6 +14,7 @@ from cachingclient.hashing.bytecode import shape
 from cachingclient.hashing.code import find_named
 from cachingclient.hashing.digest import compact, digest, frame
 from cachingclient.hashing.environment import is_user_code
+from cachingclient.hashing.noting import has_the_same_items, items_of
 from cachingclient.hashing.registries import awkward_overloads
 from cachingclient.hashing.scalars import PLAIN, encode_str
 
@@ -27,10 +28,13 @@ def encode_behavior(array: Any, nodes: Iterable[Any], walk: Walk) -> bytes:
     """Return the encoding of the classes and overloads given with an array, and of the user's own global ones."""
     given = array.behavior
     parts = [] if given is None else [_overloads(given, walk)]
+    overloads = awkward_overloads()
+    if not overloads:
+        return frame(b"(", parts)
     names = {node.parameter(name) for node in nodes for name in ("__record__", "__list__", "__array__")}
     own = {
         key: value
-        for key, value in awkward_overloads()
+        for key, value in overloads
         if names.intersection(key if isinstance(key, tuple) else (key,)) - {None}
         and is_user_code(str(getattr(value, "__module__", None) or "builtins"))
     }
@@ -71,6 +75,8 @@ class Split:
 
 
 _splits: dict[tuple[int, ...], Split] = {}
+_last: dict[int, Split] = {}
+"""What was found for the dictionary at some place in memory; it may be another one by now."""
 
 
 def split(behavior: Mapping[Any, Any]) -> Split:
@@ -84,8 +90,10 @@ def split(behavior: Mapping[Any, Any]) -> Split:
     What a library's function has is read once: its code, defaults, closure. One that is changed in its place later,
     rather than replaced, is not seen, as everywhere in libraries.
     """
-    held = (*behavior, *behavior.values())
-    # Equal objects are not enough: a user's may call itself equal to anything.
+    last = _last.get(id(behavior))
+    if last is not None and has_the_same_items(behavior, last.held):
+        return last
+    held = tuple(items_of(behavior))
     made_of = tuple(map(id, held))
     found = _splits.get(made_of)
     if found is None:
@@ -102,6 +110,9 @@ def split(behavior: Mapping[Any, Any]) -> Split:
         if len(_splits) >= _MOST_SPLITS:
             _splits.clear()
         _splits[made_of] = found
+    if len(_last) >= _MOST_SPLITS:
+        _last.clear()
+    _last[id(behavior)] = found
     return found
 
 

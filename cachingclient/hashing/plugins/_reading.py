@@ -62,7 +62,7 @@ class Reading:
                         del read[owner]
 
             with _lock:
-                _read[owner] = weakref.ref(array, forget), self, _content(array)
+                _read[owner] = weakref.ref(array, forget), self, content_of(array)
         return array
 
 
@@ -70,7 +70,7 @@ def reading_of(buffer: Any) -> Reading | None:
     """Return how a virtual buffer is or was filled, None if it was read unseen or written to since."""
     if buffer.is_materialized:
         found = _read.get(id(buffer))
-        unchanged = found is not None and found[0]() is buffer._array and found[2] == _content(buffer._array)
+        unchanged = found is not None and found[0]() is buffer._array and found[2] == content_of(buffer._array)
         return found[1] if found is not None and unchanged else None
     generator = buffer._generator
     if not isinstance(generator, Reading) or generator.owner != id(buffer):
@@ -84,5 +84,6 @@ def was_read(buffer: Any) -> bool:
     return found is not None and found[0]() is buffer._array
 
 
-def _content(array: Any) -> bytes:
+def content_of(array: Any) -> bytes:
+    """Return the digest of an array's numbers."""
     return digest(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

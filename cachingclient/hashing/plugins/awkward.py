@@ -23,7 +23,9 @@ from awkward._nplikes.virtual import VirtualNDArray
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.objects import encode_unordered
 from cachingclient.hashing.plugins import register_hasher
+from cachingclient.hashing.plugins._again import encoded_before, encoded_now
 from cachingclient.hashing.plugins._behavior import encode_behavior
+from cachingclient.hashing.plugins._nodes import buffers_of, children_of, layout_nodes, own_buffers
 from cachingclient.hashing.plugins._reading import Reading, reading_of, was_read
 from cachingclient.hashing.plugins._texts import encode_files_among
 from cachingclient.hashing.plugins.numpy import encode_content, encode_dtype
@@ -33,16 +35,6 @@ from cachingclient.hashing.walk import Unidentifiable
 if TYPE_CHECKING:
     from cachingclient.hashing.walk import Walk
 
-_BUFFERS = {
-    "NumpyArray": ("_data",),
-    "ListArray": ("_starts", "_stops"),
-    "ListOffsetArray": ("_offsets",),
-    "IndexedArray": ("_index",),
-    "IndexedOptionArray": ("_index",),
-    "ByteMaskedArray": ("_mask",),
-    "BitMaskedArray": ("_mask",),
-    "UnionArray": ("_tags", "_index"),
-}
 UNORDERED_RECORDS: set[str] = set()
 """Names of records whose fields are in an order of chance, because a library took them out of a set."""
 
@@ -93,11 +85,15 @@ def encode_builder(builder: Any, walk: Walk) -> bytes:
 @register_hasher(ak.contents.Content, subclasses=True)
 def encode_layout(layout: Any, walk: Walk) -> bytes:
     """Return the encoding of a layout: packed, unless something in it is still to be read."""
+    known = encoded_before(layout, walk)
+    if known is not None:
+        return known
     if layout.backend.name in ("cuda", "jax"):
         layout = ak.to_backend(layout, "cpu", highlevel=False)
     if all(_is_at_hand(buffer) for buffer in buffers_of(layout)) and not _is_packed(layout):
-        layout = layout.to_packed()
-    return _encode_node(layout, walk)
+        # It may be a small part of large buffers, which are not to be looked at to know it again.
+        return _encode_node(layout.to_packed(), walk)
+    return encoded_now(layout, walk, _encode_node)
 
 
 @register_hasher(ak.index.Index, subclasses=True)
@@ -141,9 +137,9 @@ def _encode_node(node: Any, walk: Walk, *, chosen: bool = False) -> bytes:
         elif name != "_length" or not chosen:
             value = getattr(node, name)
             parts.append(walk.encode(value) if type(value) in PLAIN or type(value) is list else encode_str(repr(value)))
-    parts += [encode_buffer(buffer, walk) for buffer in _own_buffers(node)]
+    parts += [encode_buffer(buffer, walk) for buffer in own_buffers(node)]
     chosen = chosen or kind in _CHOOSING
-    children = _children(node)
+    children = children_of(node)
     if unordered:
         children = [content for _, content in sorted(zip(node._fields, children, strict=True), key=itemgetter(0))]
     parts += [_encode_node(content, walk, chosen=chosen) for content in children]
@@ -165,26 +161,7 @@ def _is_packed(node: Any) -> bool:
         exact = len(node.content) == node.size * len(node)
     else:
         exact = kind == "RecordArray" and all(len(content) == len(node) for content in node.contents)
-    return bool(exact) and all(_is_packed(content) for content in _children(node))
-
-
-def _own_buffers(node: Any) -> Iterator[Any]:
-    for name in _BUFFERS.get(type(node).__name__, ()):
-        buffer = getattr(node, name)
-        yield buffer.data if isinstance(buffer, ak.index.Index) else buffer
-
-
-def _children(node: Any) -> list[Any]:
-    if hasattr(node, "_contents"):
-        return list(node._contents)
-    return [node._content] if hasattr(node, "_content") else []
-
-
-def buffers_of(node: Any) -> Iterator[Any]:
-    """Yield every buffer of a layout, without touching any."""
-    yield from _own_buffers(node)
-    for content in _children(node):
-        yield from buffers_of(content)
+    return bool(exact) and all(_is_packed(content) for content in children_of(node))
 
 
 def _is_at_hand(buffer: Any) -> bool:
@@ -225,6 +202,7 @@ def _source(reading: Reading, walk: Walk) -> bytes:
             # A library's own reader gives the same as long as its file does: it is described once.
             reading.noted = walk.note(functools.partial(encode, reader))
             return encoded
+    walk.may_change = True
     try:
         return frame(b"(", [encode_str(reading.shape), encode_str(reading.key), walk.encode(reader)])
     except Unidentifiable as error:
@@ -255,9 +233,12 @@ def _derived(generator: Any, walk: Walk) -> Iterator[bytes]:
         elif callable(value) and str(getattr(value, "__module__", "")).startswith("awkward."):
             yield frame(b"(", _derived(value, walk))
         elif name != "memo":
+            walk.may_change = walk.may_change or not isinstance(value, _FIXED)
             yield walk.encode(value)
 
 
+_FIXED = (type(None), bool, int, float, str, tuple, slice, type, np.dtype)
+"""What awkward derives buffers by, beside other buffers: none of it can be written to."""
 _WRAPPERS = {
     "_lazy_asarray.<locals>.wrapped_generator": "generator",
     "VirtualNDArray.__deepcopy__.<locals>.<lambda>": "current_generator",
@@ -280,10 +261,3 @@ def _attributes(attrs: Mapping[str, Any] | None, walk: Walk) -> bytes:
             # Cross-references follow it to the other collections of the same events.
             parts.append(walk.encode(attrs[name]))
     return frame(b"(", parts)
-
-
-def layout_nodes(node: Any) -> Iterator[Any]:
-    """Yield a layout and every layout below it."""
-    yield node
-    for content in _children(node):
-        yield from layout_nodes(content)

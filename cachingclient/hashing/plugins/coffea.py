@@ -150,6 +150,7 @@ def _local_file(name: str, walk: Walk) -> bytes:
         return b""
     found = walk.inputs.of(name) if "://" in name else walk.inputs.of_path(name)
     if found is None:
+        walk.may_change = True
         return b""
     walk.file(found)
     return found.identity

@@ -28,6 +28,7 @@ def encode_file(file: Any, walk: Walk) -> bytes:
     if found is not None:
         walk.file(found)
         parts.append(found.identity)
+    walk.may_change = walk.may_change or found is None
     return frame(b"(", parts)
 
 
