@@ -39,7 +39,7 @@ def interpreter(name: str) -> Path:
     Raises
     ------
     NotInstalled
-        pip can't install it; the last thing that it said is the reason.
+        It can't be made; the last thing that venv or pip said is the reason.
     """
     wanted = ENVIRONMENTS[name]
     folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cachingclient-tests"
@@ -47,11 +47,11 @@ def interpreter(name: str) -> Path:
     place = folder / f"{name}-{version}-{hashlib.sha256(' '.join(wanted).encode()).hexdigest()[:8]}"
     python = place / "bin" / "python"
     if not (place / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            why = done.stderr.strip().splitlines()[-1]
-            raise NotInstalled(f"the environment {name} can't be installed here: {why}")
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+        for command in ([sys.executable, "-m", "venv", "--clear", str(place)], install):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                said = (done.stderr or done.stdout).strip().splitlines() or ["nothing was said"]
+                raise NotInstalled(f"the environment {name} can't be installed here: {said[-1]}")
         (place / "complete").touch()
     return python
