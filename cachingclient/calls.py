@@ -94,7 +94,7 @@ class Call(RunAndKeep):
         """Note that a look was worth it."""
         attempt.found = True
         _met.add(self.name)
-        process().not_worth.pop(self.name, None)
+        process().not_worth.pop(self._kind, None)
 
     def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the step; a result that was read to be kept is handed on as it will be loaded."""
@@ -139,7 +139,7 @@ class Call(RunAndKeep):
         if self._is_slower_than_looking(seconds):
             return super()._is_worth_it(result, seconds)
         counts = process().not_worth
-        counts[self.name] = counts.get(self.name, 0) + 1
+        counts[self._kind] = counts.get(self._kind, 0) + 1
         return False
 
     def _is_slower_than_looking(self, seconds: float) -> bool:

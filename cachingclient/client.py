@@ -28,7 +28,7 @@ from cachingclient.storage import Store, StoreError, open_store
 from cachingclient.worker import flush_worker, process, topic_of
 
 Mode = Literal["readwrite", "read", "refresh", "off"]
-_OWN_FRAMES = r"cachingclient[\\/]steps"
+_OWN_FRAMES = r"cachingclient[\\/](steps|loading)"
 
 
 class DiracClient(ReceivingClient):

@@ -19,7 +19,7 @@ from typing import Any
 from distributed import Worker, WorkerPlugin, get_worker
 
 from cachingclient.graph import GraphNode, Key
-from cachingclient.steps import Load
+from cachingclient.loading import Load
 
 READER = "read-kept-"
 """How the keys of the tasks begin that read for the graphs of their own client."""

@@ -14,10 +14,10 @@ from cachingclient.graph import Key, Lowered, raise_, under_other_keys
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle
 from cachingclient.lazy import kept_among, reading_itself
+from cachingclient.loading import read_all
 from cachingclient.planner import Action, Choices
 from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
 from cachingclient.registry import Run
-from cachingclient.report import StepRecord
 from cachingclient.rewrite import rewrite
 from cachingclient.scattering import steps_of_data, steps_of_futures
 from cachingclient.sending import SendingClient
@@ -106,17 +106,14 @@ class ReceivingClient(SendingClient):
             return response
         data = response["data"]
         loads = kept_among(data)
-        read = await asyncio.gather(*(asyncio.to_thread(load.read) for load in loads.values()), return_exceptions=True)
+        read = await asyncio.to_thread(read_all, list(loads.values())) if loads else []
         lost: dict[Key, EntryLost] = {}
         for (key, load), found in zip(loads.items(), read, strict=True):
             if isinstance(found, EntryLost):
                 lost[key] = found
-            elif isinstance(found, BaseException):
-                raise found
             else:
-                data[key], seconds, info = found
-                record = StepRecord(load.known_as, load.name, "loaded", seconds, info.nbytes, saved=info.seconds)
-                self._records.take(load.context.run, [record])
+                data[key] = found.value
+                self._records.take(load.context.run, [found.record(load)])
         if not lost:
             return response
         data.update(await self._recovery.bring_back(lost))

@@ -49,7 +49,7 @@ class Recovery:
         if run is None or not isinstance(error, EntryLost) or run.attempts >= MOST_ATTEMPTS:
             return False
         first = not run.lost
-        run.lost.add(error.key)
+        run.lost.update([error.key, *error.others])
         self._erred[key] = exception, traceback
         if first:
             self.client.note(f"{error}; it is computed again, and so is what else turns out to be lost")

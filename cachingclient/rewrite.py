@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from collections import Counter
 from collections.abc import Container, Mapping, MutableMapping
 from typing import Any
 
@@ -11,10 +12,12 @@ from dask.utils import key_split
 from distributed import Future
 
 from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, runs_as_it_is, with_function
+from cachingclient.inside import loads_inside, reading_itself
 from cachingclient.lazy import READER, Hold, is_held, resolve
+from cachingclient.loading import Load, RunOnLoaded
 from cachingclient.planner import Action, Plan, PlannedStep
 from cachingclient.registry import Taken
-from cachingclient.steps import Context, Load, RunAndKeep, RunWithin
+from cachingclient.steps import Context, RunAndKeep, RunWithin
 from cachingclient.storage import EntryInfo, Store
 
 MOST_SENT_PAYLOAD = 4096
@@ -42,10 +45,14 @@ def rewrite(
     """
     sent: dict[Key, GraphNode] = {}
     renamed: dict[Key, Key | GraphNode] = {}
+    inside = loads_inside(plan, lowered, context.store)
+    read_there = {key for keys in inside.values() for key in keys}
     for key, step in plan.steps.items():
-        if key not in plan.needed or step.action is Action.HELD:
+        if key not in plan.needed or key in read_there or step.action is Action.HELD:
             continue
         node = _node(step, lowered.nodes[key], plan, context)
+        if key in inside:
+            node = reading_itself(node, {each: _load(plan.steps[each], context, each) for each in inside[key]})
         if hold and key in plan.wanted and isinstance(node, Task) and isinstance(node.func, Load):
             node = with_function(node, Hold(dataclasses.replace(node.func, known_as=key)))
             step.unread = True
@@ -99,12 +106,25 @@ def read_what_is_held(
 
 def sites_of_loads(plan: Plan, sent: Mapping[Key, GraphNode]) -> dict[str, dict[Key, str]]:
     """Return the annotation that sends loads to the sites where their entries were made, and are near."""
-    found = {
-        key: str(step.info.details["site"])
+    sites = {
+        key: (str(step.info.details["site"]), step.info.nbytes)
         for key, step in plan.steps.items()
-        if step.action is Action.LOAD and step.info is not None and "site" in step.info.details and key in sent
+        if step.action is Action.LOAD and step.info is not None and "site" in step.info.details
     }
+    found: dict[Key, str] = {}
+    for key, node in sent.items() if sites else ():
+        sizes: Counter[str] = Counter()
+        for each in sites.keys() & _what_it_reads(node):
+            site, nbytes = sites[each]
+            sizes[site] += nbytes
+        found.update((key, site) for site, _ in sizes.most_common(1))
     return {"home": found} if found else {}
+
+
+def _what_it_reads(node: GraphNode) -> set[Key]:
+    """Return the keys of what a node reads, if it reads anything."""
+    function = getattr(node, "func", None)
+    return set(function.loads) if isinstance(function, RunOnLoaded) else {node.key}
 
 
 def needs_of_runs(
@@ -125,8 +145,7 @@ def _is_same(before: Taken, node: GraphNode, step_key: bytes | None) -> bool:
 def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> GraphNode:
     """Return what is sent for one step."""
     if step.action is Action.LOAD:
-        assert step.info is not None
-        return Task(step.key, Load(step.info.key, _slim(step.info, context.store), step.name, context))
+        return Task(step.key, _load(step, context))
     if step.action is not Action.RUN or type(node) is not Task or runs_as_it_is(node.func):
         return node
     if not step.keep:
@@ -150,6 +169,11 @@ def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> G
     )
 
 
+def _load(step: PlannedStep, context: Context, known_as: Key | None = None) -> Load:
+    assert step.info is not None
+    return Load(step.info.key, _slim(step.info, context.store), step.name, context, known_as)
+
+
 def _slim(info: EntryInfo, store: Store) -> EntryInfo | None:
     """Return what a worker needs to load an entry; None if it had better look it up itself."""
     if info.payload is not None and len(info.payload) > MOST_SENT_PAYLOAD:
@@ -159,11 +183,16 @@ def _slim(info: EntryInfo, store: Store) -> EntryInfo | None:
 
 def _with_key(node: GraphNode, key: Key) -> GraphNode:
     """Return a node under another key; what is recorded of it stays under its own."""
-    if not isinstance(node, Task):
-        new = node.copy()
-    elif isinstance(node.func, (Load, RunWithin, RunAndKeep)):
-        new = with_function(node, dataclasses.replace(node.func, known_as=node.key))
-    else:
-        new = with_function(node, node.func)
+    new = _known_as(node.key, node) if isinstance(node, Task) else node.copy()
     new.key = key
     return new
+
+
+def _known_as(key: Key, node: Task) -> Task:
+    """Return a task that records what it does under a key."""
+    function: Any = node.func
+    if isinstance(function, (Load, RunWithin, RunAndKeep)):
+        function = dataclasses.replace(function, known_as=key)
+    elif isinstance(function, RunOnLoaded):
+        function = dataclasses.replace(function, task=_known_as(key, function.task))
+    return with_function(node, function)

@@ -1,4 +1,4 @@
-"""What runs on a worker in place of a user's function: `Load` reads a result back, `RunAndKeep` runs and keeps."""
+"""What runs on a worker in place of a user's function: `RunAndKeep` runs and keeps, `RunWithin` only runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ from cachingclient.storage import (
     Encoded,
     Entry,
     EntryInfo,
-    EntryLost,
     Lease,
     Store,
     UncodableError,
@@ -122,49 +121,6 @@ def _configured_context() -> Context | None:
 def has_expired(info: EntryInfo) -> bool:
     """Tell whether the time that the user gave a result is over."""
     return float(info.details.get("expires", "inf")) < time.time()
-
-
-@dataclass(slots=True)
-class Load:
-    """A task that reads a kept result.
-
-    Raises
-    ------
-    EntryLost
-        If it can't be had: the client then has the step run after all.
-    """
-
-    key: str
-    info: EntryInfo | None
-    name: str
-    context: Context
-    known_as: Key | None = None
-
-    @property
-    def __name__(self) -> str:
-        return f"load-{self.name}"
-
-    def __call__(self) -> Any:
-        """Return the kept result, and tell the client."""
-        value, seconds, info = self.read()
-        process().record(self.context.run, _key_of(self), self.name, "loaded", seconds, info.nbytes, saved=info.seconds)
-        return value
-
-    def read(self) -> tuple[Any, float, EntryInfo]:
-        """Return the kept result, the seconds that reading it took, and its description."""
-        start = time.perf_counter()
-        store = self.context.here
-        try:
-            info = self.info or store.find([self.key]).get(self.key)
-            if info is None:
-                raise EntryLost(self.key, "it was deleted after it was planned to be loaded")
-            value = store.read(info)
-            store.touch([self.key])
-        except EntryLost as error:
-            raise EntryLost(self.key, error.why) from None
-        except Exception as error:
-            raise EntryLost(self.key, f"{type(error).__name__}: {error}") from error
-        return value, time.perf_counter() - start, info
 
 
 @dataclass(slots=True)
@@ -305,7 +261,12 @@ class RunAndKeep:
         return attempt
 
     def _is_hopeless(self) -> bool:
-        return not isinstance(self.context.policy, KeepAll) and process().not_worth.get(self.name, 0) >= HOPELESS_AFTER
+        return not isinstance(self.context.policy, KeepAll) and process().not_worth.get(self._kind, 0) >= HOPELESS_AFTER
+
+    @property
+    def _kind(self) -> tuple[str, int]:
+        """The steps that this one is compared with: a merge of two tells nothing of a merge of thirty."""
+        return self.name, self.dependencies
 
     def _identify(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: _Attempt) -> None:
         """Compare the code that is about to run here with the client's, and name the call by its inputs."""
@@ -381,7 +342,7 @@ class RunAndKeep:
         nbytes = size_of(result)
         cost = Cost(seconds, nbytes, self.dependencies, self.context.here.load_cost(nbytes))
         worth = self.context.policy.keep(cost)
-        counts[self.name] = 0 if worth else counts.get(self.name, 0) + 1
+        counts[self._kind] = 0 if worth else counts.get(self._kind, 0) + 1
         return worth
 
     def _keep(self, attempt: _Attempt, result: Any, seconds: float) -> str | None:
@@ -419,6 +380,6 @@ class RunAndKeep:
         process().record(self.context.run, _key_of(self), self.name, action, seconds, nbytes, note=note, saved=saved)
 
 
-def _key_of(step: Load | RunWithin | RunAndKeep) -> Key:
+def _key_of(step: RunWithin | RunAndKeep) -> Key:
     """Return the key of the step that this thread runs, as the user's graph has it."""
     return step.known_as if step.known_as is not None else getattr(thread_state, "key", step.name)

@@ -34,7 +34,7 @@ class Process:
     writer
         Files results in the background.
     not_worth
-        For each step's name, how many runs in a row were not worth keeping.
+        For each step's name and number of inputs, how many runs in a row were not worth keeping.
     typical
         For each step's name, the seconds that it last took.
     useless
@@ -48,7 +48,7 @@ class Process:
     def __init__(self) -> None:
         self.name = uuid.uuid4().hex
         self.writer = Writer(config.write_queue())
-        self.not_worth: dict[str, int] = {}
+        self.not_worth: dict[tuple[str, int], int] = {}
         self.typical: dict[str, float] = {}
         self.useless: set[str] = set()
         self.sent: dict[str, int] = {}
@@ -60,10 +60,14 @@ class Process:
 
     def record(self, run: str, key: Any, name: str, action: Any, seconds: float, nbytes: int, **more: Any) -> None:
         """Note what was done for one step; the client hears of it soon."""
+        self.tell({run: [StepRecord(key, name, action, seconds, nbytes, **more)]})
+
+    def tell(self, records: Mapping[str, list[StepRecord]]) -> None:
+        """Note what was done, by run; the client hears of it soon."""
         self.attach()
         if self._worker is None and not self.collects:
             return  # a step called in plain Python: there is no client to tell
-        self.deliver({run: [StepRecord(key, name, action, seconds, nbytes, **more)]})
+        self.deliver(records)
 
     def deliver(self, records: Mapping[str, list[StepRecord]]) -> None:
         """Take records by run, made here or where there is no dask worker, on their way to the client."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import pytest
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.identities import Code, Step
 from cachingclient.hashing.merkle import Merkle
+from cachingclient.loading import Load
 from cachingclient.policy import CachePolicy, Cost, KeepAll
 from cachingclient.report import StepRecord
-from cachingclient.steps import Context, Load, RunAndKeep
+from cachingclient.steps import Context, RunAndKeep
 from cachingclient.storage import EntryInfo, EntryLost, Store, open_store
 from cachingclient.worker import process
 
@@ -76,8 +77,9 @@ class Heard:
     def __init__(self) -> None:
         self.all: list[StepRecord] = []
 
-    def __call__(self, run: str, *record: Any, **more: Any) -> None:
-        self.all.append(StepRecord(*record, **more))
+    def __call__(self, records: Mapping[str, list[StepRecord]]) -> None:
+        for made in records.values():
+            self.all += made
 
     def take(self) -> list[StepRecord]:
         """The records since the last time, once all is written."""
@@ -90,7 +92,7 @@ class Heard:
 def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
     """Listens to the records of this process."""
     heard = Heard()
-    monkeypatch.setattr(process(), "record", heard)
+    monkeypatch.setattr(process(), "tell", heard)
     return heard
 
 

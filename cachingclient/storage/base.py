@@ -48,6 +48,8 @@ class EntryLost(StoreError):
         The key under which it was found.
     why
         One line for the user.
+    others
+        The keys of others that are lost as well.
 
     Examples
     --------
@@ -55,10 +57,11 @@ class EntryLost(StoreError):
     'entry 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f is lost: its blob is missing'
     """
 
-    def __init__(self, key: str, why: str) -> None:
-        super().__init__(key, why)
+    def __init__(self, key: str, why: str, others: tuple[str, ...] = ()) -> None:
+        super().__init__(key, why, others)
         self.key = key
         self.why = why
+        self.others = others
 
     def __str__(self) -> str:
         return f"entry {self.key} is lost: {self.why}"

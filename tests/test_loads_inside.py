@@ -1,0 +1,417 @@
+"""Kept results are read by the steps that take them where that is cheaper, and nobody can tell but by the time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from operator import add, itemgetter
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+from dask.delayed import Delayed
+
+from cachingclient import DiracClient
+from cachingclient.graph import Alias, GraphNode, Key, Lowered, Task, TaskRef
+from cachingclient.hashing.merkle import Merkle
+from cachingclient.inside import loads_inside
+from cachingclient.loading import Load, RunOnLoaded, load_all, read_all
+from cachingclient.planner import Choices, Plan, make_plan
+from cachingclient.steps import Context, RunAndKeep
+from cachingclient.storage import EntryInfo, EntryLost, Store, open_store
+
+COUNT = 6
+
+
+def block(number: int) -> np.ndarray:
+    return np.full(20_000, number)
+
+
+def small(number: int) -> int:
+    return number * 10
+
+
+def merged(*parts: Any) -> float:
+    return float(sum(np.sum(part) for part in parts))
+
+
+def highest(parts: list[Any], others: dict[str, Any]) -> float:
+    return float(max(np.max(part) for part in [*parts, *others.values()]))
+
+
+def negate_in_place(values: np.ndarray) -> float:
+    values *= -1
+    return float(values.sum())
+
+
+def failing(*parts: Any) -> float:
+    raise ValueError(f"no {len(parts)} parts")
+
+
+BLOCKS = [dask.delayed(block, pure=True)(number) for number in range(COUNT)]
+TOTAL = 20_000.0 * sum(range(COUNT))
+
+
+@pytest.fixture
+def warm(make_client: Callable[..., DiracClient]) -> DiracClient:
+    """A client whose store has the blocks, and nothing that is made of them."""
+    cold = make_client()
+    cold.gather(cold.compute(BLOCKS))
+    cold.close()
+    return make_client()
+
+
+def sent(client: DiracClient, top: Delayed) -> dict[str, list[Any]]:
+    """What computing a step sends: the functions of its tasks, by the name of the step."""
+    future = client.compute(top)
+    found: dict[str, list[Any]] = {}
+    for node in client._registry.runs[future.key].sent.values():
+        found.setdefault(type(node.func).__name__, []).append(node.func)  # type: ignore[attr-defined]
+    future.result()
+    return found
+
+
+def counts(client: DiracClient) -> tuple[int, int]:
+    """How many steps the last graph loaded and ran."""
+    assert client.report is not None
+    total = client.report.summary().total
+    return total.loaded, total.ran
+
+
+# ---- which ----
+
+
+def planned(nodes: dict[Key, GraphNode], found: dict[str, int], wanted: str = "top", **annotations: Any) -> Any:
+    """Which steps read what, if the steps found have results of so many bytes."""
+    keys = {step.key.hex(): key for key, step in Merkle({}).steps(nodes, [wanted]).items() if step.key}
+
+    def find(asked: Any) -> dict[str, EntryInfo]:
+        return {
+            key: EntryInfo(key, "result", keys[key], "numpy", "", found[keys[key]], 0.0, 1.0, {})
+            for key in asked
+            if keys.get(key) in found
+        }
+
+    lowered = Lowered(nodes, annotations)
+    plan: Plan = make_plan(lowered, [wanted], Merkle({}), find, Choices())
+    inside = loads_inside(plan, lowered, open_store("memory://inside"))
+    return {key: sorted(reads) for key, reads in inside.items()}
+
+
+def graph(top: str = "top", takers: int = 1) -> dict[Key, GraphNode]:
+    """Two inputs, both taken by a number of steps that meet in one."""
+    nodes: list[GraphNode] = [Task("a", add, 1, 2), Task("b", add, 3, 4)]
+    names = [top] if takers == 1 else [f"taker-{number}" for number in range(takers)]
+    nodes += [Task(name, add, TaskRef("a"), TaskRef("b"), number) for number, name in enumerate(names)]
+    if takers > 1:
+        nodes.append(Task(top, sum, *map(TaskRef, names)))
+    return {node.key: node for node in nodes}
+
+
+def test_one_taker_reads_its_inputs() -> None:
+    """What is found and one step takes is read there, however large: it has to be there anyway."""
+    assert planned(graph(), {"a": 10, "b": 10**10}) == {"top": ["a", "b"]}
+    assert planned(graph(), {"b": 10}) == {"top": ["b"]}
+
+
+def test_few_takers_of_little_read_it_each() -> None:
+    """A small result is read again by each of a few steps; a large one is read once, by a task of its own."""
+    assert planned(graph(takers=2), {"a": 10, "b": 10**9}) == {"taker-0": ["a"], "taker-1": ["a"]}
+    assert planned(graph(takers=500), {"a": 10**6, "b": 10**6}) == {}
+
+
+def test_what_is_asked_for_is_a_task() -> None:
+    """A result that is found and wanted is nobody's input."""
+    assert planned(graph(), {"a": 10, "top": 10}) == {}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "reads"),
+    [
+        ({"workers": {"a": ["one"]}}, ["b"]),
+        ({"resources": {"a": {"GPU": 1}, "top": {"GPU": 2}}}, ["b"]),
+        ({"resources": {"a": {"GPU": 1}, "top": {"GPU": 1}}}, ["a", "b"]),
+        ({"workers": {"top": ["one"]}}, ["a", "b"]),
+        ({"retries": {"a": 3}, "priority": {"b": 1}}, ["a", "b"]),
+    ],
+)
+def test_what_only_some_workers_may_read(annotations: dict[str, Any], reads: list[str]) -> None:
+    """A load that is bound to workers goes into a step only if that is bound to the same."""
+    assert planned(graph(), {"a": 10, "b": 10}, **annotations) == {"top": reads}
+
+
+def test_takers_that_are_no_steps() -> None:
+    """What dask itself takes has to be a task."""
+    nodes: dict[Key, GraphNode] = graph() | {"alias": Alias("alias", "a"), "last": Task("last", abs, TaskRef("alias"))}
+    nodes["end"] = Task("end", max, TaskRef("last"), TaskRef("top"))
+    assert planned(nodes, {"a": 10, "b": 10}, "end") == {"top": ["b"]}
+
+
+# ---- what comes of it ----
+
+
+def test_inputs_are_read_inside(warm: DiracClient) -> None:
+    """A step over kept blocks is the only task, gives the right result, and the report tells of every block."""
+    found = sent(warm, dask.delayed(merged)(*BLOCKS))
+    assert found.keys() == {"RunOnLoaded"}
+    assert counts(warm) == (COUNT, 1)
+    row = next(row for row in warm.report.summary().rows if row.name == "block")  # type: ignore[union-attr]
+    assert (row.loaded, row.bytes_loaded > COUNT * 160_000) == (COUNT, True)
+
+
+def test_inputs_in_containers_and_from_tasks(warm: DiracClient) -> None:
+    """Inputs are found wherever they are among the arguments, beside results that other tasks give."""
+    new = dask.delayed(block)(77)
+    top = dask.delayed(highest)([BLOCKS[0], new], others={"x": BLOCKS[2], "y": dask.delayed(small)(3)})
+    assert warm.compute(top).result() == 77
+    assert counts(warm) == (2, 3)
+
+
+def test_two_takers(warm: DiracClient) -> None:
+    """Each of two steps gets an array of its own: what one does to it the other does not see."""
+    tops = [dask.delayed(negate_in_place)(BLOCKS[2]), dask.delayed(merged)(BLOCKS[2])]
+    assert dask.compute(*tops, scheduler=warm) == (-40_000.0, 40_000.0)
+    assert counts(warm) == (1, 2)
+
+
+def test_a_block_that_is_asked_for_as_well(warm: DiracClient) -> None:
+    """What the user takes too is a task, whose result both get."""
+    total, one = warm.compute([dask.delayed(merged)(*BLOCKS), BLOCKS[1]])
+    assert (total.result(), one.result()[0]) == (TOTAL, 1)
+    assert counts(warm) == (COUNT, 1)
+
+
+def test_later_graphs_with_the_same_keys(warm: DiracClient) -> None:
+    """What was read inside a step of one graph is there for the next, wanted or as an input."""
+    with dask.annotate(cache=False):
+        middle = dask.delayed(merged, pure=True)(*BLOCKS)
+    first = warm.compute(middle)
+    assert first.result() == TOTAL
+    second = warm.compute(dask.delayed(max)(middle, 1))
+    third = warm.compute(dask.delayed(highest)(BLOCKS[3:], {}))
+    assert (second.result(), third.result()) == (TOTAL, COUNT - 1)
+    assert warm.compute(BLOCKS[4]).result()[0] == 4
+
+
+def test_a_key_comes_back_with_other_inputs(warm: DiracClient) -> None:
+    """A step that the scheduler holds with its inputs inside may be sent again when these have to be computed."""
+    with dask.annotate(cache=False):
+        middle = dask.delayed(merged, pure=True)(*BLOCKS)
+        tops = [dask.delayed(add, pure=True)(middle, number) for number in range(2)]
+    one = warm.compute(tops[0])
+    assert one.result() == TOTAL
+    assert warm.cache is not None
+    warm.cache.delete([info.key for info in list(warm.cache.scan()) if info.name == "block"])
+    two = warm.compute(tops[1])
+    assert two.result() == TOTAL + 1
+    assert counts(warm) == (0, COUNT + 2)
+
+
+def test_persisted_collections(warm: DiracClient) -> None:
+    """What is persisted is computed from blocks that it reads, and stays."""
+    persisted = warm.persist(dask.delayed(merged)(*BLOCKS[:3]))
+    assert persisted.compute() == 60_000.0
+    assert warm.compute(dask.delayed(add)(persisted, BLOCKS[0][0])).result() == 60_000.0
+
+
+def test_equal_inputs_are_found_by_content(warm: DiracClient, make_client: Callable[..., DiracClient]) -> None:
+    """The content key of a step is the same whether its inputs were read in it, came from tasks, or ran."""
+    expected = warm.compute(dask.delayed(merged)(*BLOCKS)).result()
+    warm.flush()
+    assert counts(warm) == (COUNT, 1)
+    other = make_client()
+
+    def block_again(number: int) -> np.ndarray:
+        return np.full(10_000, number, dtype=np.int64).repeat(2)
+
+    again = [dask.delayed(block_again)(number) for number in range(COUNT)]
+    assert other.compute(dask.delayed(merged)(*BLOCKS[:3], *again[3:])).result() == expected
+    assert other.report is not None
+    assert other.report.summary().total.cut_off == 1
+
+
+def test_errors_inside_such_steps_are_the_users(warm: DiracClient) -> None:
+    """The step's own exception arrives as ever, after the retries that were asked for."""
+    with dask.annotate(retries=2), pytest.raises(ValueError, match="no 6 parts"):
+        warm.compute(dask.delayed(failing)(*BLOCKS)).result()
+
+
+def test_seconds_are_the_steps_own(store_url: str, cache_folder: Path) -> None:
+    """What reading takes is told of what is read; the step is weighed by what it took itself."""
+    context = Context("test/1", open_store(store_url), *_settings())
+    keep(context, 1, block(1))
+    read = read_all([Load(_key(1), None, "block", context)])[0]
+    assert not isinstance(read, EntryLost)
+    assert read.seconds > 0
+    assert read.record(Load(_key(1), None, "block", context, "block-1")).key == "block-1"
+
+
+# ---- entries that are lost ----
+
+
+class Spoiling:
+    """Spoils the entries of some steps as soon as they were found."""
+
+    def __init__(self, client: DiracClient, how: str, only: tuple[int, ...]) -> None:
+        self.find, self.how, self.only = client._find, how, only
+        self.store = client.cache
+        self.done = False
+
+    def __call__(self, keys: Any) -> Any:
+        found = self.find(keys)
+        results = sorted((info for info in found.values() if info.kind == "result"), key=lambda info: info.digest)
+        if results and not self.done:
+            self.done = True
+            for number in self.only:
+                self._spoil(results[number])
+        return found
+
+    def _spoil(self, info: EntryInfo) -> None:
+        assert self.store is not None
+        if self.how == "deleted":
+            self.store.delete([info.key])
+            return
+        (path,) = Path(self.store.url.removeprefix("file://")).glob(f"v1/blobs/*/{info.digest}*")
+        content = bytearray(path.read_bytes())
+        content[-5] ^= 0xFF
+        path.write_bytes(content)
+
+
+def by_compute(client: DiracClient) -> Any:
+    return client.compute(dask.delayed(merged)(*BLOCKS)).result(timeout=60)
+
+
+def by_persist(client: DiracClient) -> Any:
+    return client.persist(dask.delayed(merged)(*BLOCKS)).compute()
+
+
+def by_get(client: DiracClient) -> Any:
+    tasks: dict[Any, Any] = {f"block-{number}": (block, number) for number in range(COUNT)}
+    return client.get(tasks | {"top": (merged, *tasks)}, "top")
+
+
+def with_retries(client: DiracClient) -> Any:
+    with dask.annotate(retries=3):
+        return by_compute(client)
+
+
+@pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
+@pytest.mark.parametrize("only", [(2,), tuple(range(COUNT))], ids=["one", "all"])
+@pytest.mark.parametrize("how", ["deleted", "damaged"])
+@pytest.mark.parametrize("way", [by_compute, by_persist, by_get, with_retries])
+def test_lost_inputs_are_computed_again(
+    warm: DiracClient,
+    monkeypatch: pytest.MonkeyPatch,
+    way: Callable[[DiracClient], Any],
+    how: str,
+    only: tuple[int, ...],
+) -> None:
+    """Inputs that are gone or damaged when the step begins are computed after all, the others are still loaded."""
+    monkeypatch.setattr(warm, "_find", Spoiling(warm, how, only))
+    assert way(warm) == TOTAL
+    warm.flush()
+    report = warm.reports[0].summary().total
+    assert report.ran == 1 + len(only)
+    assert report.loaded == COUNT - len(only)
+
+
+@pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
+def test_pruned_steps_before_a_lost_input_run_again(
+    make_client: Callable[..., DiracClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a lost input was computed from runs too, though the plan had left it out."""
+    with dask.annotate(cache=False):
+        first = [dask.delayed(small, pure=True)(number) for number in range(COUNT)]
+    second = [dask.delayed(block, pure=True)(each) for each in first]
+    cold = make_client()
+    cold.gather(cold.compute(second))
+    cold.close()
+    warm = make_client()
+    monkeypatch.setattr(warm, "_find", Spoiling(warm, "deleted", (0, 3)))
+    assert warm.compute(dask.delayed(merged)(*second)).result(timeout=60) == 10 * TOTAL
+    warm.flush()
+    assert warm.report is not None
+    assert warm.report.summary().total.ran == 1 + 2 + 2
+
+
+@pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
+def test_other_steps_go_on_beside_a_lost_input(warm: DiracClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two steps with inputs inside, one of them lost, both give their results."""
+    monkeypatch.setattr(warm, "_find", Spoiling(warm, "damaged", (1,)))
+    halves = [dask.delayed(merged)(*BLOCKS[:3]), dask.delayed(merged)(*BLOCKS[3:])]
+    assert dask.compute(*halves, scheduler=warm) == (60_000.0, 240_000.0)
+
+
+# ---- reading ----
+
+
+def _settings() -> tuple[Any, ...]:
+    from cachingclient.hashing.environment import Environment
+    from cachingclient.policy import KeepAll
+
+    return KeepAll(), Environment(), "stat"
+
+
+def _key(number: int) -> str:
+    return bytes([number] * 16).hex()
+
+
+def keep(context: Context, number: int, value: Any) -> None:
+    """Put a value into a store."""
+    from cachingclient.storage import Entry, encode
+
+    assert context.store.write(Entry((_key(number),), "result", "block", 1.0, {}, encode(value)))
+
+
+def test_all_that_is_lost_is_told_at_once(store_url: str) -> None:
+    """One error names every entry that can't be had, so that one more attempt is enough."""
+    context = Context("test/1", open_store(store_url), *_settings())
+    keep(context, 2, 5)
+    loads = [Load(_key(number), None, "block", context) for number in range(4)]
+    with pytest.raises(EntryLost) as caught:
+        load_all(loads)
+    assert {caught.value.key, *caught.value.others} == {_key(0), _key(1), _key(3)}
+
+
+class Meeting:
+    """A store that is far away, and in which nobody's reading ends before that of others has begun."""
+
+    def __init__(self, store: Store, count: int) -> None:
+        self._store, self._all = store, threading.Barrier(count, timeout=60)
+        self.latency = 0.02
+        self.touched: list[list[str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def load_cost(self, nbytes: int) -> float:
+        return self.latency
+
+    def read(self, info: EntryInfo) -> Any:
+        self._all.wait()
+        return self._store.read(info)
+
+    def touch(self, keys: Any) -> None:
+        self.touched.append(list(keys))
+
+
+def test_far_stores_are_asked_for_all_at_once(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where each read takes a round trip they are made together, and their use is noted once."""
+    inner = open_store(store_url)
+    store: Any = Meeting(inner, COUNT)
+    context = Context("test/1", store, *_settings())
+    for number in range(COUNT):
+        keep(context, number, number * 2)
+    loads = [Load(_key(number), None, "block", context) for number in range(COUNT)]
+    assert load_all(loads) == [0, 2, 4, 6, 8, 10]
+    assert [sorted(keys) for keys in store.touched] == [[_key(number) for number in range(COUNT)]]
+
+
+def test_a_step_that_reads_is_named_as_itself(store_url: str) -> None:
+    """Dashboards and profiles show the user's function."""
+    context = Context("test/1", open_store(store_url), *_settings())
+    task = Task("top", RunAndKeep(merged, None, None, "merged", context), TaskRef("a"))
+    assert RunOnLoaded(task, (), {"a": Load(_key(1), None, "block", context, "a")}).__name__ == "merged"
+    assert itemgetter(0)(list(task.dependencies)) == "a"
