@@ -74,9 +74,10 @@ class Call(RunAndKeep):
         assert attempt.content is not None
         start = time.perf_counter()
         with contextlib.suppress(KeyError):
-            attempt.value = self._linked(recent_results().get(self._remembered_as(attempt.content)))
+            value, seconds = recent_results().get(self._remembered_as(attempt.content))
+            attempt.value = self._linked(value)
             self._found(attempt)
-            self._record("cut off", time.perf_counter() - start, 0)
+            self._record("cut off", time.perf_counter() - start, 0, saved=seconds)
             return
         store = self.context.store
         info = store.find([attempt.content]).get(attempt.content)
@@ -84,7 +85,7 @@ class Call(RunAndKeep):
             return
         value = store.read(info)
         if self._may_remember():
-            recent_results().add(self._remembered_as(attempt.content), encode(value))
+            recent_results().add(self._remembered_as(attempt.content), encode(value), info.seconds)
         attempt.value = self._linked(value)
         self._found(attempt)
         store.touch([attempt.content])
@@ -114,7 +115,7 @@ class Call(RunAndKeep):
             elif attempt.sound and self._is_slower_than_looking(seconds):
                 note = self._objection(attempt.content, result)
                 if not note:
-                    attempt.encoded = self._remember(attempt.content, result)
+                    attempt.encoded = self._remember(attempt.content, result, seconds)
         except Exception as error:
             note = f"not kept: {type(error).__name__}: {error}"
         if note:
@@ -123,12 +124,12 @@ class Call(RunAndKeep):
         else:
             super()._finish(attempt, result if self.read is _NOTHING else self.read, seconds)
 
-    def _remember(self, content: str, result: Any) -> Encoded:
+    def _remember(self, content: str, result: Any, seconds: float) -> Encoded:
         """Hold the result in memory; return it as it is to be kept."""
         encoded = encode(result)
         if self._may_remember():
             # What is held in memory is also what is written: the caller may do to the result what it likes.
-            encoded = recent_results().add(self._remembered_as(content), encoded)
+            encoded = recent_results().add(self._remembered_as(content), encoded, seconds)
         if any(_lazy_columns(array) or array.attrs or _is_linked(array) for array in _arrays(result)):
             # It has to look the same to the steps after it as when it is loaded.
             self.read = self._linked(decode(bytearray(b"".join(encoded.frames))))

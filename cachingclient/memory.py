@@ -28,39 +28,39 @@ class RecentResults:
     --------
     >>> from cachingclient.storage import encode
     >>> recent = RecentResults(most_bytes=1000)
-    >>> kept = recent.add("ab" * 16, encode([1, 2]))
+    >>> kept = recent.add("ab" * 16, encode([1, 2]), seconds=0.5)
     >>> recent.get("ab" * 16)
-    [1, 2]
+    ([1, 2], 0.5)
     """
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
         self.nbytes = 0
-        self._payloads: OrderedDict[str, bytes] = OrderedDict()
+        self._held: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __contains__(self, key: str) -> bool:
-        return key in self._payloads
+        return key in self._held
 
     def __len__(self) -> int:
-        return len(self._payloads)
+        return len(self._held)
 
-    def add(self, key: str, encoded: Encoded) -> Encoded:
-        """Hold a result, unless it alone takes more than a quarter of the room; return it as it is held."""
-        if encoded.nbytes > self.most_bytes // 4 or key in self._payloads:
+    def add(self, key: str, encoded: Encoded, seconds: float = 0.0) -> Encoded:
+        """Hold a result that took so long, unless it alone takes more than a quarter of the room; return it as held."""
+        if encoded.nbytes > self.most_bytes // 4 or key in self._held:
             return encoded
         payload = b"".join(encoded.frames)
         with self._lock:
-            if key not in self._payloads:
-                self._payloads[key] = payload
+            if key not in self._held:
+                self._held[key] = payload, seconds
                 self.nbytes += len(payload)
             while self.nbytes > self.most_bytes:
-                _, dropped = self._payloads.popitem(last=False)
+                _, (dropped, _) = self._held.popitem(last=False)
                 self.nbytes -= len(dropped)
         return replace(encoded, frames=(memoryview(payload),))
 
-    def get(self, key: str) -> Any:
-        """Return a copy of a result.
+    def get(self, key: str) -> tuple[Any, float]:
+        """Return a copy of a result, and the seconds that it took.
 
         Raises
         ------
@@ -68,14 +68,14 @@ class RecentResults:
             It is not held, or not any more.
         """
         with self._lock:
-            payload = self._payloads[key]
-            self._payloads.move_to_end(key)
-        return decode(bytearray(payload))
+            payload, seconds = self._held[key]
+            self._held.move_to_end(key)
+        return decode(bytearray(payload)), seconds
 
     def clear(self) -> None:
         """Drop everything."""
         with self._lock:
-            self._payloads.clear()
+            self._held.clear()
             self.nbytes = 0
 
 

@@ -530,7 +530,7 @@ def test_memory_is_bounded_by_bytes() -> None:
     recent = RecentResults(most_bytes=4 * payload.nbytes)
     for key in "abcd":
         recent.add(key, payload)
-    assert recent.get("a") == b"x" * 1000
+    assert recent.get("a") == (b"x" * 1000, 0.0)
     recent.add("e", payload)
     assert [key in recent for key in "abcde"] == [True, False, True, True, True]
     recent.add("f", encode(b"x" * 2000))
@@ -557,7 +557,7 @@ def test_memory_holds_nothing_alive() -> None:
     del values
     gc.collect()
     assert reference() is None
-    assert recent.get("a").tolist() == list(range(10))
+    assert recent.get("a")[0].tolist() == list(range(10))
 
 
 # ---- on a cluster ----
@@ -601,6 +601,22 @@ def test_steps_inside_a_task_that_always_runs(make_client: Callable[..., DiracCl
     assert first.submit(opaque, 4, pure=False).result() == 41
     first.flush()
     assert {info.name for info in open_store(store_url).scan() if info.kind == "result"} == {"slow"}
+
+
+def test_an_equal_call_saves_what_the_first_took(client: DiracClient) -> None:
+    """The report counts the time of the run in place of which a result came from the worker's memory."""
+
+    @step
+    def slow(value: int) -> float:
+        return float(np.linalg.svd(np.full((300, 300), value) + np.eye(300))[1][0])
+
+    def opaque(value: int) -> bool:
+        return slow(value) == slow(value)
+
+    assert client.submit(opaque, 4).result()
+    assert client.report is not None
+    records = {record.action: record for record in client.report.records if record.name == "slow"}
+    assert records["cut off"].saved == records["ran"].seconds
 
 
 def test_variadic_arguments_in_a_graph(make_client: Callable[..., DiracClient]) -> None:
