@@ -34,6 +34,8 @@ from cachingclient.hashing.walk import Identity, Unidentifiable, identify
 
 VERSION = bytes([CANONICAL_VERSION])
 _NOTHING: Mapping[Key, Step] = {}
+MOST_PARAMETERS = 32
+"""A longer sequence is data, of which no part is code."""
 
 
 @dataclass(slots=True)
@@ -209,7 +211,7 @@ class Merkle:
         try:
             if hasattr(type(value), "__cache_token_reads__"):
                 return identify_again(value, value.__cache_token__(), self.inputs, self.environment)
-            if type(value) is tuple and FunctionType in map(type, value):
+            if _holds_functions(value):
                 return identify_again(value, value, self.inputs, self.environment)
             return identify(value, self.inputs, self.environment)
         except Unidentifiable as error:
@@ -283,6 +285,13 @@ def join(tag: bytes, encodings: Iterable[bytes]) -> bytes:
         pieces.append(len(encoding).to_bytes(1, "little"))
         pieces.append(encoding)
     return xxhash.xxh3_128_digest(b"".join(pieces))
+
+
+def _holds_functions(value: Any, levels: int = 3) -> bool:
+    """Tell a short sequence with code in it, such as functions with their parameters."""
+    if not levels or type(value) not in (tuple, list) or len(value) > MOST_PARAMETERS:
+        return False
+    return any(type(part) is FunctionType or _holds_functions(part, levels - 1) for part in value)
 
 
 def relevant_arguments(

@@ -61,9 +61,9 @@ class Notes:
     __slots__ = ("added", "attributes", "containers", "texts", "variables")
 
     def __init__(self) -> None:
-        self.variables: list[tuple[Mapping[str, object], str, object]] = []
-        self.attributes: list[tuple[object, str, object]] = []
-        self.containers: list[tuple[Any, tuple[object, ...]]] = []
+        self.variables: dict[tuple[int, str], tuple[Mapping[str, object], str, object]] = {}
+        self.attributes: dict[tuple[int, str], tuple[object, str, object]] = {}
+        self.containers: dict[int, tuple[Any, tuple[object, ...]]] = {}
         self.texts: dict[str, Fingerprint | None] = {}
         self.added: dict[str, object] = {}
 
@@ -71,9 +71,9 @@ class Notes:
         """Tell whether all that was looked up is as it was."""
         try:
             return (
-                all(namespace.get(name, ABSENT) is found for namespace, name, found in self.variables)
-                and all(_attribute(owner, name) is found for owner, name, found in self.attributes)
-                and all(has_the_same_items(container, held) for container, held in self.containers)
+                all(namespace.get(name, ABSENT) is found for namespace, name, found in self.variables.values())
+                and all(_attribute(owner, name) is found for owner, name, found in self.attributes.values())
+                and all(has_the_same_items(container, held) for container, held in self.containers.values())
                 and all(inputs.of(text) == found for text, found in self.texts.items())
                 and all(REGISTRIES[name]() is found for name, found in self.added.items())
             )
@@ -160,15 +160,16 @@ class NotingWalk(Walk):
 
     def saw_variable(self, namespace: Mapping[str, object], name: str) -> None:
         """Note what a name stands for."""
-        self.notes.variables.append((namespace, name, namespace.get(name, ABSENT)))
+        self.notes.variables.setdefault((id(namespace), name), (namespace, name, namespace.get(name, ABSENT)))
 
     def saw_attributes(self, owner: object, *names: str) -> None:
         """Note what attributes stand for."""
-        self.notes.attributes.extend((owner, name, _attribute(owner, name)) for name in names)
+        for name in names:
+            self.notes.attributes.setdefault((id(owner), name), (owner, name, _attribute(owner, name)))
 
     def saw_items(self, container: Any) -> None:
         """Note what is in a container."""
-        self.notes.containers.append((container, tuple(items_of(container))))
+        self.notes.containers.setdefault(id(container), (container, tuple(items_of(container))))
 
     def unsure(self) -> None:
         """Have the walk be made again each time: something was looked up that is not noted."""
@@ -212,7 +213,8 @@ def identify_again(obj: object, parts: object, inputs: Inputs, environment: Envi
     obj
         What is to be identified.
     parts
-        Nested tuples of all that it is made of. Two things of one type with the same parts have the same identity.
+        Nested tuples and lists of all that it is made of. Two things of one type with the same parts have the same
+        identity.
     inputs, environment
         How files and libraries count.
 
@@ -253,10 +255,10 @@ def identify_again(obj: object, parts: object, inputs: Inputs, environment: Envi
 
 
 def _leaves(parts: object) -> Iterator[object]:
-    """Yield what tells nested tuples apart: constants by value, anything else by being itself."""
+    """Yield what tells nested sequences apart: constants by value, anything else by being itself."""
     kind = type(parts)
-    if isinstance(parts, tuple) and kind is tuple:
-        yield len(parts)
+    if isinstance(parts, (tuple, list)) and kind in (tuple, list):
+        yield from (kind, len(parts))
         for part in parts:
             yield from _leaves(part)
     elif kind is str:

@@ -15,6 +15,7 @@ import pytest
 
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.inputs import Inputs
+from cachingclient.hashing.merkle import Merkle
 from cachingclient.hashing.noting import identify_again
 from cachingclient.hashing.walk import Identity, identify
 
@@ -237,6 +238,31 @@ def test_other_settings_of_the_cache_find_other_identities(analysis: Any) -> Non
         analysis.uses, analysis.uses.__cache_token__(), Inputs(), Environment(precision="major.minor")
     )
     assert short.digest != found(analysis.uses).digest
+
+
+def test_functions_among_parameters_are_looked_at(analysis: Any) -> None:
+    """Functions with their parameters, in lists and tuples, are known again by what they are, and seen to change."""
+
+    def parts() -> Any:
+        return [(analysis.keep, (0.5, 1.0)), (analysis.inner, [1, 2]), None]
+
+    def digest(value: Any) -> bytes | None:
+        return Merkle({}).value(value).key
+
+    before = digest(parts())
+    assert digest(parts()) == before == Merkle({}).value(parts()).key
+    assert digest(tuple(parts())) != before
+    others = [(0, (0, 0.5)), (0, (1, 1)), (0, (1, True)), (1, (1, [1, 3])), (1, (1, (1, 2))), (2, (0, "None"))]
+    for place, (inner, value) in others:
+        other = parts()
+        other[place] = (*other[place][:inner], value, *other[place][inner + 1 :]) if other[place] else value
+        assert digest(other) != before
+    value = parts()
+    digest(value)
+    value[1][1].append(3)
+    assert digest(value) != before
+    analysis.inner.__closure__[0].cell_contents = 2
+    assert digest(parts()) != before
 
 
 def test_numpy_values_are_no_numpy_functions() -> None:
