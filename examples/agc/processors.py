@@ -3,12 +3,13 @@
 The first two fill the histograms of `assembly.py`. In the second the outer steps take events, which
 are known by their file and range without being read, and ask the step before them for what they
 need: where the last one is found, a single look-up stands for the whole chunk. The variations take
-the selected jets, which are there by then.
+the selected jets, which are there by then, and those that are edited together are one step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -81,24 +82,24 @@ class SteppedTtbar(Ttbar):
     """The same in steps."""
 
     def observe(self, events: ak.Array, varied: dict[str, Vary | None]) -> Iterable[ttbar.Observed]:
-        return observations(events, list(varied.values()))
+        return observations(events, by_source(varied))
+
+
+def by_source(varied: dict[str, Vary | None]) -> list[list[Vary | None]]:
+    """The variations up and down of each source of uncertainty, in a row as they are edited together."""
+    groups = groupby(varied, lambda name: name.rpartition("_")[0])
+    return [[varied[name] for name in names] for _, names in groups]
 
 
 @step
-def observations(events: ak.Array, variations: list[Vary | None]) -> list[ttbar.Observed]:
+def observations(events: ak.Array, sources: list[list[Vary | None]]) -> list[ttbar.Observed]:
     jets = selected(events)
-    return [observed(jets, vary) for vary in variations]
+    return [found for source in sources for found in observed(jets, source)]
 
 
 @step
-def observed(jets: ak.Array, vary: Vary | None) -> ttbar.Observed:
-    return ttbar.observe(jets if vary is None else varied(jets, vary))
-
-
-@step
-def varied(jets: ak.Array, vary: Vary) -> ak.Array:
-    function, *parameters = vary
-    return function(jets, *parameters)
+def observed(jets: ak.Array, source: list[Vary | None]) -> list[ttbar.Observed]:
+    return [ttbar.observe(jets if vary is None else vary[0](jets, *vary[1:])) for vary in source]
 
 
 @step
