@@ -139,7 +139,8 @@ def needs_of_runs(
 
 def _is_same(before: Taken, node: GraphNode, step_key: bytes | None) -> bool:
     """Tell whether the scheduler may take a node for what it holds under the same key."""
-    return before.node.dependencies == node.dependencies and before.step_key == step_key
+    alike = before.step_key == step_key and is_held(before.node) == is_held(node)
+    return alike and before.node.dependencies == node.dependencies
 
 
 def _node(step: PlannedStep, node: GraphNode, plan: Plan, context: Context) -> GraphNode:
