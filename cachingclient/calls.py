@@ -132,7 +132,7 @@ class Call(RunAndKeep):
             encoded = recent_results().add(self._remembered_as(content), encoded, seconds)
         if any(_lazy_columns(array) or array.attrs or _is_linked(array) for array in _arrays(result)):
             # It has to look the same to the steps after it as when it is loaded.
-            self.read = self._linked(decode(bytearray(b"".join(encoded.frames))))
+            self.read = self._linked(decode(bytearray().join(encoded.frames)))
         return encoded
 
     def _is_worth_it(self, result: Any, seconds: float) -> bool:
