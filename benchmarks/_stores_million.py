@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,24 +11,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cachingclient.storage import Entry, encode, open_store
-from cachingclient.storage.entry import describe, pack
-from cachingclient.storage.layout import STEPS, step_name
+from cachingclient.storage.layout import INVENTORY, STEPS
 
 COMMANDS = ("list --limit 20", "stats --totals", "stats", "prune --dry-run --older-than 1d --max-size 100MB")
 
 
-def measure(folder: Path, count: int) -> Iterator[tuple[str, float, float]]:
-    """Each command with its seconds, and those of looking at each file once."""
+def measure(folder: Path, count: int) -> Iterator[tuple[str, float, float, float]]:
+    """Each command with its seconds and megabytes, and the seconds of looking at each file once."""
     place = folder / "million"
-    open_store(place)
+    begin = time.perf_counter()
     fill(place, count)
+    print(f"{count} entries were written, {(time.perf_counter() - begin) / count * 1e6:.0f} us each")
     for command in COMMANDS:
-        begin = time.perf_counter()
-        look_at_files(place)
-        raw = time.perf_counter() - begin
-        arguments = [sys.executable, "-m", "cachingclient.cli", *command.split(), "--store", str(place)]
-        subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
-        yield command, time.perf_counter() - begin - raw, raw
+        yield command, *run(place, command)
+    shutil.rmtree(place / INVENTORY)
+    yield f"{COMMANDS[2]}, nothing known", *run(place, COMMANDS[2])
+
+
+def run(place: Path, command: str) -> tuple[float, float, float]:
+    """The seconds and megabytes of a command, and the seconds of looking at all files."""
+    begin = time.perf_counter()
+    look_at_files(place)
+    looked = time.perf_counter()
+    arguments = [sys.executable, "-m", "cachingclient.cli", *command.split(), "--store", str(place)]
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"cachectl {command} failed")
+    return time.perf_counter() - looked, usage.ru_maxrss / 1e3, looked - begin
 
 
 def look_at_files(place: Path) -> int:
@@ -36,13 +48,10 @@ def look_at_files(place: Path) -> int:
 
 
 def fill(place: Path, count: int) -> None:
-    """Put entries of a few steps there, without the care of a store."""
-    for shard in range(256):
-        (place / STEPS / f"{shard:02x}").mkdir(parents=True)
+    """Keep results of a few steps, as clients do."""
+    store = open_store(place)
     value = encode(3.5)
-    payload = b"".join(value.frames)
     for number in range(count):
-        key = os.urandom(16).hex()
         name = ("load_columns", "select_objects", "observe", "fill", "merge")[number % 5]
-        entry = Entry((key,), "result", name, 1.5, {"code": os.urandom(16).hex()}, value)
-        (place / step_name(key)).write_bytes(pack(describe(entry, payload)))
+        store.write(Entry((os.urandom(16).hex(),), "result", name, 1.5, {"code": os.urandom(16).hex()}, value))
+    store.close()

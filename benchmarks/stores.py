@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import signal
 import statistics
 import sys
@@ -158,8 +157,8 @@ def s3(folder: Path, megabytes: int) -> None:
         raw = timed(lambda: files.cat([f"bench/cache/v1/steps/{key[:2]}/{key}" for key in there]))
         show("find 2,000 that are there", f"{timed(lambda: store.find(there)):.2f} s", f"s3fs {raw:.2f} s")
         _obstore(options, there)
-        size = min(megabytes, 200)  # so that all of it takes minutes
-        throughput(store, lambda blob: files.pipe_file("bench/raw", blob), lambda: files.cat_file("bench/raw"), size)
+        raw_write, raw_read = lambda blob: files.pipe_file("bench/raw", blob), lambda: files.cat_file("bench/raw")
+        throughput(store, raw_write, raw_read, megabytes)
         _many_writes(store)
 
 
@@ -267,9 +266,8 @@ def million(folder: Path, count: int) -> None:
     """Looking after a million small entries on the local disk, beside looking at each of its files once."""
     from benchmarks._stores_million import measure
 
-    for command, seconds, raw in measure(folder, count):
-        show(f"cachectl {command}", f"{seconds:.1f} s", f"look at files {raw:.1f} s")
-    show("memory of the largest", f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3:.0f} MB")
+    for command, seconds, megabytes, raw in measure(folder, count):
+        show(f"cachectl {command}", f"{seconds:.1f} s {megabytes:.0f} MB", f"look at files {raw:.1f} s")
 
 
 def main() -> None:
