@@ -89,7 +89,7 @@ def run(phase: Phase) -> Outcome:
 
 @contextmanager
 def connected(phase: Phase) -> Iterator[Any]:
-    """A client of the phase's kind; its workers have imported the analysis, as after a first run."""
+    """A client of the phase's kind; here and on its workers the analysis is imported, as after a first run."""
     with LocalCluster(
         n_workers=phase.workers,
         threads_per_worker=1,
@@ -111,6 +111,9 @@ def connected(phase: Phase) -> Iterator[Any]:
             client.wait_for_workers(phase.workers)
             module = {"coffea": "processors", "dask-awkward": "arrays"}.get(phase.front.partition(",")[0], "assembly")
             client.run(importlib.import_module, module)
+            importlib.import_module(module)
+            if module == "processors":
+                importlib.import_module("dask.dataframe")  # which coffea's executor asks for, and takes a second
             yield client
 
 
