@@ -104,12 +104,7 @@ def observed(jets: ak.Array, source: list[Vary | None]) -> list[ttbar.Observed]:
 
 @step
 def selected(events: ak.Array) -> ak.Array:
-    return ttbar.select_objects(loaded(events))
-
-
-@step
-def loaded(events: ak.Array) -> ak.Array:
-    return columns_of(events)
+    return ttbar.select_objects(columns_of(events))
 
 
 class AssignedTtbar(Ttbar):
