@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -85,6 +86,15 @@ class Folder(ABC):
         frame = self.open(name)
         self.put([new], [frame], overwrite=True)
         self.remove([name])
+
+    def move_all(self, names: Mapping[str, str]) -> list[str]:
+        """Give files other names, as ``move`` does; returns those that were there."""
+        moved = []
+        for name, new in names.items():
+            with suppress(OSError):
+                self.move(name, new)
+                moved.append(name)
+        return moved
 
     def close(self) -> None:  # noqa: B027  most folders hold nothing
         """Let go of connections."""

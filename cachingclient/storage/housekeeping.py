@@ -107,11 +107,8 @@ class Housekeeping(Store):
             return 0
         unused = digests - set(self._in_use(digests))
         hidden = {digest: f"{TEMPORARY}/removed-{digest}-{os.urandom(4).hex()}" for digest in unused}
-        for digest, name in list(hidden.items()):
-            try:
-                self.folder.move(blob_name(digest), name)
-            except OSError:
-                del hidden[digest]
+        moved = self.folder.move_all({blob_name(digest): name for digest, name in hidden.items()})
+        hidden = {digest: hidden[digest] for digest in map(blob_digest, moved)}
         for digest in set(self._in_use(set(hidden))):  # a writer counted on it meanwhile
             self.folder.move(hidden.pop(digest), blob_name(digest))
         return self.folder.remove(list(hidden.values()))

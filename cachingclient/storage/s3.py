@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import xxhash
@@ -24,7 +24,7 @@ from cachingclient.storage.base import Frame, StoreUnavailable
 from cachingclient.storage.folder import ChangedError, FileStat
 from cachingclient.storage.layout import STEPS
 from cachingclient.storage.remote import RemoteFolder
-from cachingclient.storage.transport import reader
+from cachingclient.storage.transport import parts, reader
 
 T = TypeVar("T")
 
@@ -33,6 +33,7 @@ LIST_FROM = 200  # keys looked up at once, from which on listing first is cheape
 MANY = 50  # files read at once, from which on it is worth looking for a faster reader
 MOST_PAGES = 4  # of a thousand names, listed of one folder before files are asked for one by one
 PART = 50 << 20
+MOST_COPIED = 5 << 30  # bytes that servers copy at one request
 PATIENCE = {
     "connect_timeout": 5,
     "read_timeout": 20,
@@ -193,14 +194,14 @@ class S3Folder(RemoteFolder):
 
         sending: list[asyncio.Task[dict[str, Any]]] = []
         try:
-            for number, body in enumerate(_parts(frames), 1):
+            for number, body in enumerate(parts(frames, PART), 1):
                 state.update(body)
                 await places.acquire()
                 sending.append(asyncio.create_task(send(number, body)))
-            parts = await asyncio.gather(*sending)
+            sent = await asyncio.gather(*sending)
             if digest and state.hexdigest() != digest:
                 raise ChangedError
-            await self._call("complete_multipart_upload", **upload, MultipartUpload={"Parts": parts})
+            await self._call("complete_multipart_upload", **upload, MultipartUpload={"Parts": sent})
         except BaseException:
             for task in sending:
                 task.cancel()
@@ -222,14 +223,16 @@ class S3Folder(RemoteFolder):
 
     def remove(self, names: Sequence[str]) -> int:
         there = self.stat(names)
-        keys = [{"Key": self._key(name)} for name in there]
+        self._remove(list(there))
+        return sum(status.nbytes for status in there.values())
+
+    def _remove(self, names: Sequence[str]) -> None:
         with self._asking():
-            for start in range(0, len(keys), 1000):
-                doomed = {"Objects": keys[start : start + 1000], "Quiet": True}
+            for start in range(0, len(names), 1000):
+                doomed = {"Objects": [{"Key": self._key(name)} for name in names[start : start + 1000]], "Quiet": True}
                 answer = self._run(self._call("delete_objects", Delete=doomed))
                 for error in answer.get("Errors", ()):  # which is a success to the protocol
                     raise StoreUnavailable(f"{self.url}: {error['Key']} can't be removed: {error.get('Code')}")
-        return sum(status.nbytes for status in there.values())
 
     def walk(self, prefix: str) -> Iterator[FileStat]:
         pages = self._pages(f"{prefix}/")
@@ -242,10 +245,26 @@ class S3Folder(RemoteFolder):
                 yield FileStat(self._name(item["Key"]), item["Size"], item["LastModified"].timestamp())
 
     def move(self, name: str, new: str) -> None:
-        source = {"Bucket": self.bucket, "Key": self._key(name)}
+        if not self.move_all({name: new}):
+            raise FileNotFoundError(self._path(name))
+
+    def move_all(self, names: Mapping[str, str]) -> list[str]:
         with self._asking():
-            self._run(self._call("copy_object", Key=self._key(new), CopySource=source))
-            self._run(self._call("delete_object", Key=self._key(name)))
+            copied = self._run(self._together(self._copy, list(names.items())))
+        moved = [name for name, there in zip(names, copied, strict=True) if there]
+        self._remove(moved)
+        return moved
+
+    async def _copy(self, names: tuple[str, str]) -> bool:
+        """Copy a file within the server; False if it is not there."""
+        name, new = names
+        there = await self._stat_one(name)
+        if there is not None and there.nbytes > MOST_COPIED:
+            await self.fs._cp_file(self._path(name), self._path(new))  # in parts
+        elif there is not None:
+            source = {"Bucket": self.bucket, "Key": self._key(name)}
+            await self._call("copy_object", Key=self._key(new), CopySource=source)
+        return there is not None
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
@@ -276,21 +295,3 @@ async def _awaited(work: Awaitable[T]) -> T:
 
 async def _next(pages: AsyncIterator[T]) -> T | None:
     return await anext(pages, None)
-
-
-def _parts(frames: list[Frame]) -> Iterator[bytes]:
-    """Cut the row of frames into parts of one size."""
-    part: list[Frame] = []
-    room = PART
-    for frame in frames:
-        start = 0
-        while start < frame.nbytes:
-            piece = frame[start : start + room]
-            part.append(piece)
-            start += piece.nbytes
-            room -= piece.nbytes
-            if not room:
-                yield b"".join(part)
-                part, room = [], PART
-    if part:
-        yield b"".join(part)

@@ -115,6 +115,7 @@ debug rocksdb = 0
 rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw thread pool size = 32
 rgw gc obj min wait = 10
+rgw gc processor period = 10
 """
 
 

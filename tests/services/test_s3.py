@@ -105,6 +105,27 @@ def test_a_large_result_that_changed_meanwhile_leaves_nothing(url: str, options:
     assert store.totals()["blobs"] == (0, 0)
 
 
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_files_are_moved_together(
+    url: str, options: dict[str, Any], s3_service: S3Service, in_parts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what is too large to be copied in one go, as files above 5 GB are; what is not there is left out."""
+    if in_parts:
+        if isinstance(s3_service, Rclone):
+            pytest.skip("rclone does not copy parts")
+        monkeypatch.setattr("cachingclient.storage.s3.MOST_COPIED", 0)
+        monkeypatch.setattr("s3fs.core.MANAGED_COPY_THRESHOLD", 0)
+    folder = S3Folder(url, **options)
+    names = {f"v1/blobs/{number}": f"v1/tmp/{number}" for number in range(5)}
+    for name in names:
+        folder.put([name], [memoryview(name.encode())])
+    assert folder.move_all({**names, "v1/blobs/none": "v1/tmp/none"}) == list(names)
+    assert {status.name for status in folder.walk("v1")} == set(names.values())
+    assert all(folder.fetch([new])[new] == name.encode() for name, new in names.items())
+    with pytest.raises(FileNotFoundError):
+        folder.move("v1/blobs/none", "v1/tmp/none")
+
+
 def test_an_unknown_bucket_is_named(s3_service: S3Service) -> None:
     """It is not taken for an empty store."""
     if isinstance(s3_service, Rclone):
