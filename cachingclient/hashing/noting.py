@@ -70,14 +70,21 @@ class Notes:
     def still_hold(self, inputs: Inputs) -> bool:
         """Tell whether all that was looked up is as it was."""
         try:
-            return (
-                all(namespace.get(name, ABSENT) is found for namespace, name, found in self.variables.values())
-                and all(_attribute(owner, name) is found for owner, name, found in self.attributes.values())
-                and all(has_the_same_items(container, held) for container, held in self.containers.values())
-                and all(inputs.of(text) == found for text, found in self.texts.items())
-                and all(REGISTRIES[name]() is found for name, found in self.added.items())
+            # Loops: a step's call takes no longer than this.
+            for namespace, name, found in self.variables.values():
+                if namespace.get(name, ABSENT) is not found:
+                    return False
+            for owner, name, found in self.attributes.values():
+                if getattr(owner, name, ABSENT) is not found:
+                    return False
+            for container, held in self.containers.values():
+                if not has_the_same_items(container, held):
+                    return False
+            return all(inputs.of(text) == found for text, found in self.texts.items()) and all(
+                REGISTRIES[name]() is found for name, found in self.added.items()
             )
-        except (RuntimeError, Unidentifiable):  # a container that another thread changes, a server that is silent
+        except (RuntimeError, ValueError, Unidentifiable):
+            # A container that another thread changes, a cell that was emptied, a server that is silent.
             return False
 
 
@@ -165,7 +172,12 @@ class NotingWalk(Walk):
     def saw_attributes(self, owner: object, *names: str) -> None:
         """Note what attributes stand for."""
         for name in names:
-            self.notes.attributes.setdefault((id(owner), name), (owner, name, _attribute(owner, name)))
+            try:
+                found = getattr(owner, name, ABSENT)
+            except ValueError:  # an empty cell
+                self.sure = False
+            else:
+                self.notes.attributes.setdefault((id(owner), name), (owner, name, found))
 
     def saw_items(self, container: Any) -> None:
         """Note what is in a container."""
@@ -179,13 +191,6 @@ class NotingWalk(Walk):
 def _is_numpys(obj: Any) -> bool:
     """Tell a function that numpy has under its own name, which are of types of numpy's own."""
     return type(obj).__module__ == "numpy" and getattr(sys.modules["numpy"], getattr(obj, "__name__", ""), None) is obj
-
-
-def _attribute(owner: object, name: str) -> object:
-    try:
-        return getattr(owner, name, ABSENT)
-    except ValueError:  # an empty cell
-        return ABSENT
 
 
 def items_of(container: Any) -> Iterator[object]:
