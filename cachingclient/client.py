@@ -25,6 +25,7 @@ from cachingclient.receiving import ReceivingClient
 from cachingclient.report import RunReport
 from cachingclient.step import apply_annotations, uncached
 from cachingclient.storage import Store, StoreError, open_store
+from cachingclient.warming import warm_up
 from cachingclient.worker import flush_worker, process, topic_of
 
 Mode = Literal["readwrite", "read", "refresh", "off"]
@@ -82,6 +83,7 @@ class DiracClient(ReceivingClient):
         store = None if cache is False or chosen == "off" else _opened(cache, notes)
         super().__init__(address, store, keeping, chosen, notes, **kwargs)
         if self.cache is not None:
+            warm_up()
             self.subscribe_topic(topic_of(self.id), self._records.receive)
             _hide_own_frames()
             if (learn := getattr(self.cluster, "learn", None)) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachingclient.graph import ALL_WORKERS
-from cachingclient.versions import own_version
+from cachingclient.warming import warmed_version
 
 if TYPE_CHECKING:
     from cachingclient.sending import SendingClient
@@ -34,7 +34,7 @@ class Fitness:
             return
         workers = set((await self.client.scheduler.identity(**ALL_WORKERS))["workers"])
         new = sorted(workers - self._asked)
-        found = await self.client._run(own_version, workers=new, on_error="return") if new else {}
+        found = await self.client._run(warmed_version, workers=new, on_error="return") if new else {}
         self._seen, self._asked = seen, workers
         # The scheduler gives such errors as text.
         lacking = {worker: str(said) for worker, said in found.items() if "ModuleNotFoundError" in repr(said)}

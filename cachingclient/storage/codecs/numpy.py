@@ -17,7 +17,7 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
     kind = type(value)
     if kind is np.ndarray:
         return _encode_array(value, writer)
-    if kind is np.ma.MaskedArray:
+    if kind.__module__.startswith("numpy.ma") and kind is np.ma.MaskedArray:  # naming it imports it
         return _encode_masked(value, writer)
     if isinstance(value, np.generic) and not isinstance(value, (np.void, np.object_)):
         array = np.asarray(value)
