@@ -28,7 +28,7 @@ from cachingclient.hashing.digest import CANONICAL_VERSION
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.identities import Code, Known, Step
 from cachingclient.hashing.inputs import Fingerprint, Inputs
-from cachingclient.hashing.noting import identify_again
+from cachingclient.hashing.noting import has_known_token, identify_again
 from cachingclient.hashing.scalars import PLAIN
 from cachingclient.hashing.walk import Identity, Unidentifiable, identify
 
@@ -209,7 +209,7 @@ class Merkle:
 
     def _identify(self, value: Any) -> Identity | str:
         try:
-            if hasattr(type(value), "__cache_token_reads__"):
+            if has_known_token(value):
                 return identify_again(value, value.__cache_token__(), self.inputs, self.environment)
             if _holds_functions(value):
                 return identify_again(value, value, self.inputs, self.environment)

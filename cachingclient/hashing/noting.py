@@ -128,9 +128,9 @@ class NotingWalk(Walk):
             self.saw_attributes(obj, "cell_contents")
         elif kind is _lru_cache_wrapper:
             self.saw_attributes(obj, "__wrapped__")
-        elif hasattr(kind, "__cache_token_reads__") and obj is self._root:
+        elif obj is self._root and has_known_token(obj):
             return  # its token is what it is remembered by
-        elif (reads := getattr(kind, "__cache_token_reads__", None)) is not None:
+        elif (reads := vars(kind).get("__cache_token_reads__")) is not None:
             self.saw_attributes(obj, *reads)
         elif isinstance(obj, type):
             self.sure = self.sure and callable(vars(obj).get("__cache_token__", repr))
@@ -186,6 +186,11 @@ class NotingWalk(Walk):
     def unsure(self) -> None:
         """Have the walk be made again each time: something was looked up that is not noted."""
         self.sure = False
+
+
+def has_known_token(obj: object) -> bool:
+    """Tell whether the token of an object is made as its own class says; a subclass may have another."""
+    return "__cache_token_reads__" in vars(type(obj))
 
 
 def _is_numpys(obj: Any) -> bool:

@@ -240,6 +240,24 @@ def test_other_settings_of_the_cache_find_other_identities(analysis: Any) -> Non
     assert short.digest != found(analysis.uses).digest
 
 
+def test_a_step_of_a_class_with_another_token_is_looked_at_each_time(analysis: Any) -> None:
+    """What such a token is made of is not known."""
+    redefine(
+        analysis,
+        "from cachingclient.step import Options, StepFunction\n"
+        "class Own(StepFunction):\n"
+        "    def __cache_token__(self): return self.extra\n"
+        "own = Own(keep, Options())\n"
+        "own.extra = 1\n"
+        "@step\n"
+        "def calls_own(pt): return own(pt)",
+    )
+    digests = [found(analysis.calls_own).digest, Merkle({}).value(analysis.own).key]
+    analysis.own.extra = 2
+    assert found(analysis.calls_own).digest == identify(analysis.calls_own).digest != digests[0]
+    assert Merkle({}).value(analysis.own).key != digests[1]
+
+
 def test_functions_among_parameters_are_looked_at(analysis: Any) -> None:
     """Functions with their parameters, in lists and tuples, are known again by what they are, and seen to change."""
 
