@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from dask.utils import key_split
@@ -31,6 +31,22 @@ class ReceivingClient(SendingClient):
         self._recovery = Recovery(self, super()._handle_task_erred)
         super().__init__(*args, **kwargs)
 
+    def send_all_again(self, runs: Mapping[Run, Collection[Key]]) -> dict[Run, Exception]:
+        """Have the scheduler forget keys of some runs, send them once more, and return what went wrong.
+
+        No other graph is sent between: what it takes would not be there.
+        """
+        failed: dict[Run, Exception] = {}
+        with self._planning:
+            self.forget_at_scheduler([key for keys in runs.values() for key in keys])
+            for run in sorted(runs, key=lambda run: run.number):
+                run.attempts += 1
+                try:
+                    self.send_again(run, runs[run])
+                except Exception as error:
+                    failed[run] = error
+        return failed
+
     def send_again(self, run: Run, keys: Iterable[Key]) -> None:
         """Send keys of a run once more, its lost entries computed again."""
         with self._planning, self._refcount_lock:
@@ -39,8 +55,10 @@ class ReceivingClient(SendingClient):
             self.run_again(key for key in needed if self.step_key_of(key) in run.lost)
             hopeless = run.attempts > MOST_LOADING_ATTEMPTS
             lost = frozenset(k for k, step in run.plan.steps.items() if hopeless or step.step_key in run.lost)
-            run.pinned = {key: future for key, future in self._pin(run.lowered).items() if key not in keys}
-            choices = Choices(run.impure, run.unkept, frozenset(run.pinned), lost, self._drawn, self._seen)
+            pinned = {key: future for key, future in self._pin(run.lowered).items() if key not in keys}
+            # Not its own: with a future of each other none would ever go.
+            run.pinned = {key: future for key, future in pinned.items() if key not in run.plan.wanted}
+            choices = Choices(run.impure, run.unkept, frozenset(pinned), lost, self._drawn, self._seen)
             plan = self._make_plan(run.lowered, keys, choices)
             nodes = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
             _, sent = self._send(Lowered(nodes, run.lowered.annotations), keys, **run.options)
@@ -79,6 +97,10 @@ class ReceivingClient(SendingClient):
         if not self._recovery.takes(key, exception, traceback, self.run_of(key)):
             super()._handle_task_erred(key, exception, traceback)
             self._finish(key)
+
+    def _handle_cancelled_keys(self, keys: Iterable[Key], reason: Any = None, msg: Any = None) -> None:
+        keys = [key for key in keys if not self._recovery.takes_cancelled(key, reason, self.run_of(key))]
+        super()._handle_cancelled_keys(keys, reason, msg)
 
     def _handle_key_in_memory(self, key: Any = None, type: Any = None, workers: Any = None) -> None:
         super()._handle_key_in_memory(key, None if self._registry.is_held(key) else type, workers)

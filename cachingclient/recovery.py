@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from distributed import CancelledError
 from distributed.core import clean_exception
 
 from cachingclient.graph import Key
@@ -50,12 +51,22 @@ class Recovery:
             return False
         first = not run.lost
         run.lost.update([error.key, *error.others])
-        self._erred[key] = exception, traceback
         if first:
             self.client.note(f"{error}; it is computed again, and so is what else turns out to be lost")
+        self._start(key, exception, traceback)
+        return True
+
+    def takes_cancelled(self, key: Key, reason: str | None, run: Run | None) -> bool:
+        """Take over a key that came to the scheduler while it had forgotten what is to be sent again."""
+        if self._task is None or reason != "lost dependencies" or run is None or run.attempts >= MOST_ATTEMPTS:
+            return False
+        self._start(key, CancelledError(f"{key} was cancelled: {reason}"), None)
+        return True
+
+    def _start(self, key: Key, exception: Any, traceback: Any) -> None:
+        self._erred[key] = exception, traceback
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._recover())
-        return True
 
     async def bring_back(self, lost: Mapping[Key, EntryLost]) -> dict[Key, Any]:
         """Return results that the client could not read itself, computed again.
@@ -84,11 +95,13 @@ class Recovery:
                 run = self.client.run_of(key)
                 if run is not None:
                     runs.setdefault(run, set()).add(key)
-            self.client.forget_at_scheduler([key for keys in runs.values() for key in keys])
             if stubborn := [key for run, keys in runs.items() if run.attempts for key in keys]:
                 await self._forget_for_all(stubborn)
-            for run in sorted(runs, key=lambda run: run.number):
-                await self._send(run, runs[run], erred)
+            failed = await asyncio.to_thread(self.client.send_all_again, runs)
+            for run, error in failed.items():
+                self.client.note(f"what a lost entry held could not be computed again: {type(error).__name__}: {error}")
+                for key in runs[run]:
+                    self.give_up(key, *erred[key])
 
     async def _forget_for_all(self, keys: list[Key]) -> None:
         """Have the scheduler forget keys that others want too, such as a `Variable`, and note that these still do."""
@@ -107,12 +120,3 @@ class Recovery:
             await self.client._run_on_scheduler(forget, keys, self.client.id)
         except Exception as error:
             self.client.note(f"the scheduler would not forget keys whose entries are lost: {error}")
-
-    async def _send(self, run: Run, keys: set[Key], erred: Mapping[Key, tuple[Any, Any]]) -> None:
-        run.attempts += 1
-        try:
-            await asyncio.to_thread(self.client.send_again, run, keys)
-        except Exception as error:
-            self.client.note(f"what a lost entry held could not be computed again: {type(error).__name__}: {error}")
-            for key in keys:
-                self.give_up(key, *erred[key])
