@@ -60,14 +60,17 @@ class Ledger:
         self._lock = threading.Lock()
 
     def record(self, info: EntryInfo, keys: Iterable[str]) -> None:
-        """Note what was just written under these keys."""
+        """Note what was just written under these keys, the first of which is ours."""
+        inode = None
         for key in keys:
             try:
-                inode = os.stat(f"{self.folder.root}/{step_name(key)}").st_ino
+                there = os.stat(f"{self.folder.root}/{step_name(key)}").st_ino
             except OSError:
-                continue
-            with self._lock:
-                self._held.append(row(info, key, inode))
+                break
+            inode = inode or there
+            if there == inode:  # else the key was taken: that file is another's, with another description
+                with self._lock:
+                    self._held.append(row(info, key, inode))
         if len(self._held) >= MOST_HELD or time.monotonic() - self._filed >= EVERY:
             self.file()
 

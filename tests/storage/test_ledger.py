@@ -100,6 +100,17 @@ def test_another_name_counts_where_its_own_is_gone(cache_folder: Path, kept: lis
     assert reads(cache_folder) <= 1
 
 
+def test_a_key_that_was_taken_is_noted_by_its_own_writer(cache_folder: Path) -> None:
+    """A second key may be another entry's first: that one stays an entry of its own."""
+    store = open_store(cache_folder)
+    first = entry(1, name="first")
+    store.write(first)
+    store.write(entry(2, new_key(), *first.keys, name="second"))
+    store.close()
+    assert reads(cache_folder) == 0
+    assert {name for _, name, *_ in surveyed(store)} == {"first", "second"}
+
+
 def damage(file: Path) -> None:
     """Flip the last byte of a file."""
     content = file.read_bytes()
