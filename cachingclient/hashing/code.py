@@ -34,6 +34,7 @@ from cachingclient.hashing.environment import is_user_code
 from cachingclient.hashing.layout import describe_layout
 from cachingclient.hashing.modules import (
     MODULE_LAYOUT_NAMES,
+    find_named,
     follow,
     import_for,
     method_of_library_object,
@@ -283,14 +284,6 @@ def _builtin(obj: Any, walk: Walk) -> bytes:
     return walk.library(module, name)
 
 
-def named_in_library(obj: Any, walk: Walk) -> bytes | None:
-    """Encode what a library holds under its own name, such as numpy's dispatchers; None for anything else."""
-    module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(name, str) or is_user_code(module):
-        return None
-    return walk.library(module, name) if find_named(module, name) is obj else None
-
-
 def _compiled_by_user(module: str, name: str, walk: Walk) -> bytes:
     """Encode a function of the user's own extension module by the content of its file."""
     file = getattr(sys.modules.get(module), "__file__", None)
@@ -299,11 +292,3 @@ def _compiled_by_user(module: str, name: str, walk: Walk) -> bytes:
     walk.unsure()
     with open(file, "rb") as library:
         return frame(b"$compiled:", [name.encode(), compact(b"$file:", library.read())])
-
-
-def find_named(module: str, qualname: str) -> object:
-    """Return what a library's module holds under a dotted name, or None."""
-    found: object = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    return found

@@ -183,3 +183,19 @@ def module_content(module: ModuleType, walk: Walk) -> bytes:
         except Unidentifiable as error:
             raise Unidentifiable(f"{error.reason}, in {module.__name__}.{name}; the whole module is used") from None
     return frame(b"$module:", parts)
+
+
+def find_named(module: str, qualname: str) -> object:
+    """Return what a library's module holds under a dotted name, or None."""
+    found: object = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def named_in_library(obj: Any, walk: Walk) -> bytes | None:
+    """Encode what a library holds under its own name, such as numpy's dispatchers; None for anything else."""
+    module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or is_user_code(module):
+        return None
+    return walk.library(module, name) if find_named(module, name) is obj else None

@@ -24,7 +24,7 @@ def encode_object(obj: Any, walk: Walk) -> bytes:
     The bytes that pickle would write are of no use for this: they hold memo numbers, module paths and
     the order in which equal strings were met.
     """
-    from cachingclient.hashing.code import named_in_library
+    from cachingclient.hashing.modules import named_in_library
 
     named = named_in_library(obj, walk)
     if named is not None:

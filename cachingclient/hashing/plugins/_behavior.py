@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cachingclient.hashing.bytecode import shape
-from cachingclient.hashing.code import find_named
 from cachingclient.hashing.digest import compact, digest, frame
 from cachingclient.hashing.environment import is_user_code
+from cachingclient.hashing.modules import find_named
 from cachingclient.hashing.noting import has_the_same_items, items_of
 from cachingclient.hashing.registries import awkward_overloads
 from cachingclient.hashing.scalars import PLAIN, encode_str
