@@ -193,9 +193,12 @@ class FileSystemStore(Housekeeping):
         if not self.read_only and not self.folder.touch([step_name(key) for key in keys]):
             self._uses.record(keys)
 
+    def flush(self) -> None:
+        if self._ledger is not None and not self.read_only:
+            self._ledger.file()
+
     def close(self) -> None:
         if not self.read_only:
             self._uses.write()
-            if self._ledger is not None:
-                self._ledger.file()
+        self.flush()
         self.folder.close()

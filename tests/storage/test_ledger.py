@@ -53,13 +53,13 @@ def reads(folder: Path) -> int:
 
 @pytest.fixture
 def kept(cache_folder: Path) -> list[str]:
-    """Entries of a store that is closed again, as a client does in the end; returns their keys."""
+    """Entries of a store that is flushed, as a client does in the end; returns their keys."""
     store = open_store(cache_folder)
     entries = [entry(number, name=f"step{number % 3}") for number in range(20)]
     entries += [entry(np.arange(40_000)), entry(2.5, new_key(), new_key())]
     for each in entries:
         store.write(each)
-    store.close()
+    store.flush()
     return [each.keys[0] for each in entries]
 
 
