@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
+import contextlib
 import math
+import random
 import sys
 import types
 from collections.abc import Callable
@@ -17,7 +20,9 @@ from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle
 from cachingclient.hashing.noting import identify_again
-from cachingclient.hashing.walk import Identity, identify
+from cachingclient.hashing.walk import Identity, Unidentifiable, identify
+from tests.corpus.mutations import Sites
+from tests.corpus.programs.seeds import SEEDS
 
 SOURCE = """
 import math
@@ -281,6 +286,43 @@ def test_functions_among_parameters_are_looked_at(analysis: Any) -> None:
     assert digest(value) != before
     analysis.inner.__closure__[0].cell_contents = 2
     assert digest(parts()) != before
+
+
+def identified(way: Callable[[Any], Identity], function: Any) -> str:
+    """The digest of a function, or why it has none."""
+    try:
+        return way(function).digest
+    except Unidentifiable as error:
+        return error.reason
+
+
+def as_a_step(function: Any) -> Identity:
+    """What is found of a function, remembered as that of a step is."""
+    return identify_again(function, (function,), Inputs(), Environment())
+
+
+def test_programs_edited_in_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell with a random edit runs in a program that was looked at: its functions have the identity of a walk."""
+    chance = random.Random(5)
+    changed = 0
+    for program in sorted(SEEDS) * 30:
+        source, steps = SEEDS[program]
+        module = types.ModuleType("noted_program")
+        monkeypatch.setitem(sys.modules, "noted_program", module)
+        redefine(module, source)
+        functions = [getattr(module, name) for name in steps]
+        before = [identified(as_a_step, function) for function in functions]
+        assert before == [identified(as_a_step, function) for function in functions]
+        tree = ast.parse(source)
+        _, top, change = chance.choice(Sites(tree).found)
+        change(chance)
+        cell = ast.Module(tree.body if chance.random() < 0.5 else tree.body[top : top + 1], [])
+        with contextlib.suppress(Exception):  # some edits fail when they run, half done
+            exec(compile(ast.fix_missing_locations(cell), "<cell>", "exec", dont_inherit=True), module.__dict__)
+        after = [identified(as_a_step, function) for function in functions]
+        assert after == [identified(identify, function) for function in functions]
+        changed += after != before
+    assert changed > 20
 
 
 def test_numpy_values_are_no_numpy_functions() -> None:
