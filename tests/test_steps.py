@@ -15,7 +15,7 @@ from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.identities import Code, Step
 from cachingclient.hashing.merkle import Merkle
 from cachingclient.loading import Load
-from cachingclient.policy import CachePolicy, Cost, KeepAll
+from cachingclient.policy import Auto, CachePolicy, Cost, KeepAll
 from cachingclient.report import StepRecord
 from cachingclient.steps import Context, RunAndKeep
 from cachingclient.storage import EntryInfo, EntryLost, Store, open_store
@@ -294,3 +294,12 @@ def test_a_result_is_kept_only_if_the_run_left_globals_as_they_were(
     assert [record.kept for record in records] == [True, False, False]
     assert "rebinds the global variable '_model'" in records[1].note
     assert len(store.find([bytes([key] * 16).hex() for key in (1, 2, 3)])) == 1
+
+
+def test_a_merge_of_many_is_kept_after_merges_of_few(store: Store, context: Context, heard: Heard) -> None:
+    """That a step is not worth keeping with one input tells nothing of the same step with thirty."""
+    own = Context(context.run, store, Auto(), Environment(), "stat")
+    for key in range(1, 7):
+        step(increment, own, key, dependencies=1)(key)
+    step(increment, own, 7, dependencies=30)(7)
+    assert [record.kept for record in heard.take()] == [False] * 6 + [True]
