@@ -6,7 +6,6 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import FunctionType
 from typing import Any
 
 import xxhash
@@ -28,14 +27,12 @@ from cachingclient.hashing.digest import CANONICAL_VERSION
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.identities import Code, Known, Step
 from cachingclient.hashing.inputs import Fingerprint, Inputs
-from cachingclient.hashing.noting import has_known_token, identify_again
+from cachingclient.hashing.noting import identify_again, parts_of
 from cachingclient.hashing.scalars import PLAIN
 from cachingclient.hashing.walk import Identity, Unidentifiable, identify
 
 VERSION = bytes([CANONICAL_VERSION])
 _NOTHING: Mapping[Key, Step] = {}
-MOST_PARAMETERS = 32
-"""A longer sequence is data, of which no part is code."""
 
 
 @dataclass(slots=True)
@@ -209,11 +206,10 @@ class Merkle:
 
     def _identify(self, value: Any) -> Identity | str:
         try:
-            if has_known_token(value):
-                return identify_again(value, value.__cache_token__(), self.inputs, self.environment)
-            if _holds_functions(value):
-                return identify_again(value, value, self.inputs, self.environment)
-            return identify(value, self.inputs, self.environment)
+            parts = parts_of(value)
+            if parts is None:
+                return identify(value, self.inputs, self.environment)
+            return identify_again(value, parts, self.inputs, self.environment)
         except Unidentifiable as error:
             return error.reason
         except Exception as error:  # a user's class may do anything when it is looked at
@@ -285,13 +281,6 @@ def join(tag: bytes, encodings: Iterable[bytes]) -> bytes:
         pieces.append(len(encoding).to_bytes(1, "little"))
         pieces.append(encoding)
     return xxhash.xxh3_128_digest(b"".join(pieces))
-
-
-def _holds_functions(value: Any, levels: int = 3) -> bool:
-    """Tell a short sequence with code in it, such as functions with their parameters."""
-    if not levels or type(value) not in (tuple, list) or len(value) > MOST_PARAMETERS:
-        return False
-    return any(type(part) is FunctionType or _holds_functions(part, levels - 1) for part in value)
 
 
 def relevant_arguments(

@@ -31,6 +31,8 @@ from cachingclient.hashing.scalars import PLAIN
 from cachingclient.hashing.walk import Identity, Unidentifiable, Walk
 
 MOST_REMEMBERED = 500
+MOST_PARAMETERS = 32
+"""A longer sequence is data, of which no part is code."""
 ABSENT = object()
 _FUNCTION = ("__code__", "__defaults__", "__kwdefaults__", "__name__", "__qualname__", "__module__")
 _CONSTANT = frozenset({type(None), bool, int, float, complex, bytes, type(...), type(NotImplemented)})
@@ -128,7 +130,7 @@ class NotingWalk(Walk):
             self.saw_attributes(obj, "cell_contents")
         elif kind is _lru_cache_wrapper:
             self.saw_attributes(obj, "__wrapped__")
-        elif obj is self._root and has_known_token(obj):
+        elif obj is self._root and _has_known_token(obj):
             return  # its token is what it is remembered by
         elif (reads := vars(kind).get("__cache_token_reads__")) is not None:
             self.saw_attributes(obj, *reads)
@@ -188,7 +190,21 @@ class NotingWalk(Walk):
         self.sure = False
 
 
-def has_known_token(obj: object) -> bool:
+def parts_of(value: Any) -> object:
+    """Return by what something with code in it is remembered: a step's token, a sequence itself; None for the rest."""
+    if _has_known_token(value):
+        return value.__cache_token__()
+    return value if _holds_functions(value) else None
+
+
+def _holds_functions(value: Any, levels: int = 3) -> bool:
+    """Tell a short sequence with code in it, such as functions with their parameters."""
+    if not levels or type(value) not in (tuple, list) or len(value) > MOST_PARAMETERS:
+        return False
+    return any(type(part) is types.FunctionType or _holds_functions(part, levels - 1) for part in value)
+
+
+def _has_known_token(obj: object) -> bool:
     """Tell whether the token of an object is made as its own class says; a subclass may have another."""
     return "__cache_token_reads__" in vars(type(obj))
 
