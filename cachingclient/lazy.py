@@ -18,7 +18,7 @@ from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from cachingclient.graph import GraphNode, Key
+from cachingclient.graph import GraphNode, Key, Task
 from cachingclient.loading import Load
 
 READER = "read-kept-"
@@ -52,8 +52,7 @@ class Hold:
             worker = get_worker()
         except ValueError:
             return Kept(self.load)  # this is no worker of dask: what is here leaves it before it is used
-        if ReadForOthers.name not in worker.plugins:
-            worker.loop.add_callback(worker.plugin_add, ReadForOthers(), ReadForOthers.name)
+        _read_for_others(worker)
         return Kept(self.load)
 
 
@@ -67,13 +66,28 @@ class ReadForOthers(WorkerPlugin):
         self.worker = worker
 
     def transition(self, key: Key, start: str, finish: str, **kwargs: Any) -> None:
-        """Put results in the place of where they are kept; one that is lost is the task's to find out."""
+        """Put results in the place of where they are kept; a task that takes a lost one fails in place of running."""
         if finish not in ("executing", "long-running") or str(key).startswith(READER):
             return
         data: Any = self.worker.data
-        for needed in self.worker.state.tasks[key].dependencies:
-            if type(data.get(needed.key)) is Kept:
-                data[needed.key] = _arrived(data[needed.key].load)
+        task = self.worker.state.tasks[key]
+        for needed in task.dependencies:
+            kept = data.get(needed.key)
+            if type(kept) is Kept:
+                try:
+                    data[needed.key] = kept.load()
+                except Exception as error:
+                    # Nobody's function may take where a result was for the result.
+                    task.run_spec = Task(key, _fail, error)
+
+
+def _read_for_others(worker: Worker) -> None:
+    if ReadForOthers.name not in worker.plugins:
+        worker.loop.add_callback(worker.plugin_add, ReadForOthers(), ReadForOthers.name)
+
+
+def _fail(error: Exception) -> None:
+    raise error
 
 
 def resolve(value: Any) -> Any:
@@ -115,4 +129,6 @@ def _arrived(load: Load) -> Any:
         return load()
     except Exception:
         # An error here would look like a broken connection; the task that needs the result raises it again.
+        for worker in list(Worker._instances):
+            _read_for_others(worker)
         return Kept(load)

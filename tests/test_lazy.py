@@ -11,10 +11,11 @@ from typing import Any
 import dask
 import numpy as np
 import pytest
-from distributed import Client, Event, LocalCluster, Variable, as_completed, wait
+from distributed import Client, Event, Future, LocalCluster, Variable, as_completed, wait
 
 from cachingclient import CacheWarning, DiracClient
 from cachingclient.lazy import Kept
+from cachingclient.storage import EntryLost
 from tests.waiting import until
 
 COUNT = 6
@@ -183,6 +184,22 @@ def lose(folder: Path) -> None:
     """Take every entry out of a store."""
     for shard in [*(folder / "v1").glob("steps/*"), *(folder / "v1").glob("blobs/*")]:
         shutil.rmtree(shard)
+
+
+@pytest.mark.parametrize("where", ["the worker that holds it", "another worker"])
+def test_a_plain_client_s_step_never_takes_where_a_lost_result_was(
+    warm: DiracClient, plain_client: Client, cache_folder: Path, where: str
+) -> None:
+    """It fails and says why: a function that takes anything, such as `str`, would give a wrong result."""
+    first, *_ = warm.map(block, range(COUNT))
+    wait(first, timeout=60)
+    [holder] = warm.who_has([first])[first.key]
+    others = set(warm.scheduler_info()["workers"]) - {holder}
+    lose(cache_folder)
+    found = Future(first.key, plain_client)
+    worker = holder if where == "the worker that holds it" else others.pop()
+    with pytest.raises(EntryLost):
+        plain_client.submit(str, found, pure=False, workers=[worker]).result(timeout=60)
 
 
 @pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
