@@ -6,9 +6,11 @@ that file is the time of the uses. So recording costs no request a read, and is 
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterable
 
 from cachingclient.storage.base import StoreError
@@ -38,6 +40,8 @@ class UseJournal:
         self._keys: set[str] = set()
         self._written = time.monotonic()
         self._lock = threading.Lock()
+        # Nothing closes a store, and most workers do not live for minutes: the process does it as it ends.
+        multiprocessing.util.Finalize(self, _write_at_the_end, (weakref.ref(self),), exitpriority=5)
 
     def record(self, keys: Iterable[str]) -> None:
         """Note that entries were used now."""
@@ -71,3 +75,9 @@ class UseJournal:
                     key = content[start : start + 16].hex()
                     last[key] = max(when[name], last.get(key, 0.0))
         return last
+
+
+def _write_at_the_end(reference: weakref.ref[UseJournal]) -> None:
+    journal = reference()
+    if journal is not None:
+        journal.write()

@@ -7,12 +7,15 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 
+from cachingclient import DiracClient
 from cachingclient.storage import StoreError, StoreUnavailable, open_store
 from cachingclient.storage.filesystem import FileSystemStore
 from cachingclient.storage.s3 import S3Folder
+from cachingclient.storage.uses import UseJournal
 from tests.services.s3 import Ceph, Rclone, S3Service
 from tests.storage.contract import BIG, StoreContract
 from tests.storage.entries import entry, new_key
@@ -164,3 +167,14 @@ def test_what_may_not_be_removed_is_told(s3_service: S3Service) -> None:
     with pytest.raises(StoreUnavailable, match=r"can't be removed|refuses us"):
         visitor.delete(kept.keys)
     assert visitor.find(kept.keys)
+
+
+def test_what_short_lived_workers_read_counts_as_used(url: str, options: dict[str, Any]) -> None:
+    """Uses are written minutes apart, and at the latest when a worker or a client ends."""
+    store: Any = open_store(url, **options)
+    step = dask.delayed(np.arange)(BIG)
+    for _ in ("cold", "warm"):
+        with DiracClient(n_workers=1, cache=store, policy="all", dashboard_address=":0") as client:
+            assert client.compute(step, sync=True)[-1] == BIG - 1
+    used = UseJournal(store.folder).read()
+    assert store.find(used)
