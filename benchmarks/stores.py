@@ -275,12 +275,14 @@ def main() -> None:
     parts = {"local": local, "s3": s3, "rucio": rucio, "agc": agc, "million": million}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", help=f"any of {', '.join(parts)}; local if none is named")
-    parser.add_argument("--folder", help="where to measure; a new folder is made in it")
+    parser.add_argument("--folder", help="where to measure; a new folder is made in it, and removed")
     parser.add_argument("--megabytes", type=int, default=500, help="of each large value")
     parser.add_argument("--entries", type=int, default=1_000_000, help="of the part million")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the servers, which are the tests'
+    if arguments.folder:
+        Path(arguments.folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         Path(folder).chmod(0o711)  # some servers run as users of their own
         for part in arguments.part or ["local"]:
