@@ -55,16 +55,11 @@ def newest(root: str, prefix: str, limit: int) -> list[FileStat]:
     for changed, shard in sorted(_changes(root, prefix), reverse=True):
         if len(latest) == limit and latest[0][0] >= changed:
             break  # nothing in this or the next ones is later
-        with _files_in(f"{root}/{shard}") as entries:
-            for entry in entries:
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                if len(latest) < limit or status.st_mtime > latest[0][0]:
-                    heapq.heappush(latest, (status.st_mtime, status.st_size, f"{shard}/{entry.name}"))
-                    if len(latest) > limit:
-                        heapq.heappop(latest)
+        for name, status in _statuses(f"{root}/{shard}"):
+            if len(latest) < limit or status.st_mtime > latest[0][0]:
+                heapq.heappush(latest, (status.st_mtime, status.st_size, f"{shard}/{name}"))
+                if len(latest) > limit:
+                    heapq.heappop(latest)
     return [FileStat(name, nbytes, modified) for modified, nbytes, name in sorted(latest, reverse=True)]
 
 
@@ -72,15 +67,10 @@ def total(root: str, prefix: str) -> tuple[int, int]:
     """How many files there are in a folder and its shards, and their bytes."""
     count = nbytes = 0
     for folder in [*shards(root, prefix), prefix]:
-        with _files_in(f"{root}/{folder}") as entries:
-            for entry in entries:
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                if not stat.S_ISDIR(status.st_mode):
-                    count += 1
-                    nbytes += status.st_size
+        for _, status in _statuses(f"{root}/{folder}"):
+            if not stat.S_ISDIR(status.st_mode):
+                count += 1
+                nbytes += status.st_size
     return count, nbytes
 
 
@@ -96,6 +86,16 @@ def _changes(root: str, prefix: str) -> Iterator[tuple[float, str]]:
             yield os.stat(f"{root}/{shard}").st_mtime, shard
         except OSError:
             continue
+
+
+def _statuses(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    with _files_in(folder) as entries:
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue  # removed while we looked
+            yield entry.name, status
 
 
 @contextmanager
