@@ -270,11 +270,8 @@ def identify_again(obj: object, parts: object, inputs: Inputs, environment: Envi
         _remembered.pop(key, None)
         # What changed while it was looked at was not noted as it was looked at.
         if walk.sure and walk.notes.still_hold(inputs):
-            _remembered[key] = (
-                parts,
-                walk.notes,
-                identity,
-            )  # the parts live on, so that no other object takes their place
+            # The parts live on, so that no other object takes their place in memory.
+            _remembered[key] = parts, walk.notes, identity
         while len(_remembered) > MOST_REMEMBERED:
             _remembered.popitem(last=False)
     return identity
