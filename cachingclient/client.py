@@ -213,6 +213,7 @@ class DiracClient(ReceivingClient):
         """Warn if what was kept is there no more: somebody removed the store, or a part of it, during the run."""
         keys = set(self._records.kept_since())
         if keys and self.cache is not None and self._upkeep is None:
+            self.cache.refresh()
             gone = keys - LookUp(self.cache, self._notes)(keys).keys()
             if gone:
                 self._notes.add(

@@ -265,6 +265,9 @@ class Store(ABC):
         """Estimate the seconds that loading a result of this size takes."""
         return self.latency + nbytes / self.bandwidth
 
+    def refresh(self) -> None:  # noqa: B027  most stores ask each time
+        """Have the next look-up see what others have written by now."""
+
     def flush(self) -> None:  # noqa: B027  most stores write at once
         """Send on what was gathered; what was written before is safe after it. Raises StoreError if it can't."""
 

@@ -203,6 +203,9 @@ class RucioStore(Store):
             self._timer.daemon = True
             self._timer.start()
 
+    def refresh(self) -> None:
+        self._refreshed = float("-inf")
+
     def flush(self) -> None:
         with self._lock:
             if self._timer is not None:

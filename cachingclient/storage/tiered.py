@@ -144,6 +144,10 @@ class TieredStore(Wrapper):
             self.near.touch(keys)
         self.far.touch(keys)
 
+    def refresh(self) -> None:
+        self.near.refresh()
+        self.far.refresh()
+
     def flush(self) -> None:
         with self._lock:
             waiting, self._waiting = self._waiting, {}

@@ -93,6 +93,9 @@ class Wrapper(Store):
     def recent(self, limit: int) -> list[EntryInfo]:
         return self.inner.recent(limit)
 
+    def refresh(self) -> None:
+        self.inner.refresh()
+
     def flush(self) -> None:
         self.inner.flush()
 

@@ -53,8 +53,14 @@ def test_on_s3(s3_service: S3Service, order: Phase, plain: Outcome, monkeypatch:
 
 
 def test_on_rucio(
-    rucio_service: Rucio, order: Phase, plain: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rucio_service: Rucio,
+    order: Phase,
+    plain: Outcome,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """As Rucio's own configuration says who we are."""
+    """As Rucio's own configuration says who we are; what workers have just sent there is not taken for gone."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert_warm_is_warm(order, plain, rucio_service.url("agc"))
+    assert "are gone" not in capfd.readouterr().err
