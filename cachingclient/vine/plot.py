@@ -87,7 +87,7 @@ def read_log(path: str | os.PathLike[str], every: float = 0.5) -> list[Sample]:
     path
         A file that a cluster wrote, ``VineCluster(..., log=path)``.
     every
-        Seconds between two samples.
+        Seconds between two samples; there is one more whenever a worker comes or goes, so that none is missed.
 
     Raises
     ------
@@ -111,6 +111,8 @@ def read_log(path: str | os.PathLike[str], every: float = 0.5) -> list[Sample]:
             samples.append((due, replay.table()))
             due += every
         replay.take(event)
+        if event["event"] == "worker":
+            samples.append((event["time"], replay.table()))
         last = event["time"]
     return [*samples, (last, replay.table())] if due is not None else []
 

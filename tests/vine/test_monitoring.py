@@ -104,6 +104,19 @@ def test_a_file_that_is_no_log_is_named(tmp_path: Path) -> None:
     assert sites("--log", log)[0] == 2
 
 
+def test_workers_of_a_short_run_are_seen(tmp_path: Path) -> None:
+    """However short they stayed: a run may be over before the second sample is due."""
+    log = tmp_path / "run.log"
+    stays = [(1.0, "came"), (1.1, "came"), (1.2, "left"), (1.3, "left")]
+    log.write_text(
+        "".join(
+            json.dumps({"time": time, "event": "worker", "state": state, "site": "RAL", "threads": 4}) + "\n"
+            for time, state in stays
+        )
+    )
+    assert [table.rows[0].threads for _, table in read_log(log)] == [4, 4, 8, 4, 0, 0]
+
+
 def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
     """A picture needs at least one sample."""
     with pytest.raises(ValueError, match="nothing to draw"):
