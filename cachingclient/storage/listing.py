@@ -1,7 +1,8 @@
 """Looking through the folders of a local store without an object a file: there may be millions.
 
 Nothing in a shard was used after the shard's own folder was changed: whoever adds a file changes the folder, and
-``LocalFolder.touch`` sees to it.
+``LocalFolder.touch`` sees to it. Whoever removes files leaves the folder's time as it was (``unchanged``), else every
+shard would have to be looked through after a pruning.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,6 +79,22 @@ def shards(root: str, prefix: str) -> list[str]:
     """The folders in a folder."""
     with _files_in(f"{root}/{prefix}") as entries:
         return sorted(f"{prefix}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False))
+
+
+@contextmanager
+def unchanged(folder: str) -> Iterator[None]:
+    """Have a folder keep its time while files are removed from it.
+
+    What another process adds in these microseconds is at the worst listed too late.
+    """
+    try:
+        status = os.stat(folder)
+    except OSError:
+        status = None
+    yield
+    if status is not None:
+        with suppress(OSError):  # a colleague's folder
+            os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _changes(root: str, prefix: str) -> Iterator[tuple[float, str]]:

@@ -24,7 +24,7 @@ import xxhash
 
 from cachingclient.storage.base import Frame, StoreError
 from cachingclient.storage.folder import ChangedError, FileStat, Folder
-from cachingclient.storage.listing import newest, total
+from cachingclient.storage.listing import newest, total, unchanged
 
 CHUNK = 4 << 20
 MAP_FROM = 1 << 20  # smaller files are read: mapping costs more than copying them
@@ -186,14 +186,9 @@ class LocalFolder(Folder):
 
     def remove(self, names: Sequence[str]) -> int:
         freed = 0
-        for name in names:
-            path = f"{self.root}/{name}"
-            try:
-                status = os.stat(path)
-                os.unlink(path)
-            except OSError:
-                continue
-            freed += status.st_size if status.st_nlink == 1 else 0
+        for folder, members in itertools.groupby(sorted(names), key=os.path.dirname):
+            with unchanged(f"{self.root}/{folder}"):
+                freed += sum(_remove(f"{self.root}/{name}") for name in members)
         return freed
 
     def walk(self, prefix: str) -> Iterator[FileStat]:
@@ -246,6 +241,16 @@ def _write(handle: int, frames: Iterable[Frame]) -> str:
             state.update(frame[start : start + count])
             start += count
     return state.hexdigest()
+
+
+def _remove(path: str) -> int:
+    """Remove a file; the bytes that this freed."""
+    try:
+        status = os.stat(path)
+        os.unlink(path)
+    except OSError:
+        return 0
+    return status.st_size if status.st_nlink == 1 else 0
 
 
 def _rest(handle: int) -> bytes:

@@ -240,3 +240,14 @@ def test_the_last_used_are_found_in_the_shards_that_changed_last(cache_folder: P
     store.touch(kept[5:7])
     assert {info.key for info in store.recent(2)} == set(kept[5:7])
     assert len(store.recent(1000)) == len(kept)
+
+
+def test_removing_leaves_the_time_of_a_shard(cache_folder: Path, kept: list[str]) -> None:
+    """Else each shard would be looked through for the last used after a pruning."""
+    store = open_store(cache_folder)
+    shards = list((cache_folder / "v1/steps").iterdir())
+    for shard in shards:
+        os.utime(shard, (1e9, 1e9))
+    prune(store, older_than=0)
+    assert not list(store.scan())
+    assert {shard.stat().st_mtime for shard in shards} == {1e9}
