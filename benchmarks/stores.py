@@ -5,6 +5,7 @@
     python -m benchmarks.stores                # local folder
     python -m benchmarks.stores s3 rucio       # also servers, started as the tests start them
     python -m benchmarks.stores million        # a million small entries
+    python -m benchmarks.stores blobs          # pruning a million entries that have blobs
     python -m benchmarks.stores agc            # the ttbar example on all three kinds of stores
 """
 
@@ -270,14 +271,22 @@ def million(folder: Path, count: int) -> None:
         show(f"cachectl {command}", f"{seconds:.1f} s {megabytes:.0f} MB", f"look at files {raw:.1f} s")
 
 
+def blobs(folder: Path, count: int) -> None:
+    """Pruning a million entries whose results lie beside them, each time beside looking at the descriptions once."""
+    from benchmarks._stores_million import measure_blobs
+
+    for command, seconds, megabytes, raw in measure_blobs(folder, count):
+        show(f"cachectl {command}", f"{seconds:.1f} s {megabytes:.0f} MB", f"look at files {raw:.1f} s")
+
+
 def main() -> None:
     """Run what was asked for, in a folder that is removed afterwards."""
-    parts = {"local": local, "s3": s3, "rucio": rucio, "agc": agc, "million": million}
+    parts = {"local": local, "s3": s3, "rucio": rucio, "agc": agc, "million": million, "blobs": blobs}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", help=f"any of {', '.join(parts)}; local if none is named")
     parser.add_argument("--folder", help="where to measure; a new folder is made in it, and removed")
     parser.add_argument("--megabytes", type=int, default=500, help="of each large value")
-    parser.add_argument("--entries", type=int, default=1_000_000, help="of the part million")
+    parser.add_argument("--entries", type=int, default=1_000_000, help="of the parts million and blobs")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the servers, which are the tests'
@@ -287,7 +296,7 @@ def main() -> None:
         Path(folder).chmod(0o711)  # some servers run as users of their own
         for part in arguments.part or ["local"]:
             print(f"--- {part}: {(parts[part].__doc__ or '').splitlines()[0]}")
-            parts[part](Path(folder), arguments.entries if part == "million" else arguments.megabytes)
+            parts[part](Path(folder), arguments.entries if part in ("million", "blobs") else arguments.megabytes)
 
 
 if __name__ == "__main__":
