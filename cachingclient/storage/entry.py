@@ -6,14 +6,14 @@
     {"keys": [...], "kind": ..., "name": ..., ...}<payload>
 
 The digest makes truncation and flipped bits visible. A file of a newer format, or with codecs that are unknown
-here, is not an error: it is no entry for this version.
+here, is not an error: this version can't read the entry, but looks after it as after any other. So a newer format keeps
+the first line and the fields, and adds to them; one that can't lies in another folder than ``v1``.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 import xxhash
 
@@ -22,6 +22,7 @@ from cachingclient.storage.codecs import readable
 
 MAGIC = b"cachingclient-entry "
 FORMAT = 1
+OURS = MAGIC + b"%d " % FORMAT
 INLINE = 64 * 1024  # payloads up to this travel inside the description
 
 
@@ -80,23 +81,50 @@ def pack(info: EntryInfo) -> bytes:
     return b"%b%d %b %d\n%b%b" % (MAGIC, FORMAT, _digest(len(body), body + payload), len(body), body, payload)
 
 
-def unpack(
-    key: str, data: bytes | memoryview, *, with_payload: bool = True, last_used: float = 0.0
-) -> EntryInfo | None:
-    """Read a description back; None if it is of a newer format. A payload may be left empty.
+def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
+    """Read a description back; None if only a newer version can read the entry.
 
     Raises
     ------
     DamagedEntryError
         The bytes are not those that were written, or never were a description.
     """
-    fields, payload = _open(data)
-    if fields is None:
-        return None
-    try:
-        info = _info(key, fields, payload if with_payload else b"", last_used)
-        if not readable(info.details["codecs"]):
+    data = bytes(data)
+    if not data.startswith(OURS):
+        if _number(data) > FORMAT:
             return None
+        raise DamagedEntryError("it is not a description")
+    info = _info(key, *_open(data), 0.0)
+    return info if readable(info.details["codecs"]) else None
+
+
+def outline(key: str, data: bytes | memoryview, last_used: float = 0.0) -> EntryInfo:
+    """Read a description of any format for looking after it, with its payload left empty. Raises as ``unpack`` does."""
+    data = bytes(data)
+    if not _number(data):
+        raise DamagedEntryError("it is not a description")
+    return _info(key, _open(data)[0], b"", last_used)
+
+
+def _info(key: str, body: bytes, payload: bytes, last_used: float) -> EntryInfo:
+    try:
+        fields = json.loads(body)
+        info = EntryInfo(
+            key,
+            str(fields["kind"]),
+            str(fields["name"]),
+            str(fields["codec"]),
+            str(fields["digest"]),
+            int(fields["nbytes"]),
+            float(fields["created"]),
+            float(fields["seconds"]),
+            fields["details"],
+            payload if fields["inline"] else None,
+            tuple(fields["keys"]),
+            last_used,
+        )
+        if not isinstance(info.details["codecs"], dict):
+            raise TypeError("codecs")
     except (KeyError, TypeError, ValueError) as error:  # whole, but written by something else than this
         raise DamagedEntryError(f"its fields are not those of a description: {error!r}") from None
     if key not in info.keys:
@@ -104,38 +132,20 @@ def unpack(
     return info
 
 
-def _info(key: str, fields: dict[str, Any], payload: bytes, last_used: float) -> EntryInfo:
-    return EntryInfo(
-        key,
-        str(fields["kind"]),
-        str(fields["name"]),
-        str(fields["codec"]),
-        str(fields["digest"]),
-        int(fields["nbytes"]),
-        float(fields["created"]),
-        float(fields["seconds"]),
-        fields["details"],
-        payload if fields["inline"] else None,
-        tuple(fields["keys"]),
-        last_used,
-    )
+def _number(data: bytes) -> int:
+    """The number of the format."""
+    number = data.removeprefix(MAGIC).partition(b" ")[0]
+    return int(number) if data.startswith(MAGIC) and number.isdigit() else 0
 
 
-def _open(data: bytes | memoryview) -> tuple[dict[str, Any] | None, bytes]:
-    data = bytes(data)
-    line, newline, rest = data.partition(b"\n")
+def _open(data: bytes) -> tuple[bytes, bytes]:
+    """The JSON and the payload."""
+    line, _, rest = data.partition(b"\n")
     words = line[len(MAGIC) :].split(b" ")
-    if not (newline and line.startswith(MAGIC) and words[0].isdigit()):
-        raise DamagedEntryError("it is not a description")
-    if int(words[0]) > FORMAT:
-        return None, b""
     length = int(words[2]) if len(words) == 3 and words[2].isdigit() else -1
-    if int(words[0]) != FORMAT or _digest(length, rest) != words[1]:
+    if length < 0 or _digest(length, rest) != words[1]:
         raise DamagedEntryError("its bytes are not those that were written")
-    fields = json.loads(rest[:length].decode())
-    if not isinstance(fields, dict):
-        raise DamagedEntryError("it is not a description")
-    return fields, rest[length:]
+    return rest[:length], rest[length:]
 
 
 def _digest(length: int, rest: bytes) -> bytes:

@@ -16,7 +16,7 @@ from cachingclient.storage.base import Encoded, Entry, EntryInfo, EntryLost, Fra
 from cachingclient.storage.entry import INLINE, DamagedEntryError, describe, pack, unpack
 from cachingclient.storage.folder import ChangedError, Folder
 from cachingclient.storage.housekeeping import Housekeeping
-from cachingclient.storage.layout import blob_name, described, step_name
+from cachingclient.storage.layout import blob_name, step_name
 from cachingclient.storage.leases import claim
 
 VERIFY = ("always", "first", "never")
@@ -137,7 +137,10 @@ class FileSystemStore(Housekeeping):
 
     def _is_whole(self, name: str, data: bytes) -> bool:
         """Whether a description that is already there leads to a result (as far as a look at the blob's size tells)."""
-        info = described(name, data)
+        try:
+            info = unpack(name.rpartition("/")[2], data)
+        except DamagedEntryError:
+            return False
         if info is None or info.payload is not None:
             return info is not None
         blob = blob_name(info.digest)

@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from cachingclient.storage.base import EntryInfo
-from cachingclient.storage.entry import DamagedEntryError, unpack
+from cachingclient.storage.entry import DamagedEntryError, outline
 
 STEPS = "v1/steps"
 BLOBS = "v1/blobs"
@@ -45,8 +45,8 @@ def blob_digest(name: str) -> str:
 
 
 def described(name: str, data: bytes, last_used: float = 0.0) -> EntryInfo | None:
-    """Read a description for looking after it, without its payload; None for foreign, damaged and newer files."""
+    """Read a description for looking after it, without its payload; None for foreign and damaged files."""
     try:
-        return unpack(name.rpartition("/")[2], data, with_payload=False, last_used=last_used)
+        return outline(name.rpartition("/")[2], data, last_used)
     except DamagedEntryError:
         return None

@@ -11,12 +11,14 @@ import tempfile
 import textwrap
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cachingclient.storage import EntryLost, StoreError, open_store
+from cachingclient.storage import EntryLost, StoreError, open_store, prune, verify
+from cachingclient.storage.entry import outline, pack
 from cachingclient.storage.layout import blob_name, step_name
 from cachingclient.storage.local import LocalFolder
 from tests.storage.contract import BIG, StoreContract
@@ -203,6 +205,26 @@ def test_an_entry_of_a_newer_format_is_a_miss(cache_folder: Path) -> None:
     path.write_bytes(newer)
     assert store.find(kept.keys) == {}
     assert path.read_bytes() == newer
+
+
+def test_what_only_a_newer_version_can_read_is_looked_after(cache_folder: Path) -> None:
+    """A colleague's entries, of a newer format or with newer codecs, are listed and keep their blobs."""
+    store = open_store(cache_folder)
+    kept = [entry(np.arange(BIG) + number) for number in range(2)]
+    for each in kept:
+        store.write(each)
+    paths = [cache_folder / step_name(each.keys[0]) for each in kept]
+    data = paths[0].read_bytes()
+    paths[0].write_bytes(data.replace(b"cachingclient-entry 1 ", b"cachingclient-entry 2 "))
+    info = outline(kept[1].keys[0], paths[1].read_bytes())
+    paths[1].write_bytes(pack(replace(info, payload=None, details={"codecs": {"numpy": 99}})))
+    assert store.find([each.keys[0] for each in kept]) == {}
+    assert {info.key for info in store.scan()} == {each.keys[0] for each in kept}
+    prune(store, max_size=10**9, grace=-10)
+    assert store.totals()["blobs"][0] == 2
+    assert verify(store).sound
+    prune(store, older_than=0, grace=-10)
+    assert store.totals()["blobs"][0] == store.totals()["entries"][0] == 0
 
 
 def test_foreign_files_are_left_alone(cache_folder: Path) -> None:
