@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cachingclient.storage.base import Store
-from cachingclient.storage.outline import Outline
+from cachingclient.storage.outline import Outline, texts
 
 DESCRIPTION = 1024  # bytes that an entry takes besides its result, about
 HOUR = 3600.0
@@ -114,7 +114,7 @@ class _Table:
         entries = np.concatenate([np.empty(0, COLUMNS), *(self._columns(each) for each in store.survey())])
         shared = ~entries["inline"]
         _, first, numbers, sharers = np.unique(
-            _texts(entries["digest"][shared]), return_index=True, return_inverse=True, return_counts=True
+            texts(entries["digest"][shared]), return_index=True, return_inverse=True, return_counts=True
         )
         blobs = np.full(len(entries), -1)
         blobs[shared] = numbers
@@ -122,7 +122,7 @@ class _Table:
         self.total = int(sizes[~shared].sum() + sizes[shared][first].sum() + DESCRIPTION * len(entries))
         self.sharers = sharers.tolist()
         meant = np.array([step is None or fnmatchcase(name, step) for name in self.name_numbers], bool)
-        free = meant[entries["name"]] & ~np.isin(_texts(entries["key"]), pinned)
+        free = meant[entries["name"]] & ~np.isin(texts(entries["key"]), pinned)
         entries = entries[free]
         self.keys = entries["key"].tobytes()
         self.used, self.seconds = (array("d", entries[name].tobytes()) for name in ("used", "seconds"))
@@ -199,8 +199,3 @@ class _Table:
             kept_nbytes=max(0, self.total - nbytes),
             steps=dict(Counter(names[self.names[row]] for row in doomed)),
         )
-
-
-def _texts(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Keys or digests as what numpy can sort."""
-    return np.ascontiguousarray(column).view("S16")

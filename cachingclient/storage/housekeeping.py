@@ -1,22 +1,20 @@
-"""Looking after a store of files: listing, removing, pinning, checking.
-
-Whoever removes a blob takes it out of sight first and then looks again for descriptions that name it; a writer looks
-for its blob once more after it has filed the description. So of a writer and a remover that meet, one sees the other.
-"""
+"""Looking after a store of files: listing, removing, pinning, checking."""
 
 from __future__ import annotations
 
 import logging
-import os
 import time
 import warnings
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
+import numpy as np
 import xxhash
 
 from cachingclient.storage.base import EntryInfo, Problem, Store, StoreError
+from cachingclient.storage.blobs import Texts, distinct, free_of, named_by_outlines, remove_blobs
 from cachingclient.storage.entry import DamagedEntryError, unpack
 from cachingclient.storage.folder import Folder
 from cachingclient.storage.layout import (
@@ -54,16 +52,12 @@ class Housekeeping(Store):
     def delete(self, keys: Iterable[str]) -> int:
         if self.read_only:
             return 0
-        blobs: set[str] = set()
+        blobs = bytearray()
         freed = 0
-        batch: list[str] = []
-        for key in keys:
-            batch.append(key)
-            if len(batch) == BATCH:
-                freed += self._delete_descriptions(batch, blobs)
-                batch = []
-        freed += self._delete_descriptions(batch, blobs)
-        return freed + self.delete_blobs(blobs)
+        doomed = iter(keys)
+        while batch := list(islice(doomed, BATCH)):
+            freed += self._delete_descriptions(batch, blobs)
+        return freed + self._delete_blobs(distinct(blobs))
 
     def evict(self, used: Iterable[tuple[str, float]]) -> int:
         return 0 if self.read_only else self.delete(self._unused(used))
@@ -80,7 +74,7 @@ class Housekeeping(Store):
             else:
                 yield from names.values()
 
-    def _delete_descriptions(self, keys: list[str], blobs: set[str]) -> int:
+    def _delete_descriptions(self, keys: list[str], blobs: bytearray) -> int:
         names = [step_name(key) for key in keys]
         doomed = set(names)
         for name, data in self.folder.fetch(names).items():
@@ -88,7 +82,7 @@ class Housekeeping(Store):
             if info is not None:
                 doomed.update(self._also_filed(info))
                 if info.payload is None:
-                    blobs.add(info.digest)
+                    blobs += bytes.fromhex(info.digest)
         return self.folder.remove(sorted(doomed))
 
     def _also_filed(self, info: EntryInfo) -> list[str]:
@@ -101,23 +95,10 @@ class Housekeeping(Store):
                 same.append(name)
         return same
 
-    def delete_blobs(self, digests: set[str]) -> int:
+    def _delete_blobs(self, digests: Texts) -> int:
         """Remove those of these blobs that no description refers to. Returns the bytes freed."""
-        if not digests:
-            return 0
-        unused = digests - set(self._in_use(digests))
-        hidden = {digest: f"{TEMPORARY}/removed-{digest}-{os.urandom(4).hex()}" for digest in unused}
-        moved = self.folder.move_all({blob_name(digest): name for digest, name in hidden.items()})
-        hidden = {digest: hidden[digest] for digest in map(blob_digest, moved)}
-        for digest in set(self._in_use(set(hidden))):  # a writer counted on it meanwhile
-            self.folder.move(hidden.pop(digest), blob_name(digest))
-        return self.folder.remove(list(hidden.values()))
-
-    def _in_use(self, digests: set[str]) -> Iterator[str]:
-        if digests:
-            for info in self._descriptions():
-                if info.payload is None and info.digest in digests:
-                    yield info.digest
+        unused = digests[free_of(digests, named_by_outlines(self.survey(times=False)))]
+        return remove_blobs(self.folder, unused, self._descriptions())  # the inventory may be wrong, these are not
 
     def scan(self) -> Iterator[EntryInfo]:
         used = self._uses.read()
@@ -188,15 +169,18 @@ class Housekeeping(Store):
         before = time.time() - grace
         stray = [s for part in (TEMPORARY, QUARANTINE) for s in self.folder.walk(part) if s.modified < before]
         stray += [s for s in self.folder.walk(USES) if s.modified < time.time() - USES_KEPT]
-        blobs = {blob_digest(s.name): s.nbytes for s in self.folder.walk(BLOBS) if s.modified < before}
-        blobs.pop("", None)
-        for outline in self.survey(times=False) if blobs else ():
-            for digest in outline.digests():
-                blobs.pop(digest, None)
-        count, nbytes = len(stray) + len(blobs), sum(s.nbytes for s in stray) + sum(blobs.values())
+        digests, sizes = bytearray(), array("q")
+        for status in self.folder.walk(BLOBS):
+            if status.modified < before and (digest := blob_digest(status.name)):
+                digests += bytes.fromhex(digest)
+                sizes.append(status.nbytes)
+        blobs, numbers = np.unique(np.frombuffer(digests, "S16"), return_index=True)
+        free = free_of(blobs, named_by_outlines(self.survey(times=False)))
+        count = len(stray) + int(free.sum())
+        nbytes = sum(s.nbytes for s in stray) + int(np.frombuffer(sizes, "q")[numbers[free]].sum())
         if not dry_run and not self.read_only:
             self.folder.remove([s.name for s in stray])
-            self.delete_blobs(set(blobs))  # which looks once more, at the descriptions themselves
+            remove_blobs(self.folder, blobs[free], self._descriptions())
         return count, nbytes
 
     def check(self, *, repair: bool = False) -> Iterator[Problem | None]:

@@ -78,10 +78,6 @@ class Outline(NamedTuple):
         """The keys of the rows."""
         return hexes(self.rows["key"])
 
-    def digests(self) -> list[str]:
-        """The digests of the blobs that the rows refer to."""
-        return hexes(self.rows["digest"][~self.rows["inline"]])
-
     def entries(self) -> Iterator[EntryInfo]:
         """The rows as entries, without details and payloads."""
         columns = [self.rows[name].tolist() for name in ("nbytes", "created", "seconds", "used", "sort", "inline")]
@@ -114,3 +110,8 @@ def hexes(column: npt.NDArray[Any]) -> list[str]:
     """Keys or digests as text."""
     text = column.tobytes().hex()
     return [text[start : start + 32] for start in range(0, len(text), 32)]
+
+
+def texts(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Keys or digests as what numpy can sort."""
+    return np.ascontiguousarray(column).view("S16")
