@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask
+import hypothesis
 import pytest
 from distributed import Client, LocalCluster
 
 if TYPE_CHECKING:
     from cachingclient import DiracClient
+
+# A busy machine is no fault: by default an example may take a fifth of a second, and drawing ten of them one.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=True
+)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

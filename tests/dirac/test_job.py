@@ -30,7 +30,7 @@ def attributes(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in parts}
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(fields=st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, NASTY)), lists=st.data())
 def test_values_become_nothing_else(fields: dict[str, str], lists: st.DataObject) -> None:
     """Every value is written as it is, in its own attribute, or refused with its name: 1,000 sets of values."""
@@ -64,7 +64,7 @@ def test_what_means_something_to_jdl_is_refused(field: str, character: str) -> N
         Job(executable="true", **{field: [value] if field in ("sites", "tags") else value})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(words=st.lists(NASTY.filter(lambda word: ("\0" not in word and word.isprintable()) or "\n" in word), max_size=5))
 def test_arguments_of_any_kind_arrive(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     """The start script, run by a real shell, gives the program what was asked for, and the job's own word last."""

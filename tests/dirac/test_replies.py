@@ -123,7 +123,8 @@ def changed(draw: st.DrawFn, value: Any) -> Any:
     return [*value[:at], draw(changed(value[at])), *value[at + 1 :]]
 
 
-QUICK = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARING = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+QUICK = settings(max_examples=500, suppress_health_check=SHARING)
 
 
 @QUICK
@@ -147,7 +148,7 @@ def test_mutated_replies_of_diracx(data: st.DataObject, server: StandIn, diracx:
     assert said is None or len(said) > 10
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=SHARING)
 @given(data=st.data())
 def test_mutated_replies_to_a_refresh(data: st.DataObject, server: StandIn, tmp_path: Path) -> None:
     """The tokens in the file are then the old ones or whole new ones."""
