@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ def store(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     now = time.time()
     for number, (name, kind, nbytes, hours, seconds) in enumerate(KEPT):
         keys = (key(number), "f" * 32) if number == 0 else (key(number),)
-        # The only way to an old entry is a clock that stood earlier when it was written.
-        monkeypatch.setattr(time, "time", lambda then=now - hours * HOUR: then)
+        # The only way to an old entry is a clock that stood earlier when it was written; everybody else's goes on.
+        clock = SimpleNamespace(time=lambda then=now - hours * HOUR: then)
+        monkeypatch.setattr("cachingclient.storage.entry.time", clock)
         value = np.zeros(nbytes // 8) + number
         store.write(Entry(keys, kind, name, seconds, {"user": "alice", "upstream": {"load": "ab"}}, encode(value)))
     monkeypatch.undo()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from click.testing import Result
 from cachingclient.cli.listing import ordered
 from cachingclient.storage import Store
 from cachingclient.storage.layout import step_name
-from tests.cli.entries import key
+from tests.cli.entries import HOUR, key
 
 Cachectl = Callable[..., Result]
 
@@ -29,11 +30,13 @@ def test_newest_first_and_without_code_notes(cachectl: Cachectl) -> None:
     assert listed(cachectl("list")) == ["3", "2", "1", "0"]
 
 
-def test_a_pipe_gets_whole_keys_and_tabs(cachectl: Cachectl) -> None:
+def test_a_pipe_gets_whole_keys_and_tabs(cachectl: Cachectl, cache_folder: Path) -> None:
     """Where nobody looks, each line has tab-separated fields and the whole key."""
-    heads, newest, *_ = cachectl("list").stdout.splitlines()
+    used = time.time() - 1.5 * HOUR
+    os.utime(cache_folder / step_name(key(2)), (used, used))
+    heads, _, shown, *_ = cachectl("list").stdout.splitlines()
     assert heads.split("\t") == ["key", "step", "size", "took", "age", "used", "codec"]
-    assert newest.split("\t") == [key(3), "merge", "8.0 MB", "500 ms", "now", "now", "numpy"]
+    assert shown.split("\t") == [key(2), "fill", "928 B", "1.0 s", "2 h", "1 h", "numpy"]
 
 
 def test_a_terminal_gets_short_keys_and_a_sum(cachectl: Cachectl) -> None:
@@ -76,7 +79,7 @@ def test_json_is_one_document(cachectl: Cachectl) -> None:
     assert {entry["key"] for entry in json.loads(cachectl("list", "--json").stdout)} == {key(n) for n in range(4)}
     assert (newest["step"], newest["kind"], newest["seconds"]) == ("merge", "result", 0.5)
     assert newest["nbytes"] >= 8_000_000
-    assert newest["age"] < 60
+    assert newest["age"] < HOUR
 
 
 def test_json_of_nothing_is_an_empty_array(cachectl: Cachectl) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,7 @@ def test_what_a_host_with_a_slow_clock_deletes_stays_deleted(
     store.write(kept)
     store.flush()
     with monkeypatch.context() as patch:
-        patch.setattr("cachingclient.storage.gathering.time.time", lambda: 1e9)
+        patch.setattr("cachingclient.storage.gathering.time", SimpleNamespace(time=lambda: 1e9))
         elsewhere.delete(kept.keys)
         elsewhere.flush()
     assert open_store(url, local=str(tmp_path / "third")).find(kept.keys) == {}
