@@ -3,9 +3,9 @@
 Notes
 -----
 Files are written under a temporary name and linked into place, so a name never shows a partial file and the first
-writer wins. Nothing is flushed to disk: after a power cut the newest files may be empty or torn, which their digests
-show. On network file systems content is read instead of mapped: there, a file that another host removes takes its
-mapped pages away, and touching them would kill the process.
+writer wins (``placing.py`` says where that is not so). Nothing is flushed to disk: after a power cut the newest files
+may be empty or torn, which their digests show. On network file systems content is read instead of mapped: there, a
+file that another host removes takes its mapped pages away, and touching them would kill the process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +25,7 @@ import xxhash
 from cachingclient.storage.base import Frame, StoreError
 from cachingclient.storage.folder import ChangedError, FileStat, Folder
 from cachingclient.storage.listing import newest, total, unchanged
+from cachingclient.storage.placing import make_folder, move, place
 
 CHUNK = 4 << 20
 MAP_FROM = 1 << 20  # smaller files are read: mapping costs more than copying them
@@ -61,7 +62,7 @@ class LocalFolder(Folder):
         if os.path.exists(self.root) and not os.path.isdir(self.root):
             raise ValueError(f"store {self.url!r} is a file; a store takes a folder")
         try:
-            self._make_folder(f"{self.root}/v1/tmp")
+            make_folder(f"{self.root}/v1/tmp", shared)
             self.read_only = not os.access(f"{self.root}/v1/tmp", os.W_OK | os.X_OK)
         except NotADirectoryError as error:
             raise ValueError(f"store {self.url!r} lies below a file; a store takes a folder") from error
@@ -118,7 +119,11 @@ class LocalFolder(Folder):
                 os.close(handle)
             if digest and written != digest:
                 raise ChangedError
-            ours = [self._link(temporary, f"{self.root}/{name}", overwrite) for name in names]
+            targets = [f"{self.root}/{name}" for name in names]
+            if overwrite and len(targets) == 1:
+                move(temporary, targets[0], shared=self._shared)
+                return True
+            ours = [place(temporary, target, overwrite=overwrite, shared=self._shared) for target in targets]
             return ours[0]
         except OSError as error:
             raise StoreError(f"{self.url} can't be written: {error.strerror or error}") from error
@@ -130,49 +135,12 @@ class LocalFolder(Folder):
         try:
             handle = os.open(path, flags, 0o600)
         except FileNotFoundError:  # the cache folder was deleted under us
-            self._make_folder(os.path.dirname(path))
+            make_folder(os.path.dirname(path), self._shared)
             handle = os.open(path, flags, 0o600)
         if self._shared:
-            os.fchmod(handle, 0o660)  # whatever the umask says
+            with suppress(PermissionError):  # a file system without owners
+                os.fchmod(handle, 0o660)  # whatever the umask says
         return handle
-
-    def _link(self, temporary: str, target: str, overwrite: bool) -> bool:
-        if overwrite:
-            spare = f"{temporary}-{next(_numbers)}"
-            self._in_folder(target, lambda: os.link(temporary, spare))
-            self._in_folder(target, lambda: os.replace(spare, target))
-            return True
-        try:
-            self._in_folder(target, lambda: os.link(temporary, target))
-        except FileExistsError:
-            return False
-        except PermissionError:  # a file system without hard links: the last writer wins, with equal content
-            if os.path.exists(target):
-                return False
-            spare = f"{temporary}-{next(_numbers)}"
-            Path(spare).write_bytes(Path(temporary).read_bytes())
-            self._in_folder(target, lambda: os.replace(spare, target))
-        return True
-
-    def _in_folder(self, path: str, action: Callable[[], None]) -> None:
-        """Run an action that makes this path, making its folder first if that is missing."""
-        try:
-            action()
-        except FileNotFoundError:
-            self._make_folder(os.path.dirname(path))
-            action()
-
-    def _make_folder(self, path: str) -> None:
-        """Make a folder and those above it (os.makedirs would leave these open to everyone)."""
-        if not os.path.isdir(path):
-            self._make_folder(os.path.dirname(path))
-            try:
-                os.mkdir(path, 0o700)
-                if self._shared:
-                    os.chmod(path, 0o2770)
-            except FileExistsError:
-                if not os.path.isdir(path):
-                    raise NotADirectoryError(20, "Not a directory", path) from None
 
     def stat(self, names: Sequence[str]) -> dict[str, FileStat]:
         found = {}
@@ -227,8 +195,7 @@ class LocalFolder(Folder):
         return True
 
     def move(self, name: str, new: str) -> None:
-        target = f"{self.root}/{new}"
-        self._in_folder(target, lambda: os.replace(f"{self.root}/{name}", target))
+        move(f"{self.root}/{name}", f"{self.root}/{new}", shared=self._shared)
 
 
 def _write(handle: int, frames: Iterable[Frame]) -> str:
