@@ -7,6 +7,7 @@ that lacks something says what it lacks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import logging
@@ -25,6 +26,8 @@ logger = logging.getLogger("cachingclient.launch")
 
 UNFIT, UNREACHED = 3, 4
 """What a job ends with if the worker node lacks something, and if the tunnel can't be opened."""
+MERCY = 5.0
+"""Seconds that a worker has to end: dask's waits for ever if its scheduler goes away just as it is told to."""
 
 
 def main(arguments: list[str]) -> int:
@@ -138,12 +141,16 @@ async def _work(command: list[str], modules: list[Path]) -> int:
     """Run a worker to its end, or until this process is told to end."""
     path = os.pathsep.join([*map(str, modules), *filter(None, [os.environ.get("PYTHONPATH")])])
     worker = await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONPATH": path})
-    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.terminate)
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    ended, stop = asyncio.create_task(worker.wait()), asyncio.create_task(told.wait())
     try:
-        return await worker.wait()
-    except asyncio.CancelledError:
-        worker.terminate()
-        await worker.wait()
-        raise
+        await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            worker.terminate()
+            await asyncio.wait({ended}, timeout=MERCY)
+            worker.kill()
+    return await ended
