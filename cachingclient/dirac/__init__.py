@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from cachingclient.dirac.api import DiracApi, Identity, JobStatus, Transition
+from cachingclient.dirac.api import DiracApi
 from cachingclient.dirac.credentials import Proxy, find_proxy
 from cachingclient.dirac.errors import (
     CredentialsError,
@@ -17,6 +17,7 @@ from cachingclient.dirac.errors import (
 )
 from cachingclient.dirac.job import Job
 from cachingclient.dirac.opening import open_api
+from cachingclient.dirac.records import Identity, JobStatus, Transition
 from cachingclient.dirac.tokens import TokenFile, Tokens
 
 if TYPE_CHECKING:

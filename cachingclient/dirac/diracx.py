@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cachingclient.dirac import sandbox
-from cachingclient.dirac.api import DiracApi, Identity, JobStatus, Transition
+from cachingclient.dirac.api import DiracApi
 from cachingclient.dirac.bearer import Bearer
 from cachingclient.dirac.bulk import Bulk, TooMany
 from cachingclient.dirac.catalogue import FileCatalogue
@@ -30,6 +30,7 @@ from cachingclient.dirac.reading import (
     job_ids,
     malformed,
 )
+from cachingclient.dirac.records import Identity, JobStatus, Transition
 from cachingclient.dirac.tokens import TokenFile
 
 ASKED_AT_ONCE = 1000

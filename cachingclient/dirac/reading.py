@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from cachingclient.dirac.api import JobStatus
 from cachingclient.dirac.errors import MalformedReply
 from cachingclient.dirac.jdl import WORD
+from cachingclient.dirac.records import JobStatus
 
 COLUMNS = (
     "JobID",

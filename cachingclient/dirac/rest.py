@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from cachingclient.dirac import sandbox
-from cachingclient.dirac.api import DiracApi, Identity, JobStatus, Transition
+from cachingclient.dirac.api import DiracApi
 from cachingclient.dirac.bulk import Bulk, TooMany
 from cachingclient.dirac.catalogue import FileCatalogue
 from cachingclient.dirac.credentials import Proxy
@@ -19,6 +19,7 @@ from cachingclient.dirac.errors import DiracError, Refused, ServerUnavailable
 from cachingclient.dirac.http import Http
 from cachingclient.dirac.job import Job
 from cachingclient.dirac.reading import a_dict, a_job, a_list, a_sandbox, a_text, a_time, an_id, job_ids, malformed
+from cachingclient.dirac.records import Identity, JobStatus, Transition
 from cachingclient.dirac.rpc import Rpc
 
 MANAGER = "WorkloadManagement/JobManager"

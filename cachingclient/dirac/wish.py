@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cachingclient.dirac.api import JobStatus
+from cachingclient.dirac.records import JobStatus
 
 
 @dataclass(frozen=True)

@@ -74,10 +74,10 @@ def test_workers_run_in_a_packed_environment(archive: Path, kept: Path, tmp_path
     environment = Environment(packed=str(archive))
     with (
         JobsHere(tmp_path / "jobs") as api,
-        DiracCluster(server=api, environment=environment, poll=0.2, death_timeout=20, n_workers=2) as cluster,
+        DiracCluster(server=api, environment=environment, poll=0.2, death_timeout=60, n_workers=2) as cluster,
         Client(cluster) as client,
     ):
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=300)
         assert set(client.run(lambda: sys.prefix).values()) == {str(kept / digest)}
     assert environments(kept) == [digest]
 
