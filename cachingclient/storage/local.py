@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
+import shlex
 import socket
 import time
 import warnings
@@ -25,7 +26,7 @@ import xxhash
 from cachingclient.storage.base import Frame, StoreError
 from cachingclient.storage.folder import ChangedError, FileStat, Folder
 from cachingclient.storage.listing import newest, total, unchanged
-from cachingclient.storage.placing import make_folder, move, place
+from cachingclient.storage.placing import PRIVATE, SHARED, make_file, make_folder, mode_of, move, place
 
 CHUNK = 4 << 20
 MAP_FROM = 1 << 20  # smaller files are read: mapping costs more than copying them
@@ -38,6 +39,8 @@ _numbers = itertools.count()
 
 class LocalFolder(Folder):
     """Files below a folder that is made, with its parents, for its owner alone, or with ``shared`` for its group.
+
+    One that is there stays as open as it is: what is added to it is for those whom the rest is for.
 
     Examples
     --------
@@ -54,15 +57,18 @@ class LocalFolder(Folder):
     bandwidth = 2e9
 
     def __init__(self, path: str, *, memory_map: bool | None = None, shared: bool = False) -> None:
-        self._shared = shared
         self.root = os.path.abspath(os.path.expanduser(path))
         self.url = Path(self.root).as_uri()
         self._touched: dict[str, float] = {}
         self._temporary = f"v1/tmp/{socket.gethostname()}-{os.urandom(4).hex()}"
         if os.path.exists(self.root) and not os.path.isdir(self.root):
             raise ValueError(f"store {self.url!r} is a file; a store takes a folder")
+        self._mode = mode_of(f"{self.root}/v1/tmp", SHARED if shared else PRIVATE)
+        if shared and not self._mode & 0o020:
+            advice = f"chmod -R g+rwXs {shlex.quote(self.root)}"
+            warnings.warn(f"store {self.url} was made for its owner alone; to share it: {advice}", stacklevel=5)
         try:
-            make_folder(f"{self.root}/v1/tmp", shared)
+            make_folder(f"{self.root}/v1/tmp", self._mode)
             self.read_only = not os.access(f"{self.root}/v1/tmp", os.W_OK | os.X_OK)
         except NotADirectoryError as error:
             raise ValueError(f"store {self.url!r} lies below a file; a store takes a folder") from error
@@ -112,7 +118,7 @@ class LocalFolder(Folder):
     def put(self, names: Sequence[str], frames: Iterable[Frame], *, digest: str = "", overwrite: bool = False) -> bool:
         temporary = f"{self.root}/{self._temporary}-{os.getpid()}-{next(_numbers)}"
         try:
-            handle = self._create(temporary)
+            handle = make_file(temporary, self._mode)
             try:
                 written = _write(handle, frames)
             finally:
@@ -121,26 +127,14 @@ class LocalFolder(Folder):
                 raise ChangedError
             targets = [f"{self.root}/{name}" for name in names]
             if overwrite and len(targets) == 1:
-                move(temporary, targets[0], shared=self._shared)
+                move(temporary, targets[0], mode=self._mode)
                 return True
-            ours = [place(temporary, target, overwrite=overwrite, shared=self._shared) for target in targets]
+            ours = [place(temporary, target, overwrite=overwrite, mode=self._mode) for target in targets]
             return ours[0]
         except OSError as error:
             raise StoreError(f"{self.url} can't be written: {error.strerror or error}") from error
         finally:
             _unlink(temporary)
-
-    def _create(self, path: str) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
-            handle = os.open(path, flags, 0o600)
-        except FileNotFoundError:  # the cache folder was deleted under us
-            make_folder(os.path.dirname(path), self._shared)
-            handle = os.open(path, flags, 0o600)
-        if self._shared:
-            with suppress(PermissionError):  # a file system without owners
-                os.fchmod(handle, 0o660)  # whatever the umask says
-        return handle
 
     def stat(self, names: Sequence[str]) -> dict[str, FileStat]:
         found = {}
@@ -195,7 +189,7 @@ class LocalFolder(Folder):
         return True
 
     def move(self, name: str, new: str) -> None:
-        move(f"{self.root}/{name}", f"{self.root}/{new}", shared=self._shared)
+        move(f"{self.root}/{name}", f"{self.root}/{new}", mode=self._mode)
 
 
 def _write(handle: int, frames: Iterable[Frame]) -> str:

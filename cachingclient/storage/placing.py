@@ -11,6 +11,7 @@ import errno
 import itertools
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +23,18 @@ _numbers = itertools.count()
 _without_links = threading.Lock()
 
 
-def place(file: str, target: str, *, overwrite: bool, shared: bool) -> bool:
+PRIVATE, SHARED = 0o700, 0o2770  # the modes of folders
+
+
+def mode_of(folder: str, mode: int) -> int:
+    """The mode that new folders get beside this one, if it is there; else the one that is asked for."""
+    try:
+        return stat.S_IMODE(os.stat(folder).st_mode) & 0o2775 | PRIVATE
+    except OSError:
+        return mode
+
+
+def place(file: str, target: str, *, overwrite: bool, mode: int) -> bool:
     """Put a file under another name as well; False if that is taken by another."""
 
     def put() -> bool:
@@ -42,12 +54,12 @@ def place(file: str, target: str, *, overwrite: bool, shared: bool) -> bool:
                 _replace(file, target)
         return True
 
-    return in_folder(target, put, shared)
+    return in_folder(target, put, mode)
 
 
-def move(file: str, target: str, *, shared: bool) -> None:
+def move(file: str, target: str, *, mode: int) -> None:
     """Give a file another name, replacing what is there."""
-    in_folder(target, lambda: os.replace(file, target), shared)
+    in_folder(target, lambda: os.replace(file, target), mode)
 
 
 def _replace(file: str, target: str) -> None:
@@ -65,25 +77,39 @@ def _replace(file: str, target: str) -> None:
         raise
 
 
-def in_folder(path: str, action: Callable[[], T], shared: bool) -> T:
+def in_folder(path: str, action: Callable[[], T], mode: int) -> T:
     """Run an action that makes this path, making its folder first if that is missing."""
     try:
         return action()
     except FileNotFoundError:
-        make_folder(os.path.dirname(path), shared)
+        make_folder(os.path.dirname(path), mode)
         return action()
 
 
-def make_folder(path: str, shared: bool) -> None:
+def make_folder(path: str, mode: int) -> None:
     """Make a folder and those above it (os.makedirs would leave these open to everyone)."""
-    if not os.path.isdir(path):
-        make_folder(os.path.dirname(path), shared)
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            if not os.path.isdir(path):
-                raise NotADirectoryError(20, "Not a directory", path) from None
-            return
-        if shared:
-            with suppress(PermissionError):  # a file system without owners
-                os.chmod(path, 0o2770)
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path)
+    make_folder(above, mode)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise NotADirectoryError(20, "Not a directory", path) from None
+        return
+    if mode != PRIVATE:
+        with suppress(PermissionError):  # not one of our groups
+            os.chown(path, -1, os.stat(above).st_gid)
+        with suppress(PermissionError):  # a file system without owners
+            os.chmod(path, mode)
+
+
+def make_file(path: str, mode: int) -> int:
+    """Make a new file, as open as a folder of this mode; its handle."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    handle = in_folder(path, lambda: os.open(path, flags, 0o600), mode)
+    if mode != PRIVATE:
+        with suppress(PermissionError):  # a file system without owners
+            os.fchmod(handle, mode & 0o666)  # whatever the umask says
+    return handle

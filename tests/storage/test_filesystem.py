@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -39,20 +38,6 @@ class TestMemoryStore(StoreContract):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         return f"memory://{tmp_path.name}-{new_key()}"
-
-
-def test_the_folder_is_private(cache_folder: Path) -> None:
-    """Folder and files can be read by their owner alone."""
-    open_store(cache_folder).write(entry(np.arange(BIG)))
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in [cache_folder, *cache_folder.rglob("*")]}
-    assert modes == {0o700, 0o600}
-
-
-def test_a_shared_folder_is_for_the_group(cache_folder: Path) -> None:
-    """With ``shared=True`` the group may read and write, and everything stays the group's."""
-    open_store(cache_folder, shared=True).write(entry(np.arange(BIG)))
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in [cache_folder, *cache_folder.rglob("*")]}
-    assert modes == {0o2770, 0o660}
 
 
 def test_a_plain_path_and_its_url_are_the_same_place(cache_folder: Path) -> None:
