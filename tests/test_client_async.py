@@ -129,7 +129,7 @@ async def test_lost_entries(
 
     monkeypatch.setattr(warm, "_find", find_then_lose)
     futures = warm.map(block, range(4))
-    await wait(futures, timeout=60)
+    await wait(futures, timeout=300)
     assert [int(value[0]) for value in await warm.gather(futures)] == [0, 1, 2, 3]
 
 

@@ -289,7 +289,7 @@ def test_annotations_reach_the_scheduler(store_url: str) -> None:
         with dask.annotate(resources={"gpu": 1}):
             second = dask.delayed(double)(first)
         future = client.compute(second, optimize_graph=False)
-        assert future.result(timeout=30) == 4
+        assert future.result(timeout=300) == 4
         tasks = [cluster.scheduler.tasks[key] for key in (first.key, second.key)]
         annotations = dict(tasks[0].annotations or {})
         assert (annotations["priority"], annotations["retries"], annotations["note"]) == (7, 4, "mine")

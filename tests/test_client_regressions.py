@@ -23,8 +23,8 @@ def test_lost_entry_of_a_future_in_a_variable(make_client, cache_folder, monkeyp
     future = warm.submit(block, 3)
     variable.set(future)
     try:
-        assert int(future.result(timeout=60)[0]) == 3
-        assert int(variable.get().result(timeout=60)[0]) == 3
+        assert int(future.result(timeout=300)[0]) == 3
+        assert int(variable.get().result(timeout=300)[0]) == 3
     finally:
         variable.delete()
 
@@ -39,4 +39,4 @@ def test_lost_entry_with_warnings_as_errors(make_client, cache_folder, monkeypat
     warm = make_client()
     monkeypatch.setattr(warm, "_find", Losing(warm, cache_folder, "blobs"))
     with warnings.catch_warnings(action="error"):
-        assert int(warm.submit(block, 3).result(timeout=20)[0]) == 3
+        assert int(warm.submit(block, 3).result(timeout=300)[0]) == 3

@@ -52,7 +52,7 @@ def weighted(x: int, weights: np.ndarray) -> float:
 
 
 def gated(x: int, name: str) -> int:
-    Event(name).wait(timeout=60)
+    Event(name).wait(timeout=300)
     return x + 1
 
 
@@ -165,7 +165,7 @@ def test_same_graph_while_the_first_is_running(quiet: DiracClient) -> None:
     first = quiet.compute(top)
     second = quiet.compute(dask.delayed(merged, pure=True)(slow, top))
     gate.set()
-    assert (first.result(timeout=60), second.result(timeout=60)) == (4, 6)
+    assert (first.result(timeout=300), second.result(timeout=300)) == (4, 6)
 
 
 def test_key_reused_by_hand_poisons_nothing(make_client: Callable[..., DiracClient]) -> None:
@@ -210,7 +210,7 @@ def test_rebinding_a_future(client: DiracClient) -> None:
         future = client.compute(collection)
         del future
         future = client.compute(collection)
-        assert future.result(timeout=30) == 12
+        assert future.result(timeout=300) == 12
         del future
 
 
@@ -223,7 +223,7 @@ def test_held_intermediate_released_right_after_sending(client: DiracClient) -> 
         with dask.annotate(cache=False):
             top = client.compute(dask.delayed(merged)(second, number))
         del held
-        assert top.result(timeout=30) == 6 + number
+        assert top.result(timeout=300) == 6 + number
 
 
 def test_future_outlives_its_inputs(client: DiracClient) -> None:
@@ -243,7 +243,7 @@ def test_cancel_and_ask_again(client: DiracClient) -> None:
     client.cancel(future, force=True)
     assert future.cancelled()
     gate.set()
-    assert client.submit(gated, 1, "cancelled", key="again").result(timeout=60) == 2
+    assert client.submit(gated, 1, "cancelled", key="again").result(timeout=300) == 2
 
 
 def test_plain_and_caching_client_on_one_scheduler(
@@ -312,14 +312,14 @@ def test_fire_and_forget(client: DiracClient) -> None:
     released(client, key)
     gate.set()
     again = client.submit(gated, 1, "forgotten")
-    assert again.result(timeout=60) == 2
+    assert again.result(timeout=300) == 2
 
 
 @pytest.mark.parametrize("function", [inside_worker_client, inside_get_client])
 def test_tasks_that_submit_tasks(client: DiracClient, function: Callable[[int], Any]) -> None:
     """Tasks may submit tasks; they act on the cluster, so they run every time."""
     expected = {"inside_worker_client": 4, "inside_get_client": [1, 2, 3]}[function.__name__]
-    assert client.submit(function, 3).result(timeout=60) == expected
+    assert client.submit(function, 3).result(timeout=300) == expected
     assert counts(client) == (1, 0, 0)
     assert client.report is not None
     assert "acts on the cluster" in str(client.report)

@@ -120,9 +120,9 @@ def test_futures_behave_as_if_loaded(warm: DiracClient) -> None:
     seen: Queue[str] = Queue()
     for future in last:
         future.add_done_callback(lambda done: seen.put(done.status))
-    assert not wait(last, timeout=60).not_done
-    assert {future.key for future in as_completed(last, timeout=60)} == {future.key for future in last}
-    assert [seen.get(timeout=60) for _ in last] == ["finished"] * COUNT
+    assert not wait(last, timeout=300).not_done
+    assert {future.key for future in as_completed(last, timeout=300)} == {future.key for future in last}
+    assert [seen.get(timeout=300) for _ in last] == ["finished"] * COUNT
     assert [future.status for future in last] == ["finished"] * COUNT
     assert counts(warm) == (0, 0)
     assert sorted(value for _, value in as_completed(last, with_results=True)) == EXPECTED
@@ -156,14 +156,14 @@ def test_another_client_gathers_the_result(warm: DiracClient, plain_client: Clie
     if how == "a dataset":
         warm.publish_dataset(shared=blocks[2])
         found = plain_client.get_dataset("shared")
-        assert plain_client.submit(summed, found).result(timeout=60) == 100_000
+        assert plain_client.submit(summed, found).result(timeout=300) == 100_000
         warm.unpublish_dataset("shared")
     else:
         variable = Variable("shared", client=warm)
         variable.set(blocks[2])
-        found = Variable("shared", client=plain_client).get(timeout=60)
+        found = Variable("shared", client=plain_client).get(timeout=300)
         variable.delete()
-    result = found.result(timeout=60)
+    result = found.result(timeout=300)
     assert type(result) is np.ndarray
     assert (result == 2).all()
 
@@ -174,10 +174,10 @@ def test_another_caching_client_computes_with_it(warm: DiracClient, make_client:
     variable = Variable("of another", client=warm)
     variable.set(blocks[3])
     other = make_client()
-    found = Variable("of another", client=other).get(timeout=60)
+    found = Variable("of another", client=other).get(timeout=300)
     variable.delete()
-    assert other.submit(merged, [found]).result(timeout=60) == 150_000
-    assert (found.result(timeout=60) == 3).all()
+    assert other.submit(merged, [found]).result(timeout=300) == 150_000
+    assert (found.result(timeout=300) == 3).all()
 
 
 def lose(folder: Path) -> None:
@@ -192,14 +192,14 @@ def test_a_plain_client_s_step_never_takes_where_a_lost_result_was(
 ) -> None:
     """It fails and says why: a function that takes anything, such as `str`, would give a wrong result."""
     first, *_ = warm.map(block, range(COUNT))
-    wait(first, timeout=60)
+    wait(first, timeout=300)
     [holder] = warm.who_has([first])[first.key]
     others = set(warm.scheduler_info()["workers"]) - {holder}
     lose(cache_folder)
     found = Future(first.key, plain_client)
     worker = holder if where == "the worker that holds it" else others.pop()
     with pytest.raises(EntryLost):
-        plain_client.submit(str, found, pure=False, workers=[worker]).result(timeout=60)
+        plain_client.submit(str, found, pure=False, workers=[worker]).result(timeout=300)
 
 
 @pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
@@ -207,10 +207,10 @@ def test_a_plain_client_s_step_never_takes_where_a_lost_result_was(
 def test_entries_lost_before_they_are_read(warm: DiracClient, cache_folder: Path, taken: str) -> None:
     """What is held and can't be read any more is computed again, under the same future."""
     blocks, twice, last = chain(warm)
-    wait([*blocks, *twice, *last], timeout=60)
+    wait([*blocks, *twice, *last], timeout=300)
     lose(cache_folder)
     if taken != "gathered":
-        assert warm.submit(merged, twice).result(timeout=60) == sum(EXPECTED)
+        assert warm.submit(merged, twice).result(timeout=300) == sum(EXPECTED)
     if taken != "by a step":
         assert warm.gather(last) == EXPECTED
         assert [int(value[0]) for value in warm.gather(blocks)] == list(range(COUNT))
@@ -253,7 +253,7 @@ def test_entries_lost_after_all_before_them_was_let_go(
     del earlier
     until(lambda: not keys & warm.futures.keys())
     lose(cache_folder)
-    assert warm.submit(merged, last).result(timeout=60) == sum(EXPECTED)
+    assert warm.submit(merged, last).result(timeout=300) == sum(EXPECTED)
     assert warm.gather(last) == EXPECTED
 
 
@@ -265,13 +265,13 @@ def test_scattered_data_before_a_hit_stays(warm: DiracClient, cache_folder: Path
     warm.flush()
     last = warm.submit(summed, warm.submit(doubled, warm.scatter(values)))
     lose(cache_folder)
-    assert last.result(timeout=60) == EXPECTED[3]
+    assert last.result(timeout=300) == EXPECTED[3]
 
 
 def test_the_user_hears_of_lost_entries_once(warm: DiracClient, cache_folder: Path) -> None:
     """Many at once are one warning."""
     blocks = warm.map(block, range(COUNT))
-    wait(blocks, timeout=60)
+    wait(blocks, timeout=300)
     lose(cache_folder)
     with pytest.warns(CacheWarning, match="computed again") as seen:
         warm.gather(blocks)
@@ -288,7 +288,7 @@ def test_a_lost_worker_takes_no_result_with_it(store_url: str) -> None:
         client.flush()
         with DiracClient(cluster, cache=store_url, policy="all") as warm:
             *_, last = chain(warm)
-            wait(last, timeout=60)
+            wait(last, timeout=300)
             gone = next(iter(cluster.workers.values()))
             gone.close_gracefully()
             assert warm.gather(last) == EXPECTED
@@ -300,5 +300,5 @@ def test_workers_in_the_client_s_process(store_url: str) -> None:
         with DiracClient(processes=False, dashboard_address=":0", cache=store_url, policy="all") as client:
             blocks, _, last = chain(client)
             assert client.gather(last) == EXPECTED
-            assert client.submit(merged, blocks).result(timeout=60) == 50_000.0 * sum(range(COUNT))
+            assert client.submit(merged, blocks).result(timeout=300) == 50_000.0 * sum(range(COUNT))
             assert not any(type(value) is Kept for value in client.gather(blocks))

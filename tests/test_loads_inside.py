@@ -280,7 +280,7 @@ class Spoiling:
 
 
 def by_compute(client: DiracClient) -> Any:
-    return client.compute(dask.delayed(merged)(*BLOCKS)).result(timeout=60)
+    return client.compute(dask.delayed(merged)(*BLOCKS)).result(timeout=300)
 
 
 def by_persist(client: DiracClient) -> Any:
@@ -330,7 +330,7 @@ def test_pruned_steps_before_a_lost_input_run_again(
     cold.close()
     warm = make_client()
     monkeypatch.setattr(warm, "_find", Spoiling(warm, "deleted", (0, 3)))
-    assert warm.compute(dask.delayed(merged)(*second)).result(timeout=60) == 10 * TOTAL
+    assert warm.compute(dask.delayed(merged)(*second)).result(timeout=300) == 10 * TOTAL
     warm.flush()
     assert warm.report is not None
     assert warm.report.summary().total.ran == 1 + 2 + 2
@@ -379,7 +379,7 @@ class Meeting:
     """A store that is far away, and in which nobody's reading ends before that of others has begun."""
 
     def __init__(self, store: Store, count: int) -> None:
-        self._store, self._all = store, threading.Barrier(count, timeout=60)
+        self._store, self._all = store, threading.Barrier(count, timeout=300)
         self.latency = 0.02
         self.touched: list[list[str]] = []
 

@@ -100,10 +100,10 @@ def test_random_chains(make_client: Callable[..., DiracClient], cache_folder: Pa
 
     futures = chain.send(client, between)
     if rng.random() < 0.5:
-        wait(futures.values(), timeout=60)
+        wait(futures.values(), timeout=300)
     lose(rng.choice([0.0, 0.3, 1.0]))
     expected = chain.expected()
-    summed = client.submit(total, list(futures.values()), 0).result(timeout=60)
+    summed = client.submit(total, list(futures.values()), 0).result(timeout=300)
     assert np.allclose(summed, total([expected[place] for place in futures], 0))
     for place, result in client.gather(futures).items():
         assert np.array_equal(result, expected[place])

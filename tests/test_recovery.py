@@ -107,7 +107,7 @@ def test_lost_entries_are_computed_again(
     losing = Losing(warm, cache_folder, what)
     monkeypatch.setattr(warm, "_find", losing)
     futures = way(warm)
-    results = [future.result(timeout=60) for future in futures]
+    results = [future.result(timeout=300) for future in futures]
     assert [np.sum(result) for result in results] == expected
     assert losing.times > 0
     assert {future.status for future in futures} == {"finished"}
@@ -128,13 +128,13 @@ def test_every_way_to_wait_sees_the_recovered_result(
     if ask == "gather":
         values = warm.gather(futures)
     elif ask == "as_completed":
-        values = [future.result() for future in as_completed(futures, timeout=60)]
+        values = [future.result() for future in as_completed(futures, timeout=300)]
     else:
         seen: Queue[str] = Queue()
         for future in futures:
             future.add_done_callback(lambda done: seen.put(done.status))
         values = [future.result() for future in futures]
-        assert [seen.get(timeout=60) for _ in futures] == ["finished"] * 3
+        assert [seen.get(timeout=300) for _ in futures] == ["finished"] * 3
     assert sorted(int(value[0]) for value in values) == [0, 1, 2]
 
 

@@ -28,7 +28,7 @@ class Gate:
     def pass_through(self) -> None:
         self.runs += 1
         self.entered.set()
-        if not self.open.wait(60):
+        if not self.open.wait(300):
             raise TimeoutError("nobody opened the gate")
 
 
@@ -50,10 +50,10 @@ def test_the_second_client_waits_for_the_first(tmp_path: Path) -> None:
     options = {"processes": False, "dashboard_address": ":0", "cache": (tmp_path / "cache").as_uri(), "policy": "all"}
     with DiracClient(**options) as first, DiracClient(**options) as second:
         one = first.submit(guarded, 1)
-        assert GATE.entered.wait(60)
+        assert GATE.entered.wait(300)
         two = second.submit(guarded, 1)
         GATE.open.set()
-        assert (one.result(timeout=60), two.result(timeout=60)) == (2, 2)
+        assert (one.result(timeout=300), two.result(timeout=300)) == (2, 2)
     assert GATE.runs == 1
 
 
@@ -63,10 +63,10 @@ def test_without_patience_both_run(tmp_path: Path) -> None:
     impatient = dask.config.set({"cachingclient.timeouts.single-flight": 0})
     with impatient, DiracClient(**options) as first, DiracClient(**options) as second:
         one = first.submit(guarded, 2)
-        assert GATE.entered.wait(60)
+        assert GATE.entered.wait(300)
         GATE.entered.clear()
         two = second.submit(guarded, 2)
-        assert GATE.entered.wait(60)
+        assert GATE.entered.wait(300)
         GATE.open.set()
-        assert (one.result(timeout=60), two.result(timeout=60)) == (3, 3)
+        assert (one.result(timeout=300), two.result(timeout=300)) == (3, 3)
     assert GATE.runs == 2

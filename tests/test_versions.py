@@ -37,11 +37,11 @@ def worker(cluster: LocalCluster, folder: Path, preload: str | Path, **environme
         command, cwd=folder, env={"PATH": "/usr/bin:/bin", **environment}, stderr=subprocess.DEVNULL
     )
     try:
-        cluster.wait_for_workers(1, timeout=60)
+        cluster.wait_for_workers(1, timeout=300)
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(300)
 
 
 def test_a_worker_without_the_package_runs_graphs_as_dask_sends_them(
@@ -52,7 +52,7 @@ def test_a_worker_without_the_package_runs_graphs_as_dask_sends_them(
     with worker(empty, tmp_path, tmp_path / "blocked.py"):
         with pytest.warns(CacheWarning, match="not used while workers have no cachingclient: tcp://"):
             client = DiracClient(empty, cache=store_url, policy="all")
-        assert client.submit(pow, 2, 10).result(timeout=30) == 1024
+        assert client.submit(pow, 2, 10).result(timeout=300) == 1024
         assert not list(client.cache.scan())
     with client:
         until(lambda: not client._fitness.lacking)

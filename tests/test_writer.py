@@ -34,7 +34,7 @@ class Slow:
 
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
         self.started.release()
-        assert self.gate.wait(30)
+        assert self.gate.wait(300)
         if self.error is not None:
             raise self.error
         self.threads.add(threading.current_thread().name)
@@ -62,7 +62,7 @@ def test_writes_behind_and_in_order() -> None:
     assert store.written == []
     assert writer.flush(timeout=0.0) is False
     store.gate.set()
-    assert writer.flush(timeout=30) is True
+    assert writer.flush(timeout=300) is True
     assert store.written == ["a", "b", "c"]
     assert store.threads == {"cachingclient-writer"}
     assert store.flushed
@@ -72,12 +72,12 @@ def test_writes_in_the_callers_thread_when_full() -> None:
     """Beyond its bound the writer makes the thread that brings a result write it."""
     store, writer = Slow(), Writer(most_pending_bytes=1000)
     writer.submit(job(store, "waits", np.zeros(100, "u1")))
-    assert store.started.acquire(timeout=30)
+    assert store.started.acquire(timeout=300)
     store.gate.set()
     writer.submit(job(store, "large", np.zeros(100_000, "u1")))
     assert "large" in store.written
     assert threading.current_thread().name in store.threads
-    assert writer.flush(timeout=30)
+    assert writer.flush(timeout=300)
 
 
 def test_room_is_given_back() -> None:
@@ -86,7 +86,7 @@ def test_room_is_given_back() -> None:
     store.gate.set()
     for _ in range(10):
         writer.submit(job(store, "one", np.zeros(4_000, "u1")))
-        assert writer.flush(timeout=30)
+        assert writer.flush(timeout=300)
     assert store.threads == {"cachingclient-writer"}
 
 
@@ -99,7 +99,7 @@ def test_faults_are_told_and_end_nothing(error: Exception) -> None:
     sound.gate.set()
     writer.submit(job(broken, "lost", done=lambda kept, note: told.append((kept, note))))
     writer.submit(job(sound, "kept", done=lambda kept, note: told.append((kept, note))))
-    assert writer.flush(timeout=30)
+    assert writer.flush(timeout=300)
     assert told == [(False, f"not kept: {error}"), (True, "")]
 
 
@@ -112,7 +112,7 @@ def test_value_that_changes_before_it_is_written(store_url: str) -> None:
     values += 1
     writer = Writer(ROOM)
     writer.submit(late)
-    assert writer.flush(timeout=30)
+    assert writer.flush(timeout=300)
     ((kept, note),) = told
     assert kept is False
     assert "changed by a later step" in note
@@ -127,14 +127,14 @@ def test_what_a_store_gathers_is_told_of_when_it_was_sent_on() -> None:
     store.gate.set()
     for flush_fails in (False, True):
         writer.submit(job(store, "gathered", done=lambda kept, note: told.append((kept, note))))
-        assert store.started.acquire(timeout=30)
+        assert store.started.acquire(timeout=300)
         if flush_fails:
             store.flush = refuse  # type: ignore[method-assign]
             with pytest.warns(CacheWarning, match="away"):
-                writer.flush(timeout=30)
+                writer.flush(timeout=300)
         else:
             assert told == []
-            writer.flush(timeout=30)
+            writer.flush(timeout=300)
     assert told == [(True, ""), (False, "not kept: away")]
 
 
@@ -145,10 +145,10 @@ def test_slow_stores_are_written_to_by_several_threads() -> None:
     for number in range(3 * MOST_THREADS):
         writer.submit(job(store, str(number)))
     for _ in range(MOST_THREADS):
-        assert store.started.acquire(timeout=30)
+        assert store.started.acquire(timeout=300)
     assert not store.started.acquire(blocking=False)
     store.gate.set()
-    assert writer.flush(timeout=30)
+    assert writer.flush(timeout=300)
     assert sorted(map(int, store.written)) == list(range(3 * MOST_THREADS))
 
 

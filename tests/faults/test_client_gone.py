@@ -44,7 +44,7 @@ def test_a_client_killed_while_its_workers_go_on(
         before = set(cluster.scheduler.clients)
         sender = subprocess.Popen([sys.executable, "-c", SENDING, address, store_url], env=environment)
         try:
-            assert running.wait(60)
+            assert running.wait(300)
             ours = {name for name in cluster.scheduler.clients if name.startswith("DiracClient")} - before
             assert ours
         finally:

@@ -58,8 +58,6 @@ class Dirac9(Service):
         Makes a command run where that address is, as ``sites["head"].command`` does.
     """
 
-    patience = 120.0
-
     def __init__(self, folder: Path, *, host: str = "127.0.0.1", command: OnHost | None = None) -> None:
         super().__init__(folder)
         self.host = host

@@ -132,8 +132,6 @@ client.add_scope("alice", "user.alice")
 class Rucio(Service):
     """The server; ``client_cfg`` is the configuration of the ordinary account ``alice``, whose scope is user.alice."""
 
-    patience = 300.0
-
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.port = free_port()

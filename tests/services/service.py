@@ -41,7 +41,8 @@ def needs(*programs: str, package: str, root: bool = False) -> None:
 class Service:
     """A server with a folder of its own; a context manager that starts, waits and stops."""
 
-    patience = 60.0
+    patience = 300.0
+    """Seconds after which it is taken to hang: a busy machine takes its time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

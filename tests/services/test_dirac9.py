@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from cachingclient.dirac import CredentialsError, DiracApi, Job, NotOffered, Ref
 from cachingclient.dirac.http import Http
 from cachingclient.dirac.rest import DiracRest
 from tests.services.dirac9 import BANNED, SITES, STORAGE, VO, Dirac9
+from tests.waiting import until
 
 pytestmark = pytest.mark.dirac9
 HERE, THERE = SITES
@@ -22,10 +22,7 @@ HERE, THERE = SITES
 
 def reached(api: DiracApi, ids: list[int], *states: str) -> None:
     """Wait until jobs are in one of these states."""
-    deadline = time.monotonic() + 60
-    while any(job.state not in states for job in api.status(ids).values()):
-        assert time.monotonic() < deadline, api.status(ids)
-        time.sleep(0.2)
+    until(lambda: all(job.state in states for job in api.status(ids).values()), f"jobs that are {states}")
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +83,7 @@ def test_a_killed_job_is_running_until_its_agent_reports(alice: DiracApi, agent:
     reached(alice, ids, "Running")
     assert alice.kill(ids) == {}
     reached(alice, ids, "Killed")
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{mark.read_text().strip()}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: not Path(f"/proc/{mark.read_text().strip()}").exists(), "the end of its process")
 
 
 def test_a_hundred_jobs_take_at_most_ten_requests(alice: DiracApi, requests_sent: list[str]) -> None:
@@ -244,7 +238,7 @@ def test_a_server_that_goes_down_and_comes_back(dirac9_service: Dirac9, alice: D
     ids = alice.submit(Job(executable="true", sites=[THERE]))
     dirac9_service.processes.remove(dirac9_service.server)
     dirac9_service.server.kill()
-    dirac9_service.server.wait(30)
+    dirac9_service.server.wait(300)
     try:
         job = Job(executable="true")
         for call in (alice.whoami, lambda: alice.status(ids), lambda: alice.kill(ids), lambda: alice.submit(job)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from cachingclient.cli import cli
 from tests.services.diracx import VO, DiracX
+from tests.waiting import until
 
 SITE = "LCG.Cli.uk"
 Cachectl = Callable[..., Result]
@@ -83,10 +83,7 @@ def test_a_job_from_submit_to_logs(cachectl: Cachectl, agent: object, tmp_path: 
     program.write_text('#!/bin/sh\necho "$@"\necho other > other.txt\n')
     words = ["--site", SITE, "--name", "cli", "--file", str(program), "--output", "other.txt", "--json"]
     (id,) = json.loads(done(cachectl("submit", *words, "--", "run.sh", "--one", "a;b")))
-    deadline = time.monotonic() + 60
-    while states(cachectl, [str(id)]) != {"Done"}:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    until(lambda: states(cachectl, [str(id)]) == {"Done"}, "the job's end")
     heads, line = done(cachectl("status", str(id))).splitlines()
     assert heads.split("\t") == ["job", "name", "state", "reason", "site", "changed"]
     assert line.split("\t")[:5] == [str(id), "cli", "Done", "Execution Complete: exit 0", SITE]

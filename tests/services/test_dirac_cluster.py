@@ -86,7 +86,7 @@ def test_four_workers_at_two_sites_work_together(make: Callable[..., DiracCluste
     until(lambda: len(api.jobs(group=cluster.grid.group, states=["Running"])) > 0)
     started = time.perf_counter()
     with Client(cluster) as client:
-        client.wait_for_workers(4, timeout=60)
+        client.wait_for_workers(4, timeout=300)
         print(f"four workers {time.perf_counter() - started:.1f} s after the first job ran")
         workers = client.scheduler_info(n_workers=-1)["workers"]
         assert Counter(name for each in workers.values() for name in each["resources"] if "site" in name) == {
@@ -142,8 +142,8 @@ def test_the_ttbar_example_cold_and_warm(
         cluster = make(environment=environment)
         cluster.scale(4)
         with DiracClient(cluster, cache=(tmp_path / "cache").as_uri(), policy="all") as client:
-            client.wait_for_workers(4, timeout=60)
-            assert same(client.compute(assembly.build(samples)).result(timeout=100), expected)
+            client.wait_for_workers(4, timeout=300)
+            assert same(client.compute(assembly.build(samples)).result(timeout=300), expected)
             client.flush()
             totals.append(client.report.to_dict()["total"])
         cluster.close()
@@ -177,13 +177,13 @@ def test_work_goes_on_while_the_server_is_down(
     cluster = make()
     cluster.scale(2)
     with Client(cluster) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=300)
         server.server.terminate()
-        server.server.wait(20)
+        server.server.wait(300)
         server.processes.remove(server.server)
-        assert client.submit(sum, [1, 2]).result(timeout=30) == 3
+        assert client.submit(sum, [1, 2]).result(timeout=300) == 3
         server.serve()
-        assert client.submit(sum, [1, 3]).result(timeout=30) == 4
+        assert client.submit(sum, [1, 3]).result(timeout=300) == 4
     cluster.close()
     assert all_cancelled(api, cluster.grid.group)
 
@@ -194,7 +194,7 @@ def test_sites_of_one_cluster_may_be_jobs(api: DiracApi, head: Host) -> None:
     far["options"]["environment"] = Environment(sys.executable)
     with VineCluster({"far": far, "here": 1}, host=head.address, dashboard_address=None) as cluster:
         with Client(cluster) as client:
-            client.wait_for_workers(3, timeout=60)
+            client.wait_for_workers(3, timeout=300)
             made = client.map(bytes, [1_000_000] * 4, pure=False, resources={"site:far": 1})
             assert client.gather(client.map(len, made, resources={"site:here": 1})) == [1_000_000] * 4
         (grid,) = cluster.grids.values()

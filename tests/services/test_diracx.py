@@ -29,6 +29,7 @@ from cachingclient.dirac.diracx import DiracX as Client
 from cachingclient.dirac.http import Http
 from cachingclient.dirac.tokens import log_in
 from tests.services.diracx import VO, DiracX
+from tests.waiting import until
 
 SITE = "LCG.Here.uk"
 NOWHERE = "LCG.Nowhere.uk"
@@ -47,10 +48,7 @@ print(json.dumps([[{name: job.getListFromExpression(name) for name in lists} | {
 
 def reached(api: DiracApi, ids: list[int], *states: str) -> None:
     """Wait until jobs are in one of these states."""
-    deadline = time.monotonic() + 60
-    while any(job.state not in states for job in api.status(ids).values()):
-        assert time.monotonic() < deadline, api.status(ids)
-        time.sleep(0.1)
+    until(lambda: all(job.state in states for job in api.status(ids).values()), f"jobs that are {states}")
 
 
 @pytest.fixture(scope="module")
@@ -140,14 +138,10 @@ def test_a_killed_job_is_ended_by_its_agent(alice: DiracApi, agent: object, tmp_
     mark = tmp_path / "pid"
     ids = alice.submit(Job(executable="sh", arguments=["-c", f"echo $$ > {mark}; exec sleep 600"], sites=[SITE]))
     reached(alice, ids, "Running")
-    deadline = time.monotonic() + 30
-    while not (mark.exists() and mark.read_text().strip()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: mark.exists() and mark.read_text().strip(), "its process")
+    process = Path(f"/proc/{mark.read_text().strip()}")
     assert alice.kill(ids) == {}
-    while Path(f"/proc/{mark.read_text().strip()}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not process.exists(), "the end of its process")
     assert alice.status(ids)[ids[0]].state == "Killed"
 
 
@@ -381,7 +375,7 @@ def test_a_server_that_goes_down_and_comes_back(diracx_service: DiracX, alice: D
     ids = alice.submit(Job(executable="true", sites=[NOWHERE]))
     diracx_service.processes.remove(diracx_service.server)
     diracx_service.server.kill()
-    diracx_service.server.wait(30)
+    diracx_service.server.wait(300)
     try:
         for call in (
             alice.whoami,

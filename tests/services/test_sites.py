@@ -103,6 +103,6 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert started[0].wait(10) != 0
+    assert started[0].wait(300) != 0
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True).stdout.decode()
     assert not [host for host in sites.hosts.values() if host.namespace in listed]

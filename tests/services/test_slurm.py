@@ -65,7 +65,7 @@ def test_workers_of_both_sites_come_and_their_jobs_go(
     """Each site's workers are on its node, exchange inputs, are scaled, and all jobs end with the cluster."""
     cluster = make()
     with Client(cluster) as client:
-        client.wait_for_workers(4, timeout=60)
+        client.wait_for_workers(4, timeout=300)
         workers = client.scheduler_info(n_workers=-1)["workers"]
         at = Counter((each["host"], name) for each in workers.values() for name in each["resources"] if "site" in name)
         assert at == {(sites[name].address, f"site:{name}"): 2 for name in ("siteA", "siteB")}
@@ -93,8 +93,8 @@ def test_the_ttbar_example_cold_and_warm(
     for _ in ("cold", "warm"):
         cluster = make()
         with DiracClient(cluster, cache=(tmp_path / "cache").as_uri(), policy="all") as client:
-            client.wait_for_workers(4, timeout=60)
-            assert same(client.compute(assembly.build(samples)).result(timeout=100), expected)
+            client.wait_for_workers(4, timeout=300)
+            assert same(client.compute(assembly.build(samples)).result(timeout=300), expected)
             client.flush()
             totals.append(client.report.to_dict()["total"])
         cluster.close()

@@ -72,7 +72,7 @@ def own_sites(engine: str) -> Iterator[VineCluster]:
 def finish(futures: list[Future]) -> None:
     """Wait until all have ended, well or not."""
     for future in futures:
-        future.exception(timeout=60)
+        future.exception(timeout=300)
 
 
 # ---- tasks ----
@@ -271,11 +271,11 @@ def test_a_killed_manager_is_an_error_for_all(own_sites: VineCluster) -> None:
         )
         manager_of(own_sites).send_signal(signal.SIGKILL)
         with pytest.raises(EngineLost, match=r"manager of engine \w+ is gone .* make a new cluster"):
-            waits.result(timeout=60)
+            waits.result(timeout=300)
         with pytest.raises(EngineLost, match="is gone"):
-            client.submit(square, 3).result(timeout=60)
+            client.submit(square, 3).result(timeout=300)
         with pytest.raises(Exception, match=r"is gone|gather"):
-            done.result(timeout=60)
+            done.result(timeout=300)
 
 
 @for_pools
@@ -293,7 +293,7 @@ def test_a_task_that_never_fits_is_an_error(sites: VineCluster, needs: Needs, sa
 def test_a_process_that_dies_is_an_error(own_sites: VineCluster) -> None:
     """A task that takes its process with it is tried again a few times, then given up with what is known."""
     with Client(own_sites, set_as_default=False) as client, pytest.raises(RuntimeError, match="exit code"):
-        client.submit(end_process).result(timeout=60)
+        client.submit(end_process).result(timeout=300)
 
 
 @for_pools
