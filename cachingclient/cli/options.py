@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import click
 import numpy as np
@@ -19,6 +18,7 @@ import yaml
 from cachingclient import config, human
 from cachingclient.cli.commands import Unreachable
 from cachingclient.storage import Store, open_store
+from cachingclient.storage.opening import local_path
 from cachingclient.storage.outline import Outline
 
 Command = Callable[..., Any]
@@ -164,12 +164,11 @@ def json_option(command: Command) -> Command:
 
 
 def _open(url: str | None, options: dict[str, Any]) -> Store:
-    if url is not None:
-        # Opening a local store makes its folder: right for an analysis, wrong for a look at a mistyped path.
-        parts = urlsplit(url)
-        if parts.scheme in ("", "file") and not Path(unquote(parts.path)).expanduser().exists():
-            raise Unreachable(f"there is no store at {url}")
     try:
+        # Opening a local store makes its folder: right for an analysis, wrong for a look at a mistyped path.
+        path = None if url is None else local_path(url)
+        if path is not None and not Path(path).expanduser().exists():
+            raise Unreachable(f"there is no store at {url}")
         return open_chosen(url, options)
     except (ImportError, TypeError, ValueError) as error:  # a missing library is named by its error
         raise Unreachable(str(error)) from error

@@ -147,13 +147,30 @@ def _files(make: Callable[..., Folder]) -> Callable[[str, dict[str, Any]], Store
     return open_files
 
 
-def _local(url: str, **options: Any) -> Folder:
+def local_path(url: str) -> str | None:
+    """The folder that a path or a file URL names; None for the URL of another kind of store.
+
+    Examples
+    --------
+    >>> local_path("/scratch/a b#1"), local_path("file:///scratch/a%20b%231"), local_path("s3://bucket/a")
+    ('/scratch/a b#1', '/scratch/a b#1', None)
+    """
+    if not url:
+        raise ValueError("store '': takes a path or a URL")
     if "://" not in url:
-        return LocalFolder(url, **options)
+        return url
     parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "file":
+        return None
     if parts.netloc not in ("", "localhost"):
         raise ValueError(f"store {url!r} names a host; a file URL takes an absolute path, as in file:///folder")
-    return LocalFolder(urllib.parse.unquote(parts.path), **options)
+    if "?" in url or "#" in url:  # what follows would be no part of the path
+        raise ValueError(f"store {url!r} has a ? or # in it; a file URL takes them as %3F and %23, a path as they are")
+    return urllib.parse.unquote(parts.path)
+
+
+def _local(url: str, **options: Any) -> Folder:
+    return LocalFolder(local_path(url) or "", **options)
 
 
 # Optional libraries, and fsspec itself, are imported when such a store is opened.

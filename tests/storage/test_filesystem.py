@@ -47,6 +47,24 @@ def test_a_plain_path_and_its_url_are_the_same_place(cache_folder: Path) -> None
     assert open_store(cache_folder.as_uri()).find(kept.keys)
 
 
+@pytest.mark.parametrize("name", ["a b", "über", "a#1", "a?b=c", "100%", "%41", "file:a", "a\\b", "'\""])
+def test_any_path_can_be_a_store(cache_folder: Path, name: str) -> None:
+    """As a path, and as the URL that the store says is its own."""
+    kept = entry(np.arange(BIG))
+    store = open_store(cache_folder / name)
+    store.write(kept)
+    again = open_store(store.url)
+    assert again.read(again.find(kept.keys)[kept.keys[0]])[3] == 3
+    assert [path.name for path in cache_folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(("url", "why"), [("file:///a?b", "%3F"), ("file:///a#b", "%23"), ("", "takes a path")])
+def test_urls_that_would_mean_another_folder_are_refused(url: str, why: str) -> None:
+    """The part of a URL after these is no part of a path."""
+    with pytest.raises(ValueError, match=why):
+        open_store(url)
+
+
 def test_an_unknown_scheme_is_named_with_those_that_exist() -> None:
     """The error says what it got and what it takes."""
     with pytest.raises(ValueError, match=r"unknown scheme 'gopher'.*supported: file, .*memory"):
