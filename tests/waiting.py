@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+import psutil
 
 
 def until(true: Callable[[], object], what: str = "it did not become true", seconds: float = 300) -> None:
@@ -12,3 +14,15 @@ def until(true: Callable[[], object], what: str = "it did not become true", seco
     while not true():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         time.sleep(0.05)
+
+
+def ended(processes: Iterable[psutil.Process]) -> bool:
+    """Whether none of the processes runs any more, whoever has still to take note of it."""
+    return not any(map(_runs, processes))
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False

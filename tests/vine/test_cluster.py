@@ -18,7 +18,7 @@ from distributed import Client, Security, get_worker
 from cachingclient import DiracClient, step
 from cachingclient.vine import Site, VineCluster
 from cachingclient.vine.engine import EngineMissing, Needs, find_engine
-from tests.waiting import until
+from tests.waiting import ended, until
 
 
 def place(*_: object) -> str:
@@ -127,7 +127,7 @@ def test_connections_are_encrypted_and_closed_to_strangers(vine: VineCluster) ->
     """Without the cluster's certificates nobody gets in."""
     assert vine.scheduler_address.startswith("tls://")
     with pytest.raises(OSError, match="TLS"):
-        Client(vine.scheduler_address, security=Security.temporary(), timeout=3, set_as_default=False)
+        Client(vine.scheduler_address, security=Security.temporary(), set_as_default=False)
 
 
 def test_the_table_counts_by_site(vine: VineCluster, vine_client: Client) -> None:
@@ -215,7 +215,7 @@ def test_nothing_is_left_when_it_closes() -> None:
     cluster = VineCluster({"RAL": 1, "Bristol": 1})
     started = set(psutil.Process().children(recursive=True)) - before
     cluster.close()
-    until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in started), "the end")
+    until(lambda: ended(started), "the end")
 
 
 def test_a_site_whose_workers_are_killed_costs_a_recomputation() -> None:

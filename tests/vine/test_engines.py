@@ -34,7 +34,7 @@ from tests.vine.pools import (
     slowly,
     square,
 )
-from tests.waiting import until
+from tests.waiting import ended, until
 
 pytestmark = pytest.mark.services
 
@@ -248,7 +248,7 @@ def test_nothing_is_left(engine: str) -> None:
         folder = getattr(cluster.engine, "folder", None)
         started = set(psutil.Process().children(recursive=True)) - before
         del running
-    until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in started), "the end")
+    until(lambda: ended(started), "the end")
     assert folder is None or not Path(folder).exists()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from cachingclient.vine.pool.workers import LocalWorkers
-from tests.waiting import until
+from tests.waiting import ended, until
 
 
 def test_a_worker_that_ends_is_replaced(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_worker_that_ends_is_replaced(tmp_path: Path) -> None:
         started = psutil.Process(first).children()
         os.kill(first, signal.SIGKILL)
         until(lambda: workers.processes and workers.processes[0].pid != first, "another worker")
-        until(lambda: not any(each.is_running() for each in started), "the end of what the first had started")
+        until(lambda: ended(started), "the end of what the first had started")
     finally:
         workers.stop()
     assert workers.count(0) == 0
