@@ -116,6 +116,7 @@ class _Table:
         _, first, numbers, sharers = np.unique(
             texts(entries["digest"][shared]), return_index=True, return_inverse=True, return_counts=True
         )
+        self.count = len(entries)
         blobs = np.full(len(entries), -1)
         blobs[shared] = numbers
         sizes = entries["nbytes"]
@@ -155,13 +156,14 @@ class _Table:
             old = everything_else or (before is not None and self.used[row] <= before)
             (doomed if old and row not in protected else rest).append(row)
         if max_size is not None:
-            left = self.total - sum(self._freed(row) for row in doomed)
+            sharers = self.sharers[:]
+            left = self.total - sum(self._freed(row, sharers) for row in doomed)
             for row in rest:
                 if left <= max_size:
                     break
                 if row not in protected:
                     doomed.append(row)
-                    left -= self._freed(row)
+                    left -= self._freed(row, sharers)
         return doomed
 
     def _worth(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -180,22 +182,23 @@ class _Table:
                 protected.add(row)
         return protected
 
-    def _freed(self, row: int) -> int:
+    def _freed(self, row: int, sharers: list[int]) -> int:
         """The bytes that removing a row frees, after those asked about before; a shared blob goes with its last."""
         blob = self.blobs[row]
         if blob < 0:
             return self.nbytes[row] + DESCRIPTION
-        self.sharers[blob] -= 1
-        return DESCRIPTION + (self.nbytes[row] if self.sharers[blob] == 0 else 0)
+        sharers[blob] -= 1
+        return DESCRIPTION + (self.nbytes[row] if sharers[blob] == 0 else 0)
 
     def report(self, doomed: list[int]) -> PruneReport:
         names = list(self.name_numbers)
-        nbytes = sum(self.nbytes[row] + DESCRIPTION for row in doomed)
+        sharers = self.sharers[:]
+        nbytes = sum(self._freed(row, sharers) for row in doomed)
         return PruneReport(
             entries=len(doomed),
             nbytes=nbytes,
             seconds=sum(self.seconds[row] for row in doomed),
-            kept_entries=len(self.used) - len(doomed),
-            kept_nbytes=max(0, self.total - nbytes),
+            kept_entries=self.count - len(doomed),
+            kept_nbytes=self.total - nbytes,
             steps=dict(Counter(names[self.names[row]] for row in doomed)),
         )

@@ -63,7 +63,7 @@ class LocalFolder(Folder):
         self._temporary = f"v1/tmp/{socket.gethostname()}-{os.urandom(4).hex()}"
         if os.path.exists(self.root) and not os.path.isdir(self.root):
             raise ValueError(f"store {self.url!r} is a file; a store takes a folder")
-        self._mode = mode_of(f"{self.root}/v1/tmp", SHARED if shared else PRIVATE)
+        self._mode = mode_of(f"{self.root}/v1", SHARED if shared else PRIVATE)
         if shared and not self._mode & 0o020:
             advice = f"chmod -R g+rwXs {shlex.quote(self.root)}"
             warnings.warn(f"store {self.url} was made for its owner alone; to share it: {advice}", stacklevel=5)

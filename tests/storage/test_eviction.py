@@ -95,7 +95,8 @@ def test_pinned_entries_stay(store: Store) -> None:
     """Until they are unpinned."""
     pinned = keep(store, "select", 40)
     pin(store, [pinned])
-    prune(store, older_than=0)
+    report = prune(store, older_than=0)
+    assert (report.entries, report.kept_entries) == (0, 1)
     assert left(store) == {pinned}
     pin(store, [pinned], pinned=False)
     prune(store, older_than=0)
@@ -107,6 +108,8 @@ def test_a_shared_blob_is_counted_once(store: Store) -> None:
     for _ in range(2):
         store.write(entry(np.arange(50_000)))
     assert prune(store, max_size=450_000, dry_run=True).entries == 0
+    report = prune(store, max_size=0)
+    assert (report.entries, report.nbytes // 100_000, report.kept_nbytes) == (2, 4, 0)
 
 
 def test_orphans_are_collected_after_a_while(store: Store, cache_folder: Path) -> None:
