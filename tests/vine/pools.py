@@ -19,6 +19,7 @@ from dask import config
 from cachingclient.vine import VineCluster
 from cachingclient.vine.engine import EngineMissing, find_engine
 from tests.services.sites import Sites
+from tests.waiting import until
 
 ENGINES = ["dask", "workqueue", "taskvine"]
 POOLS = ["workqueue", "taskvine"]
@@ -98,6 +99,12 @@ def numbers(n: int, seed: int = 0) -> np.ndarray:
 
 def slowly(x: float, seconds: float = 0.3) -> float:
     time.sleep(seconds)
+    return x + 1
+
+
+def held_up(by: Path, x: float) -> float:
+    """A task that ends when a file is made."""
+    until(by.exists, f"{by.name} is made")
     return x + 1
 
 

@@ -26,6 +26,7 @@ from tests.vine.pools import (
     an_error_as_result,
     end_process,
     fail,
+    held_up,
     kill_worker,
     manager_of,
     numbers,
@@ -166,24 +167,26 @@ def test_steps_are_cached_and_reported(sites: VineCluster, store_url: str) -> No
 
 def test_handles_stand_for_results(sites: VineCluster) -> None:
     """A handle can be fetched, be an argument, and be let go of; then it is lost."""
-    first = sites.engine.run(numbers, (50_000,), {}, Needs(site="RAL")).result(60)
-    second = sites.engine.run(np.sum, (first,), {}, Needs(site="Bristol")).result(60)
+    first = sites.engine.run(numbers, (50_000,), {}, Needs(site="RAL")).result(300)
+    second = sites.engine.run(np.sum, (first,), {}, Needs(site="Bristol")).result(300)
     assert sites.engine.fetch([second]) == pytest.approx([numbers(50_000).sum()])
     assert first.nbytes >= 400_000
     sites.engine.release([first, second])
     with pytest.raises(HandleLost):
         sites.engine.fetch([first])
     with pytest.raises(HandleLost):
-        sites.engine.run(np.sum, (first,), {}, Needs()).result(60)
+        sites.engine.run(np.sum, (first,), {}, Needs()).result(300)
 
 
-def test_a_task_is_taken_back(sites: VineCluster) -> None:
+def test_a_task_is_taken_back(sites: VineCluster, tmp_path: Path) -> None:
     """One that waits for its turn never runs once it is cancelled, and what comes after it does."""
-    waits = [sites.engine.run(slowly, (0, 0.5), {}, Needs(site="RAL")) for _ in range(4)]
+    end = tmp_path / "end"
+    waits = [sites.engine.run(held_up, (end, 0), {}, Needs(site="RAL")) for _ in range(4)]
     assert waits[-1].cancel()
     with pytest.raises(CancelledError):
         waits[-1].result()
-    handles = [each.result(60) for each in waits[:-1]]
+    end.touch()
+    handles = [each.result(300) for each in waits[:-1]]
     assert sites.engine.fetch(handles) == [1, 1, 1]
     sites.engine.release(handles)
 
@@ -219,8 +222,7 @@ def test_a_killed_worker_costs_time_alone(own_sites: VineCluster) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_random_kills_leave_results_right(engine: str, seed: int) -> None:
     """Of `python -m tests.vine.kills`, two runs."""
-    result, killed = run_with_kills(engine, seed)
-    assert (result, killed > 0) == (expected(), True)
+    assert run_with_kills(engine, seed) == expected()
 
 
 def test_two_clusters_do_not_meet(sites: VineCluster, there: Client, own_sites: VineCluster) -> None:
@@ -233,10 +235,13 @@ def test_two_clusters_do_not_meet(sites: VineCluster, there: Client, own_sites: 
 
 def test_sites_scale(own_sites: VineCluster) -> None:
     """A site gets more workers and fewer."""
+
+    def workers() -> dict[str, int]:
+        return {name: each["workers"] for name, each in own_sites.status().to_dict()["sites"].items()}
+
     for count in (2, 1):
         own_sites.scale(RAL=count)
-        until(lambda count=count: own_sites.status().to_dict()["sites"]["RAL"]["workers"] == count, f"{count} workers")
-    assert own_sites.status().to_dict()["sites"]["Bristol"]["workers"] == 1
+        until(lambda count=count: workers() == {"RAL": count, "Bristol": 1}, f"{count} workers at RAL")
 
 
 def test_nothing_is_left(engine: str) -> None:
@@ -286,7 +291,7 @@ def test_a_killed_manager_is_an_error_for_all(own_sites: VineCluster) -> None:
 def test_a_task_that_never_fits_is_an_error(sites: VineCluster, needs: Needs, says: str) -> None:
     """It is not left to wait for ever."""
     with pytest.raises(ValueError, match=says):
-        sites.engine.run(square, (2,), {}, needs).result(60)
+        sites.engine.run(square, (2,), {}, needs).result(300)
 
 
 @for_pools
@@ -303,7 +308,7 @@ def test_workers_that_do_not_stay_are_told_of(engine: str) -> None:
     with VineCluster({"RAL": site}, engine=engine) as cluster:
         until(lambda: cluster.engine._workers["RAL"].trouble(), "the site is given up")
         with pytest.raises(EngineLost, match=r"site RAL has no workers: .*No such file"):
-            cluster.engine.run(square, (2,), {}, Needs(site="RAL")).result(60)
+            cluster.engine.run(square, (2,), {}, Needs(site="RAL")).result(300)
 
 
 @pytest.mark.parametrize(("engine_name", "module"), [("workqueue", "work_queue"), ("taskvine", "ndcctools.taskvine")])
@@ -317,9 +322,9 @@ def test_an_engine_that_is_not_installed_says_how_to_get_it(
 
 
 @for_pools
-def test_submitting_does_not_wait_for_the_manager(own_sites: VineCluster) -> None:
+def test_submitting_does_not_wait_for_the_manager(own_sites: VineCluster, tmp_path: Path) -> None:
     """A pool that is busy with a long task takes others meanwhile."""
-    long = own_sites.engine.run(slowly, (0, 30), {}, Needs(site="RAL"))
+    long = own_sites.engine.run(held_up, (tmp_path / "never", 0), {}, Needs(site="RAL"))
     futures = [own_sites.engine.run(square, (n,), {}, Needs(site="Bristol")) for n in range(5)]
-    assert [own_sites.engine.fetch([each.result(60)])[0] for each in futures] == [0, 1, 4, 9, 16]
+    assert [own_sites.engine.fetch([each.result(300)])[0] for each in futures] == [0, 1, 4, 9, 16]
     assert not long.done()
