@@ -82,6 +82,10 @@ class Child:
         """Kill it, if it still runs."""
         os.kill(self.pid, signal.SIGKILL)
 
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
     def keys(self) -> tuple[list[str], bool]:
         """Wait for its end: the keys that it told of, and whether it was killed."""
         said = b"".join(iter(lambda: os.read(self.reader, 65536), b""))
