@@ -37,7 +37,7 @@ def failing(x: int) -> int:
 
 
 def busy(x: int) -> int:
-    return sum(number % 7 for number in range(400_000 + x))
+    return sum(number % 7 for number in range(4_000_000 + x))
 
 
 class OnlyLarge(CachePolicy):
