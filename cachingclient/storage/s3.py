@@ -20,11 +20,12 @@ from typing import Any, TypeVar
 import xxhash
 from fsspec.asyn import sync
 
+from cachingclient.storage import multipart
 from cachingclient.storage.base import Frame, StoreUnavailable
 from cachingclient.storage.folder import ChangedError, FileStat
 from cachingclient.storage.layout import STEPS
 from cachingclient.storage.remote import RemoteFolder
-from cachingclient.storage.transport import parts, reader
+from cachingclient.storage.transport import reader
 
 T = TypeVar("T")
 
@@ -32,7 +33,6 @@ CONCURRENT = 64
 LIST_FROM = 200  # keys looked up at once, from which on listing first is cheaper
 MANY = 50  # files read at once, from which on it is worth looking for a faster reader
 MOST_PAGES = 4  # of a thousand names, listed of one folder before files are asked for one by one
-PART = 50 << 20
 MOST_COPIED = 5 << 30  # bytes that servers copy at one request
 PATIENCE = {
     "connect_timeout": 5,
@@ -131,7 +131,7 @@ class S3Folder(RemoteFolder):
         memory = memoryview(bytearray(nbytes))
 
         async def read_part(start: int) -> int:
-            stop = min(start + PART, nbytes)
+            stop = min(start + multipart.PART, nbytes)
             response = await self._call("get_object", Key=self._key(name), Range=f"bytes={start}-{stop - 1}")
             position = start
             async with response["Body"] as body:
@@ -141,7 +141,7 @@ class S3Folder(RemoteFolder):
                     position += len(chunk)
             return position - start
 
-        got = await self._together(read_part, range(0, nbytes, PART))
+        got = await self._together(read_part, range(0, nbytes, multipart.PART))
         return memory if sum(got) == nbytes else memory[: sum(got)]
 
     def put(self, names: Sequence[str], frames: Iterable[Frame], *, digest: str = "", overwrite: bool = False) -> bool:
@@ -155,8 +155,8 @@ class S3Folder(RemoteFolder):
             raise
 
     async def _put(self, names: Sequence[str], frames: list[Frame], digest: str, overwrite: bool) -> bool:
-        if sum(frame.nbytes for frame in frames) >= 2 * PART:  # as s3fs does: parts cost requests
-            await self._put_parts(names[0], frames, digest)
+        if sum(frame.nbytes for frame in frames) >= 2 * multipart.PART:  # as s3fs does: parts cost requests
+            await multipart.send(self._call, self._key(names[0]), frames, digest)
             return True
         data = b"".join(frames)
         if digest and xxhash.xxh3_128_hexdigest(data) != digest:
@@ -177,37 +177,6 @@ class S3Folder(RemoteFolder):
                 return await self._create_one(name, data, overwrite)
             raise
         return True
-
-    async def _put_parts(self, name: str, frames: list[Frame], digest: str) -> None:
-        """Send a large file in parts, digesting what is sent; it appears when all parts are there."""
-        where = {"Key": self._key(name)}
-        upload = {**where, "UploadId": (await self._call("create_multipart_upload", **where))["UploadId"]}
-        state = xxhash.xxh3_128()
-        places = asyncio.Semaphore(4)  # parts in memory at once
-
-        async def send(number: int, body: bytes) -> dict[str, Any]:
-            try:
-                sent = await self._call("upload_part", **upload, PartNumber=number, Body=body)
-            finally:
-                places.release()
-            return {"PartNumber": number, "ETag": sent["ETag"]}
-
-        sending: list[asyncio.Task[dict[str, Any]]] = []
-        try:
-            for number, body in enumerate(parts(frames, PART), 1):
-                state.update(body)
-                await places.acquire()
-                sending.append(asyncio.create_task(send(number, body)))
-            sent = await asyncio.gather(*sending)
-            if digest and state.hexdigest() != digest:
-                raise ChangedError
-            await self._call("complete_multipart_upload", **upload, MultipartUpload={"Parts": sent})
-        except BaseException:
-            for task in sending:
-                task.cancel()
-            await asyncio.gather(*sending, return_exceptions=True)
-            await self._call("abort_multipart_upload", **upload)
-            raise
 
     def stat(self, names: Sequence[str]) -> dict[str, FileStat]:
         with self._asking():
@@ -259,10 +228,10 @@ class S3Folder(RemoteFolder):
         """Copy a file within the server; False if it is not there."""
         name, new = names
         there = await self._stat_one(name)
+        source = {"Bucket": self.bucket, "Key": self._key(name)}
         if there is not None and there.nbytes > MOST_COPIED:
-            await self.fs._cp_file(self._path(name), self._path(new))  # in parts
+            await multipart.copy(self._call, source, self._key(new), there.nbytes)
         elif there is not None:
-            source = {"Bucket": self.bucket, "Key": self._key(name)}
             await self._call("copy_object", Key=self._key(new), CopySource=source)
         return there is not None
 

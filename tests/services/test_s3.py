@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from cachingclient import DiracClient
-from cachingclient.storage import StoreError, StoreUnavailable, open_store
+from cachingclient.storage import StoreError, StoreUnavailable, open_store, prune, verify
 from cachingclient.storage.filesystem import FileSystemStore
 from cachingclient.storage.s3 import S3Folder
 from cachingclient.storage.uses import UseJournal
@@ -25,10 +26,10 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def url(s3_service: S3Service) -> str:
-    """A bucket of its own for each test."""
+    """A bucket of its own for each test, and in it a name that needs care."""
     bucket = f"bucket-{next(_numbers)}"
     s3_service.make_bucket(bucket)
-    return f"s3://{bucket}/cache"
+    return f"s3://{bucket}/my cache+#é"
 
 
 @pytest.fixture
@@ -108,6 +109,31 @@ def test_a_large_result_that_changed_meanwhile_leaves_nothing(url: str, options:
     assert store.totals()["blobs"] == (0, 0)
 
 
+def test_a_store_is_copied_from_a_disk_to_a_bucket_and_back(url: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """With any tool that copies files: all that was kept is found, looked after and added to."""
+    kept = [entry(1, new_key(), new_key()), entry(np.arange(BIG)), entry("text")]
+    disk = open_store(tmp_path / "disk")
+    for each in kept[:2]:
+        disk.write(each)
+    disk.flush()
+    far: Any = open_store(url, **options)
+    files = far.folder.fs
+    files.put(f"{tmp_path}/disk/v1/", f"{far.folder.root}/v1/", recursive=True)
+    assert verify(far).sound
+    assert far.write(kept[2])
+    assert not far.write(kept[0])
+    files.get(f"{far.folder.root}/v1/", f"{tmp_path}/back/v1/", recursive=True)
+    back = open_store(tmp_path / "back")
+    assert verify(back).sound
+    found = back.find([key for each in kept for key in each.keys])
+    assert [back.read(found[each.keys[-1]]) for each in (kept[0], kept[2])] == [1, "text"]
+    assert back.read(found[kept[1].keys[0]])[3] == 3
+    for store in (far, back):
+        assert sum(len(outline.rows) for outline in store.survey()) == 3
+        assert prune(store, older_than=0, grace=-10).entries == 3
+        assert store.totals()["blobs"] == (0, 0)
+
+
 @pytest.mark.parametrize("in_parts", [False, True])
 def test_files_are_moved_together(
     url: str, options: dict[str, Any], s3_service: S3Service, in_parts: bool, monkeypatch: pytest.MonkeyPatch
@@ -117,14 +143,15 @@ def test_files_are_moved_together(
         if isinstance(s3_service, Rclone):
             pytest.skip("rclone does not copy parts")
         monkeypatch.setattr("cachingclient.storage.s3.MOST_COPIED", 0)
-        monkeypatch.setattr("s3fs.core.MANAGED_COPY_THRESHOLD", 0)
+        monkeypatch.setattr("cachingclient.storage.multipart.COPIED", 5 << 20)
     folder = S3Folder(url, **options)
     names = {f"v1/blobs/{number}": f"v1/tmp/{number}" for number in range(5)}
-    for name in names:
-        folder.put([name], [memoryview(name.encode())])
+    contents = {name: name.encode() for name in names} | {"v1/blobs/0": bytes(12_000_000)}
+    for name, content in contents.items():
+        folder.put([name], [memoryview(content)])
     assert folder.move_all({**names, "v1/blobs/none": "v1/tmp/none"}) == list(names)
     assert {status.name for status in folder.walk("v1")} == set(names.values())
-    assert all(folder.fetch([new])[new] == name.encode() for name, new in names.items())
+    assert all(folder.fetch([new])[new] == contents[name] for name, new in names.items())
     with pytest.raises(FileNotFoundError):
         folder.move("v1/blobs/none", "v1/tmp/none")
 

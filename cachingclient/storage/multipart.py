@@ -1,0 +1,71 @@
+"""Large files in S3: they are sent, and copied within the server, in parts that appear together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import xxhash
+
+from cachingclient.storage.base import Frame
+from cachingclient.storage.folder import ChangedError
+from cachingclient.storage.transport import parts
+
+PART = 50 << 20
+MOST_HELD = 4  # parts in memory at once
+COPIED = 1 << 30  # of a copy at one request; servers take up to 5 GB
+
+Call = Callable[..., Awaitable[Any]]  # a method of S3 by name, of one bucket
+
+
+async def send(call: Call, key: str, frames: Iterable[Frame], digest: str) -> None:
+    """Send a file, digesting what is sent."""
+    state = xxhash.xxh3_128()
+    places = asyncio.Semaphore(MOST_HELD)
+    async with _upload(call, key) as (upload, sending):
+
+        async def send_part(number: int, body: bytes) -> dict[str, Any]:
+            try:
+                sent = await call("upload_part", **upload, PartNumber=number, Body=body)
+            finally:
+                places.release()
+            return {"PartNumber": number, "ETag": sent["ETag"]}
+
+        for number, body in enumerate(parts(frames, PART), 1):
+            state.update(body)
+            await places.acquire()
+            sending.append(asyncio.create_task(send_part(number, body)))
+        await asyncio.gather(*sending)
+        if digest and state.hexdigest() != digest:
+            raise ChangedError
+
+
+async def copy(call: Call, source: Mapping[str, str], key: str, nbytes: int) -> None:
+    """Copy a file of this size."""
+    async with _upload(call, key) as (upload, copying):
+
+        async def copy_part(number: int, start: int) -> dict[str, Any]:
+            part = {"CopySource": source, "CopySourceRange": f"bytes={start}-{min(start + COPIED, nbytes) - 1}"}
+            copied = await call("upload_part_copy", **upload, PartNumber=number, **part)
+            return {"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]}
+
+        starts = enumerate(range(0, nbytes, COPIED), 1)
+        copying.extend(asyncio.create_task(copy_part(number, start)) for number, start in starts)
+
+
+@asynccontextmanager
+async def _upload(call: Call, key: str) -> AsyncIterator[tuple[dict[str, Any], list[asyncio.Task[dict[str, Any]]]]]:
+    """What names an upload, and the parts that are under way; the file appears when all are there, else nothing."""
+    upload = {"Key": key, "UploadId": (await call("create_multipart_upload", Key=key))["UploadId"]}
+    tasks: list[asyncio.Task[dict[str, Any]]] = []
+    try:
+        yield upload, tasks
+        await call("complete_multipart_upload", **upload, MultipartUpload={"Parts": await asyncio.gather(*tasks)})
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await call("abort_multipart_upload", **upload)
+        raise
