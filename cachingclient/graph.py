@@ -42,6 +42,7 @@ __all__ = [
     "SetNode",
     "Task",
     "TaskRef",
+    "annotated_as",
     "as_dask_sends",
     "execute_subgraph",
     "is_impure_map",
@@ -199,11 +200,21 @@ def under_other_keys(
     for key, name in names.items():
         nodes[name] = graph.nodes[key].copy()
         nodes[name].key = name
-    annotations = {
+    return nodes, annotated_as(graph.annotations, names)
+
+
+def annotated_as(annotations: Mapping[str, Mapping[Key, Any]], names: Mapping[Key, Key]) -> dict[str, dict[Key, Any]]:
+    """Return annotations that say of other keys, too, what they say of some.
+
+    Examples
+    --------
+    >>> annotated_as({"priority": {"a": 1}}, {"a": "b"})
+    {'priority': {'a': 1, 'b': 1}}
+    """
+    return {
         kind: {**values, **{names[key]: value for key, value in values.items() if key in names}}
-        for kind, values in graph.annotations.items()
+        for kind, values in annotations.items()
     }
-    return nodes, annotations
 
 
 def _lookup(values: Mapping[Key, Any]) -> Callable[[Key], Any]:

@@ -18,6 +18,7 @@ from cachingclient.loading import read_all
 from cachingclient.planner import Action, Choices
 from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
 from cachingclient.registry import Run
+from cachingclient.revival import message
 from cachingclient.rewrite import rewrite
 from cachingclient.scattering import steps_of_data, steps_of_futures
 from cachingclient.sending import SendingClient
@@ -32,13 +33,9 @@ class ReceivingClient(SendingClient):
         super().__init__(*args, **kwargs)
 
     def send_all_again(self, runs: Mapping[Run, Collection[Key]]) -> dict[Run, Exception]:
-        """Have the scheduler forget keys of some runs, send them once more, and return what went wrong.
-
-        No other graph is sent between: what it takes would not be there.
-        """
+        """Have keys of some runs that erred computed after all, and return what went wrong."""
         failed: dict[Run, Exception] = {}
         with self._planning:
-            self.forget_at_scheduler([key for keys in runs.values() for key in keys])
             for run in sorted(runs, key=lambda run: run.number):
                 run.attempts += 1
                 try:
@@ -48,7 +45,7 @@ class ReceivingClient(SendingClient):
         return failed
 
     def send_again(self, run: Run, keys: Iterable[Key]) -> None:
-        """Send keys of a run once more, its lost entries computed again."""
+        """Have the scheduler do what gives some keys of a run without its lost entries."""
         with self._planning, self._refcount_lock:
             keys = [key for key in keys if key in self.futures]
             needed = {key for node in run.lowered.nodes.values() for key in node.dependencies}
@@ -60,9 +57,19 @@ class ReceivingClient(SendingClient):
             run.pinned = {key: future for key, future in pinned.items() if key not in run.plan.wanted}
             choices = Choices(run.impure, run.unkept, frozenset(pinned), lost, self._drawn, self._seen)
             plan = self._make_plan(run.lowered, keys, choices)
-            nodes = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
-            _, sent = self._send(Lowered(nodes, run.lowered.annotations), keys, **run.options)
-            self._registry.add(run, (), sent)
+            graph = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
+            graph, readers = self._read_what_is_held(graph)
+            for key in keys:
+                self._registry.taken.pop(key, None)
+            self._registry.add(run, (), graph.nodes)
+            new = {key: node for key, node in graph.nodes.items() if key not in keys}
+            instead = {key: graph.nodes[key] for key in keys}
+            taken = {key for node in instead.values() for key in node.dependencies}
+            # Their futures are let go below: by then what is computed again takes them.
+            graph = Lowered(new, graph.annotations)
+            futures = self._send(graph, readers, taken & new.keys(), **run.options) if new else None
+            self._send_to_scheduler(message(instead))
+            del futures
             run.plan.steps.update((key, step) for key, step in plan.steps.items() if step.action is not Action.HELD)
 
     def run_again(self, keys: Iterable[Key]) -> dict[Key, Future[Any]]:
@@ -83,12 +90,6 @@ class ReceivingClient(SendingClient):
                 self._registry.runs[next(iter(futures))].number = run.number  # where it stands if all is sent again
             return {key: self._registry.again[key] for key in keys if key in self._registry.again}
 
-    def forget_at_scheduler(self, keys: list[Key]) -> None:
-        """Have the scheduler forget keys whose futures stay."""
-        for key in keys:
-            self._registry.taken.pop(key, None)
-        self._send_to_scheduler({"op": "client-releases-keys", "keys": keys, "client": self.id})
-
     def run_of(self, key: Key) -> Run | None:
         """Return the run that a future of this client came from."""
         return self._registry.runs.get(key)
@@ -97,10 +98,6 @@ class ReceivingClient(SendingClient):
         if not self._recovery.takes(key, exception, traceback, self.run_of(key)):
             super()._handle_task_erred(key, exception, traceback)
             self._finish(key)
-
-    def _handle_cancelled_keys(self, keys: Iterable[Key], reason: Any = None, msg: Any = None) -> None:
-        keys = [key for key in keys if not self._recovery.takes_cancelled(key, reason, self.run_of(key))]
-        super()._handle_cancelled_keys(keys, reason, msg)
 
     def _handle_key_in_memory(self, key: Any = None, type: Any = None, workers: Any = None) -> None:
         super()._handle_key_in_memory(key, None if self._registry.is_held(key) else type, workers)

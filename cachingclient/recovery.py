@@ -1,8 +1,8 @@
 """Entries that are lost between planning and loading: their steps are run after all, under futures that still wait.
 
 A lost entry makes its `Load` raise `EntryLost` on a worker, and with it every step that waits for it. The client
-hears of it by the keys it wants. Instead of marking their futures as erred it has the scheduler forget those keys
-and sends them again, with the lost steps and what they need.
+hears of it by the keys it wants. Instead of marking their futures as erred it sends the lost steps and what they need,
+and has the scheduler do under those keys what takes them.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from distributed import CancelledError
 from distributed.core import clean_exception
 
 from cachingclient.graph import Key
 from cachingclient.registry import Run
+from cachingclient.revival import install
 from cachingclient.storage import EntryLost
 
 if TYPE_CHECKING:
@@ -56,13 +56,6 @@ class Recovery:
         self._start(key, exception, traceback)
         return True
 
-    def takes_cancelled(self, key: Key, reason: str | None, run: Run | None) -> bool:
-        """Take over a key that came to the scheduler while it had forgotten what is to be sent again."""
-        if self._task is None or reason != "lost dependencies" or run is None or run.attempts >= MOST_ATTEMPTS:
-            return False
-        self._start(key, CancelledError(f"{key} was cancelled: {reason}"), None)
-        return True
-
     def _start(self, key: Key, exception: Any, traceback: Any) -> None:
         self._erred[key] = exception, traceback
         if self._task is None or self._task.done():
@@ -95,28 +88,12 @@ class Recovery:
                 run = self.client.run_of(key)
                 if run is not None:
                     runs.setdefault(run, set()).add(key)
-            if stubborn := [key for run, keys in runs.items() if run.attempts for key in keys]:
-                await self._forget_for_all(stubborn)
-            failed = await asyncio.to_thread(self.client.send_all_again, runs)
+            try:
+                await self.client._run_on_scheduler(install)
+                failed = await asyncio.to_thread(self.client.send_all_again, runs)
+            except Exception as why:
+                failed = dict.fromkeys(runs, why)
             for run, error in failed.items():
                 self.client.note(f"what a lost entry held could not be computed again: {type(error).__name__}: {error}")
                 for key in runs[run]:
                     self.give_up(key, *erred[key])
-
-    async def _forget_for_all(self, keys: list[Key]) -> None:
-        """Have the scheduler forget keys that others want too, such as a `Variable`, and note that these still do."""
-
-        def forget(keys: list[Key], own: str, dask_scheduler: Any = None) -> None:
-            stimulus = "cachingclient-recovery"
-            tasks = [dask_scheduler.tasks[key] for key in keys if key in dask_scheduler.tasks]
-            wanted = [(task.key, client.client_key) for task in tasks for client in task.who_wants]
-            for key, client in wanted:
-                dask_scheduler.client_releases_keys([key], client, stimulus_id=stimulus)
-            for key, client in wanted:
-                if client != own:
-                    dask_scheduler.client_desires_keys([key], client)
-
-        try:
-            await self.client._run_on_scheduler(forget, keys, self.client.id)
-        except Exception as error:
-            self.client.note(f"the scheduler would not forget keys whose entries are lost: {error}")

@@ -126,9 +126,11 @@ class Registry:
                 self.steps[key] = Step(step.key, step.reason)
             self.runs[key] = run
         for key, node in nodes.items():
-            if key not in run.sent:
+            if key in run.sent:
+                self._needed.subtract(run.sent[key].dependencies)
+            else:
                 self._senders[key] += 1
-                self._needed.update(node.dependencies)
+            self._needed.update(node.dependencies)
             if key not in self.taken:
                 step = run.plan.details.get(key)
                 self.taken[key] = Taken(node, step.key if step is not None else None)

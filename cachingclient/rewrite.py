@@ -11,7 +11,7 @@ from typing import Any
 from dask.utils import key_split
 from distributed import Future
 
-from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, runs_as_it_is, with_function
+from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, annotated_as, runs_as_it_is, with_function
 from cachingclient.inside import loads_inside, reading_itself
 from cachingclient.lazy import READER, Hold, is_held, resolve
 from cachingclient.loading import Load, RunOnLoaded
@@ -26,8 +26,8 @@ MOST_SENT_PAYLOAD = 4096
 
 def rewrite(
     plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, Taken], *, hold: bool = False
-) -> dict[Key, GraphNode]:
-    """Return the nodes to send.
+) -> Lowered:
+    """Return the graph to send.
 
     Parameters
     ----------
@@ -45,6 +45,7 @@ def rewrite(
     """
     sent: dict[Key, GraphNode] = {}
     renamed: dict[Key, Key | GraphNode] = {}
+    names: dict[Key, Key] = {}
     inside = loads_inside(plan, lowered, context.store)
     read_there = {key for keys in inside.values() for key in keys}
     for key, step in plan.steps.items():
@@ -60,10 +61,10 @@ def rewrite(
             node = node.substitute(renamed)
         before = taken.get(key)
         if before is not None and key not in plan.wanted and not _is_same(before, node, plan.details[key].key):
-            renamed[key] = name = f"{step.name}-{uuid.uuid4().hex}"
+            renamed[key] = names[key] = name = f"{step.name}-{uuid.uuid4().hex}"
             node = _with_key(node, name)
         sent[node.key] = node
-    return sent
+    return Lowered(sent, annotated_as(lowered.annotations, names) if names else lowered.annotations)
 
 
 def read_what_is_held(

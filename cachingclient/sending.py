@@ -13,7 +13,6 @@ from distributed import Client, Future
 from cachingclient import config
 from cachingclient.fitness import Fitness
 from cachingclient.graph import (
-    GraphNode,
     Key,
     Lowered,
     as_dask_sends,
@@ -100,16 +99,17 @@ class SendingClient(Client):
             return self._send_as_it_is(expr, keys, *args, **options)
         with self._planning:
             try:
-                run, nodes = self._prepare(expr, keys, options)
-                annotations = {**run.lowered.annotations, **sites_of_loads(run.plan, nodes)}
+                run, graph = self._prepare(expr, keys, options)
             except Exception as error:
                 self._notes.add(f"this graph runs without the cache: {type(error).__name__}: {error}")
                 return self._send_as_it_is(expr, keys, *args, **options)
             with self._refcount_lock:
                 fresh = [key for key in run.plan.wanted if key not in self.futures]
-                futures, sent = self._send(Lowered(nodes, annotations), keys, *args, **options)
                 run.alive, run.unfinished = set(fresh), set(fresh)
-                self._registry.add(run, fresh, sent)
+                graph, readers = self._read_what_is_held(graph)
+                # First: what is known of a key decides what is done about an answer, which may come at once.
+                self._registry.add(run, fresh, graph.nodes)
+                futures = self._send(graph, readers, keys, *args, **options)
                 self._registry.let_go(run)
                 if not fresh:
                     run.pinned.clear()
@@ -121,20 +121,25 @@ class SendingClient(Client):
         """Send a graph that is not planned. It, too, takes results, not where they are kept."""
         keys = list(keys)
         if self._registry.holds_any():
-            futures, _ = self._send(lower(expr), keys, *args, **options)
+            futures = self._send(*self._read_what_is_held(lower(expr)), keys, *args, **options)
         else:
             futures = super()._graph_to_futures(expr, keys, *args, **options)
         self._registry.steps.update(dict.fromkeys(keys, Step(None, "it was sent without a plan")))
         return futures
 
-    def _send(
-        self, graph: Lowered, keys: Iterable[Key], *args: Any, **options: Any
-    ) -> tuple[dict[Key, Future[Any]], dict[Key, GraphNode]]:
-        """Send a graph, with tasks that read what it needs of what the scheduler holds unread; return its nodes too."""
-        registry, keys = self._registry, list(keys)
+    def _read_what_is_held(self, graph: Lowered) -> tuple[Lowered, dict[Key, Key]]:
+        """Return a graph that reads what it needs of what is held unread, and the tasks that read, by key."""
+        registry = self._registry
         nodes, readers = read_what_is_held(
             graph.nodes, registry.taken, registry.steps, registry.readers, registry.again
         )
+        return Lowered(nodes, graph.annotations), readers
+
+    def _send(
+        self, graph: Lowered, readers: Mapping[Key, Key], keys: Iterable[Key], *args: Any, **options: Any
+    ) -> dict[Key, Future[Any]]:
+        """Send a graph; the futures of the tasks that read for others are kept as long as what they read."""
+        keys, nodes = list(keys), dict(graph.nodes)
         if priorities := options.get("internal_priority"):
             # The scheduler trips over a key without one, such as a large keyword of map.
             options["internal_priority"] = {**dict.fromkeys(nodes, -1), **priorities}
@@ -143,8 +148,8 @@ class SendingClient(Client):
         wanted = [*keys, *readers.values()]
         annotations = needs_of_runs(graph.annotations, nodes)
         futures = super()._graph_to_futures(raise_(nodes, annotations), wanted, *args, **options)
-        registry.read.update((key, futures.pop(reader)) for key, reader in readers.items())
-        return futures, nodes
+        self._registry.read.update((key, futures.pop(reader)) for key, reader in readers.items())
+        return futures
 
     def _keep_ingredients(self, plan: Plan) -> None:
         """Keep what the code of new steps is made of, so that a later miss can be explained."""
@@ -153,7 +158,7 @@ class SendingClient(Client):
         for entry in notes_for(plan.new_functions):
             process().writer.submit(Job(self.cache, entry, False, lambda kept, note: None))
 
-    def _prepare(self, expr: Any, keys: list[Key], options: Mapping[str, Any]) -> tuple[Run, dict[Key, GraphNode]]:
+    def _prepare(self, expr: Any, keys: list[Key], options: Mapping[str, Any]) -> tuple[Run, Lowered]:
         """Plan a graph and build what is sent for it."""
         start = time.perf_counter()
         lowered = apply_annotations(lower(expr))
@@ -168,14 +173,15 @@ class SendingClient(Client):
         sent_before = self._registry.closure(again)
         # What a graph of collections gives is taken at once; of single calls, often only the last one's result is.
         hold = is_of_single_calls(expr)
-        nodes = rewrite(plan, lowered, self._context(name), self._registry.taken, hold=hold) | sent_before
+        graph = rewrite(plan, lowered, self._context(name), self._registry.taken, hold=hold)
         for key in sent_before.keys() & plan.steps.keys():
             plan.steps[key].action = Action.RUN
         report = RunReport(plan, (), time.perf_counter() - start, self.cache.url if self.cache else "")
         kept = {name: value for name, value in options.items() if name not in ("internal_priority", "actors")}
         run = Run(name, self._run_count, lowered, plan, report, kept, set(keys), impure, unkept, pinned=pinned)
         self._records.add(name, report)
-        return run, nodes
+        annotations = {**graph.annotations, **sites_of_loads(plan, graph.nodes)}
+        return run, Lowered({**graph.nodes, **sent_before}, annotations)
 
     def _make_plan(self, lowered: Lowered, wanted: Iterable[Key], choices: Choices) -> Plan:
         nodes = {key: node for key, node in lowered.nodes.items() if key not in choices.held}

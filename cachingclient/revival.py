@@ -1,0 +1,105 @@
+"""The scheduler's part of recovery: tasks that erred get other work to do under the same keys, in one go.
+
+Others may want a task that erred, tasks that wait for it erred with it, and graphs are on their way that take its
+result. So it is never forgotten and sent anew: between the two all of them would find that it is gone.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from distributed import Scheduler
+from distributed.protocol.pickle import dumps, loads
+from distributed.scheduler import TaskState
+
+from cachingclient.graph import GraphNode, Key
+
+REVIVE = "cachingclient-revive"
+STIMULUS = "cachingclient-recovery"
+
+
+def install(dask_scheduler: Any = None) -> None:
+    """Have a scheduler understand the message; run there."""
+    dask_scheduler.stream_handlers[REVIVE] = functools.partial(revive, dask_scheduler)
+
+
+def message(nodes: Mapping[Key, GraphNode]) -> dict[str, Any]:
+    """Return what a client sends to have tasks that erred do something else; what they take has to be there."""
+    return {"op": REVIVE, "nodes": dumps(dict(nodes))}
+
+
+def revive(scheduler: Scheduler, nodes: bytes, client: str) -> None:
+    """Have tasks that erred do something else, and those that erred with them wait for it."""
+    given: dict[Key, GraphNode] = loads(nodes)
+    tasks = {key: scheduler.tasks[key] for key in given if key in scheduler.tasks}
+    replaced = [
+        task for key, task in tasks.items()
+        if task.state == "erred" and scheduler.tasks.keys() >= given[key].dependencies
+    ]  # fmt: skip
+    unneeded = {old for task in replaced for old in _replace(task, given[task.key], scheduler)}
+    family = _with_erred_dependents(replaced)
+    able = _able(family)
+    unable = family - able
+    # Dask would have these wait for what erred, and wakes that up when they err again.
+    for task in unable:
+        for each in task.dependencies:
+            each.dependents.discard(task)
+    ready = [task.key for task in able if all(each.state != "erred" for each in task.dependencies)]
+    recommendations: dict[Key, Any] = dict.fromkeys(unneeded, "forgotten") | dict.fromkeys(ready, "waiting")
+    scheduler.transitions(recommendations, STIMULUS)
+    for task in unable:
+        for each in task.dependencies:
+            each.dependents.add(task)
+    for task in unable:
+        task.exception_blame = _to_blame(task).exception_blame
+    scheduler.stimulus_queue_slots_maybe_opened(stimulus_id=STIMULUS)
+    # Who asked hears of those again that could not be helped, and of those that somebody helped sooner.
+    for task in {*tasks.values(), *unable}:
+        if task.state in ("memory", "erred"):
+            scheduler.report_on_key(ts=task, client=client if task.key in tasks else None)
+
+
+def _replace(task: TaskState, node: GraphNode, scheduler: Scheduler) -> list[Key]:
+    """Give a task other work; return what it took before that nobody wants any more."""
+    before = set(task.dependencies)
+    task.dependencies.clear()
+    for each in before:
+        each.dependents.discard(task)
+    for key in node.dependencies:
+        task.add_dependency(scheduler.tasks[key])
+    task.run_spec = node
+    task.has_lost_dependencies = False
+    task.retries = (task.annotations or {}).get("retries", 0)
+    return [each.key for each in before if not each.dependents and not each.who_wants]
+
+
+def _with_erred_dependents(tasks: Iterable[TaskState]) -> set[TaskState]:
+    """Return tasks and all that erred after them."""
+    found = set(tasks)
+    waiting = list(found)
+    while waiting:
+        erred = {each for each in waiting.pop().dependents if each.state == "erred"} - found
+        found |= erred
+        waiting.extend(erred)
+    return found
+
+
+def _able(family: Collection[TaskState]) -> set[TaskState]:
+    """Return those that need none that erred but each other."""
+    able = set(family)
+    waiting = list(able)
+    while waiting:
+        task = waiting.pop()
+        if task in able and any(each.state == "erred" and each not in able for each in task.dependencies):
+            able.discard(task)
+            waiting.extend(able & task.dependents)
+    return able
+
+
+def _to_blame(task: TaskState) -> TaskState:
+    """Return the task that one erred for."""
+    while erred := next((each for each in task.dependencies if each.state == "erred"), None):
+        task = erred
+    return task
