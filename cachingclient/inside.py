@@ -10,9 +10,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, runs_as_it_is
+from cachingclient.lazy import Hold
 from cachingclient.loading import Load, RunOnLoaded
 from cachingclient.planner import Action, Plan, PlannedStep
+from cachingclient.steps import RunAndKeep, RunWithin
 from cachingclient.storage import Store
+from cachingclient.storage.entry import INLINE
 
 TASK_SECONDS = 0.002
 """What a task costs more than reading its result; as long as reading it again takes less, every taker does."""
@@ -51,11 +54,47 @@ def loads_inside(plan: Plan, lowered: Lowered, store: Store) -> dict[Key, list[K
     return inside
 
 
+def held_inside(sent: Mapping[Key, GraphNode], inputs: Mapping[Key, GraphNode | None]) -> dict[Key, dict[Key, Load]]:
+    """Return for each node that is sent how it reads those of its inputs itself that the scheduler holds unread.
+
+    What is near one site only is read by a task, which runs there.
+    """
+    takers: dict[Key, list[Key]] = defaultdict(list)
+    functions = {key: node.func for key, node in inputs.items() if isinstance(node, Task)}
+    held = {key: function.load for key, function in functions.items() if isinstance(function, Hold)}
+    for taker, node in sent.items() if held else ():
+        for key in held.keys() & node.dependencies:
+            takers[key].append(taker)
+    inside: dict[Key, dict[Key, Load]] = defaultdict(dict)
+    for key, taking in takers.items():
+        load = held[key]
+        nbytes = load.info.nbytes if load.info is not None else INLINE
+        cheap = len(taking) * load.context.store.load_cost(nbytes) < TASK_SECONDS
+        sited = load.info is not None and "site" in load.info.details
+        if cheap and not sited and all(_is_ours(sent[taker]) for taker in taking):
+            for taker in taking:
+                inside[taker][key] = load
+    return inside
+
+
 def reading_itself(node: GraphNode, loads: dict[Key, Load]) -> Task:
     """Return a task that reads some of the inputs of a node itself."""
     assert isinstance(node, Task)
-    given = tuple(node.dependencies - loads.keys())
-    return Task(node.key, RunOnLoaded(node, given, loads), *map(TaskRef, given), _data_producer=node.data_producer)
+    if isinstance(node.func, RunOnLoaded):
+        # What it takes may go by another name by now: the step inside knows it by the first.
+        known = zip(node.func.given, node.args, strict=True)
+        given = {name: ref for name, ref in known if name not in loads}
+        task, loads = node.func.task, {**node.func.loads, **loads}
+    else:
+        given = {name: TaskRef(name) for name in node.dependencies - loads.keys()}
+        task = node
+    step = RunOnLoaded(task, tuple(given), loads)
+    return Task(node.key, step, *given.values(), _data_producer=node.data_producer)
+
+
+def _is_ours(node: GraphNode) -> bool:
+    """Tell whether a node runs a step in the way that is ours to shape."""
+    return isinstance(node, Task) and isinstance(node.func, (RunAndKeep, RunWithin, RunOnLoaded))
 
 
 def _can_read(step: PlannedStep, node: GraphNode) -> bool:

@@ -12,7 +12,7 @@ from dask.utils import key_split
 from distributed import Future
 
 from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, annotated_as, runs_as_it_is, with_function
-from cachingclient.inside import loads_inside, reading_itself
+from cachingclient.inside import held_inside, loads_inside, reading_itself
 from cachingclient.lazy import READER, Hold, is_held, resolve
 from cachingclient.loading import Load, RunOnLoaded
 from cachingclient.planner import Action, Plan, PlannedStep
@@ -74,7 +74,7 @@ def read_what_is_held(
     readers: MutableMapping[Key, Key],
     again: Mapping[Key, Future[Any]],
 ) -> tuple[dict[Key, GraphNode], dict[Key, Key]]:
-    """Return nodes with tasks between that read those inputs which the scheduler holds unread; and these, by input.
+    """Return nodes that read those inputs which the scheduler holds unread, or with tasks between that do; and these.
 
     Parameters
     ----------
@@ -90,8 +90,12 @@ def read_what_is_held(
         The future of what each one is computed by again that turned out to be lost.
     """
     outside = {key for node in sent.values() for key in node.dependencies}
+    behind = {key: sent.get(key) or (taken[key].node if key in taken else None) for key in outside - readers.keys()}
+    inside = held_inside(sent, {key: node for key, node in behind.items() if key not in again})
+    sent = {key: reading_itself(node, inside[key]) if key in inside else node for key, node in sent.items()}
+    outside = {key for node in sent.values() for key in node.dependencies}
     for key in outside - readers.keys() - again.keys():
-        node = sent.get(key) or (taken[key].node if key in taken else None)
+        node = behind[key]
         if is_held(node) or (node is None and key not in known):
             readers[key] = f"{READER}{key_split(key)}-{uuid.uuid4().hex}"
     reading = outside & readers.keys() - again.keys()
@@ -180,7 +184,9 @@ def _slim(info: EntryInfo, store: Store) -> EntryInfo | None:
     """Return what a worker needs to load an entry; None if it had better look it up itself."""
     if info.payload is not None and len(info.payload) > MOST_SENT_PAYLOAD:
         return None
-    return store.slim(info)
+    slim = store.slim(info)
+    site = {name: value for name, value in info.details.items() if name == "site"}
+    return dataclasses.replace(slim, details={**slim.details, **site}) if site else slim
 
 
 def _with_key(node: GraphNode, key: Key) -> GraphNode:

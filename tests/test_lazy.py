@@ -75,8 +75,8 @@ def test_a_chain_that_hits_loads_what_is_gathered(warm: DiracClient) -> None:
     assert counts(warm) == (COUNT, 0)
 
 
-def test_what_a_miss_needs_is_loaded_once(warm: DiracClient) -> None:
-    """Two new steps over the same hits read each of these once, on a worker."""
+def test_what_a_miss_needs_is_loaded(warm: DiracClient) -> None:
+    """Two new steps over the same hits read these on a worker, each its own, and they count once."""
     blocks, twice, _ = chain(warm)
     low = warm.gather(warm.map(np.min, twice))
     high = warm.gather(warm.map(np.max, twice))

@@ -17,6 +17,7 @@ from cachingclient import DiracClient
 from cachingclient.graph import Alias, GraphNode, Key, Lowered, Task, TaskRef
 from cachingclient.hashing.merkle import Merkle
 from cachingclient.inside import loads_inside
+from cachingclient.lazy import READER
 from cachingclient.loading import Load, RunOnLoaded, load_all, read_all
 from cachingclient.planner import Choices, Plan, make_plan
 from cachingclient.steps import Context, RunAndKeep
@@ -230,6 +231,49 @@ def test_equal_inputs_are_found_by_content(warm: DiracClient, make_client: Calla
     assert other.compute(dask.delayed(merged)(*BLOCKS[:3], *again[3:])).result() == expected
     assert other.report is not None
     assert other.report.summary().total.cut_off == 1
+
+
+def by_reader(client: DiracClient) -> list[bool]:
+    """Whether each task that the last graph sent reads for another."""
+    run = max(client._registry.runs.values(), key=lambda run: run.number)
+    return [str(key).startswith(READER) for key in run.sent]
+
+
+def test_inputs_from_earlier_maps_are_read_inside(warm: DiracClient) -> None:
+    """What an earlier map found is read by the new step over it, without a task between."""
+    blocks = warm.map(block, range(COUNT))
+    total = warm.submit(merged, *blocks)
+    assert by_reader(warm) == [False]
+    assert total.result() == TOTAL
+    warm.flush()
+    assert sum(report.summary().total.loaded for report in warm.reports) == COUNT
+
+
+def test_large_inputs_from_earlier_maps_are_read_once(make_client: Callable[..., DiracClient]) -> None:
+    """One that takes long to read is read by a task of its own, and stays for the steps to come."""
+    cold = make_client()
+    cold.submit(np.ones, 2_000_000).result()
+    cold.close()
+    warm = make_client()
+    large = warm.submit(np.ones, 2_000_000)
+    futures = [warm.submit(merged, large), warm.submit(np.max, large)]
+    assert sorted(by_reader(warm)) == [False, True]
+    assert len(warm._registry.readers) == 1
+    assert warm.gather(futures) == [2_000_000, 1]
+
+
+def test_a_step_reads_from_earlier_maps_and_its_own_graph(warm: DiracClient) -> None:
+    """Both kinds of inputs go into the same step, beside those that are computed."""
+    held = warm.submit(block, 1)
+    top = dask.delayed(merged)(held, BLOCKS[2], dask.delayed(small)(1))
+    future = warm.compute(top)
+    (function,) = (
+        node.func
+        for node in warm._registry.runs[future.key].sent.values()
+        if isinstance(node, Task) and isinstance(node.func, RunOnLoaded)
+    )
+    assert (len(function.given), len(function.loads)) == (1, 2)
+    assert future.result() == 60_010.0
 
 
 def test_errors_inside_such_steps_are_the_users(warm: DiracClient) -> None:
