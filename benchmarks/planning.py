@@ -29,7 +29,8 @@ from cachingclient.graph import lower
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle
-from cachingclient.planner import Choices, make_plan
+from cachingclient.plan import Choices
+from cachingclient.planner import make_plan
 from cachingclient.policy import find_policy
 from cachingclient.rewrite import rewrite
 from cachingclient.steps import Context

@@ -4,7 +4,7 @@ from cachingclient.client import DiracClient
 from cachingclient.hashing.inputs import File
 from cachingclient.hashing.plugins import register_hasher
 from cachingclient.notes import CacheWarning
-from cachingclient.planner import Action, Plan, PlannedStep
+from cachingclient.plan import Action, Plan, PlannedStep
 from cachingclient.policy import CachePolicy, Cost
 from cachingclient.report import RunReport, StepRecord
 from cachingclient.step import step

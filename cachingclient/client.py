@@ -19,7 +19,7 @@ from cachingclient.explain import explain, made_of_entry, made_of_step
 from cachingclient.graph import Key, lower_collections
 from cachingclient.lookup import LookUp, within
 from cachingclient.notes import NoteKeeper
-from cachingclient.planner import Choices, Plan
+from cachingclient.plan import Choices, Plan
 from cachingclient.policy import CachePolicy, find_policy
 from cachingclient.receiving import ReceivingClient
 from cachingclient.report import RunReport

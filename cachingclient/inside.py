@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, runs_as_it_is
 from cachingclient.lazy import Hold
 from cachingclient.loading import Load, RunOnLoaded
-from cachingclient.planner import Action, Plan, PlannedStep
+from cachingclient.plan import Action, Plan, PlannedStep
 from cachingclient.steps import RunAndKeep, RunWithin
 from cachingclient.storage import Store
 from cachingclient.storage.entry import INLINE

@@ -14,7 +14,7 @@ from cachingclient.tables import COLOURS, state_title
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from cachingclient.planner import Plan
+    from cachingclient.plan import Plan
     from cachingclient.report import StepRecord
 
 GREY = "#8a8a8a"

@@ -15,7 +15,7 @@ from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle
 from cachingclient.lazy import kept_among, reading_itself
 from cachingclient.loading import read_all
-from cachingclient.planner import Action, Choices
+from cachingclient.plan import Action, Choices
 from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
 from cachingclient.registry import Run
 from cachingclient.revival import message

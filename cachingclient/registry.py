@@ -13,7 +13,7 @@ from cachingclient.graph import GraphNode, Key, Lowered
 from cachingclient.hashing.identities import Step
 from cachingclient.lazy import is_held
 from cachingclient.origins import Origin, origin_of
-from cachingclient.planner import Action, Plan
+from cachingclient.plan import Action, Plan
 from cachingclient.report import RunReport
 
 

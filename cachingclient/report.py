@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cachingclient import human
-from cachingclient.planner import Plan
+from cachingclient.plan import Plan
 from cachingclient.summary import Summary, summarise
 
 RecordAction = Literal["loaded", "ran", "cut off"]

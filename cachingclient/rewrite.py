@@ -15,7 +15,7 @@ from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, annotate
 from cachingclient.inside import held_inside, loads_inside, reading_itself
 from cachingclient.lazy import READER, Hold, is_held, resolve
 from cachingclient.loading import Load, RunOnLoaded
-from cachingclient.planner import Action, Plan, PlannedStep
+from cachingclient.plan import Action, Plan, PlannedStep
 from cachingclient.registry import Taken
 from cachingclient.steps import Context, RunAndKeep, RunWithin
 from cachingclient.storage import EntryInfo, Store

@@ -27,7 +27,8 @@ from cachingclient.hashing.merkle import Merkle
 from cachingclient.ingredients import notes_for
 from cachingclient.lookup import LookUp
 from cachingclient.notes import NoteKeeper
-from cachingclient.planner import Action, Choices, Plan, make_plan
+from cachingclient.plan import Action, Choices, Plan
+from cachingclient.planner import make_plan
 from cachingclient.policy import CachePolicy
 from cachingclient.records import Records
 from cachingclient.registry import Registry, Run

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cachingclient import human
 
 if TYPE_CHECKING:
-    from cachingclient.planner import Plan, PlannedStep
+    from cachingclient.plan import Plan, PlannedStep
     from cachingclient.report import StepRecord
 
 

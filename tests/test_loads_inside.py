@@ -19,7 +19,8 @@ from cachingclient.hashing.merkle import Merkle
 from cachingclient.inside import loads_inside
 from cachingclient.lazy import READER
 from cachingclient.loading import Load, RunOnLoaded, load_all, read_all
-from cachingclient.planner import Choices, Plan, make_plan
+from cachingclient.plan import Choices, Plan
+from cachingclient.planner import make_plan
 from cachingclient.steps import Context, RunAndKeep
 from cachingclient.storage import EntryInfo, EntryLost, Store, open_store
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as some
 from cachingclient.graph import Alias, DataNode, GraphNode, Key, Lowered
 from cachingclient.hashing.identities import Step
 from cachingclient.hashing.merkle import Merkle
-from cachingclient.planner import Action, Choices, Plan, make_plan
+from cachingclient.plan import Action, Choices, Plan
+from cachingclient.planner import make_plan
 from cachingclient.storage import EntryInfo
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cachingclient.planner import Action, Plan, PlannedStep
+from cachingclient.plan import Action, Plan, PlannedStep
 from cachingclient.report import RunReport, StepRecord
 from cachingclient.storage import EntryInfo
 from cachingclient.summary import name_order, state, summarise

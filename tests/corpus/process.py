@@ -15,7 +15,7 @@ from dask.delayed import delayed
 from dask.utils import key_split
 
 from cachingclient import DiracClient
-from cachingclient.planner import Action
+from cachingclient.plan import Action
 from cachingclient.storage import open_store
 from tests.corpus.case import Case
 
