@@ -11,15 +11,18 @@ there before a task of another client, which came upon the same key, takes it.
 from __future__ import annotations
 
 import contextvars
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
 from cachingclient.graph import GraphNode, Key, Task
 from cachingclient.loading import Load
+from cachingclient.storage import EntryInfo
 
 READER = "read-kept-"
 """How the keys of the tasks begin that read for the graphs of their own client."""
@@ -99,6 +102,26 @@ def resolve(value: Any) -> Any:
     7
     """
     return value.load() if type(value) is Kept else value
+
+
+def type_known(info: EntryInfo) -> type | None:
+    """Return the type of a kept result, by its description; None unless that is imported here: none is for this.
+
+    Examples
+    --------
+    >>> type_known(EntryInfo("0f" * 16, "result", "f", "numpy", "", 8, 0.0, 1.0, {"type": "builtins.int"}))
+    <class 'int'>
+    """
+    *modules, name = str(info.details.get("type", "")).split(".")
+    names = [name]
+    while modules:
+        found: Any = sys.modules.get(".".join(modules))
+        if found is not None:
+            for each in names:
+                found = vars(found).get(each) if isinstance(found, (ModuleType, type)) else None
+            return found if isinstance(found, type) else None
+        names.insert(0, modules.pop())
+    return None
 
 
 def is_held(node: GraphNode | None) -> bool:

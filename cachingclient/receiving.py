@@ -13,7 +13,7 @@ from distributed import Future
 from cachingclient.graph import Key, Lowered, raise_, under_other_keys
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle
-from cachingclient.lazy import kept_among, reading_itself
+from cachingclient.lazy import kept_among, reading_itself, type_known
 from cachingclient.loading import read_all
 from cachingclient.plan import Action, Choices
 from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
@@ -100,7 +100,11 @@ class ReceivingClient(SendingClient):
             self._finish(key)
 
     def _handle_key_in_memory(self, key: Any = None, type: Any = None, workers: Any = None) -> None:
-        super()._handle_key_in_memory(key, None if self._registry.is_held(key) else type, workers)
+        if self._registry.is_held(key) and (run := self.run_of(key)) is not None:
+            type = None  # of where the result is kept
+            if (state := self.futures.get(key)) is not None and (info := run.plan.steps[key].info) is not None:
+                state.type = type_known(info)
+        super()._handle_key_in_memory(key, type, workers)
         self._finish(key)
 
     def _handle_restart(self) -> None:

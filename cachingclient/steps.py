@@ -360,6 +360,7 @@ class RunAndKeep:
         details: dict[str, Any] = dict(versions())
         details["code"] = self.code.hex() if self.code is not None else None
         details["arguments"] = [part.hex() for part in self.parts]
+        details["type"] = f"{type(result).__module__}.{type(result).__qualname__}"
         details |= {
             name: value for name, value in (("site", config.site()), ("peak", attempt.peak)) if value is not None
         }

@@ -14,8 +14,8 @@ import pytest
 from distributed import Client, Event, Future, LocalCluster, Variable, as_completed, wait
 
 from cachingclient import CacheWarning, DiracClient
-from cachingclient.lazy import Kept
-from cachingclient.storage import EntryLost
+from cachingclient.lazy import Kept, type_known
+from cachingclient.storage import EntryInfo, EntryLost
 from tests.waiting import until
 
 COUNT = 6
@@ -126,6 +126,23 @@ def test_futures_behave_as_if_loaded(warm: DiracClient) -> None:
     assert [future.status for future in last] == ["finished"] * COUNT
     assert counts(warm) == (0, 0)
     assert sorted(value for _, value in as_completed(last, with_results=True)) == EXPECTED
+
+
+def test_types_are_known_unread(warm: DiracClient) -> None:
+    """A future says what its result is, as dask's own does, and nothing is read for it."""
+    blocks, _, last = chain(warm)
+    wait([*blocks, *last], timeout=300)
+    assert {future.type for future in blocks} == {np.ndarray}
+    assert {future.type for future in last} == {float}
+    assert "type: numpy.ndarray" in repr(blocks[0])
+    assert counts(warm) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["", "float", "nowhere.Thing", "numpy.nothing", "numpy.pi", "numpy.ndarray.shape"])
+def test_types_that_are_not_known(name: str) -> None:
+    """Of a name that leads to no type here nothing is said."""
+    info = EntryInfo("0f" * 16, "result", "f", "numpy", "", 8, 0.0, 1.0, {"type": name})
+    assert type_known(info) is None
 
 
 async def test_asynchronous_clients(make_async_client: Callable[..., Any]) -> None:
