@@ -11,16 +11,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rucio.client import Client
 from rucio.client.downloadclient import DownloadClient
 from rucio.client.uploadclient import UploadClient
 from rucio.common import exception as rucio
 from rucio.common.checksum import adler32, md5
 
 from cachingclient.storage.base import StoreError, StoreUnavailable
+from cachingclient.storage.rucio_client import SignedInClient
 
 WEEK = 7 * 86400
 REST_AFTER_FAILURE = 30.0
+REFUSALS = (rucio.CannotAuthenticate, rucio.AccessDenied, rucio.MissingClientParameter, rucio.NoAuthInformation)
 _quiet = logging.getLogger("cachingclient.rucio")
 _quiet.setLevel(logging.CRITICAL)  # what goes wrong is raised
 
@@ -37,7 +38,7 @@ class Catalogue:
         self._away_until = 0.0
         self._away = ""
         with self.asking():
-            self._client = Client(logger=_quiet, **client)
+            self._client = SignedInClient(logger=_quiet, **client)
             self._check(rse)
         self._datasets: set[str] = set()
 
@@ -140,7 +141,7 @@ class Catalogue:
             yield
         except StoreError:
             raise
-        except (rucio.CannotAuthenticate, rucio.AccessDenied, rucio.MissingClientParameter) as error:
+        except REFUSALS as error:
             raise StoreUnavailable(f"Rucio refuses us for {self.scope}:{self.name}: {error}") from error
         except (rucio.ServerConnectionException, rucio.DatabaseException) as error:
             raise self._is_away(error) from error

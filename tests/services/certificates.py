@@ -63,15 +63,22 @@ class Authority:
         _write_secret(paths[1], _key_pem(key))
         return paths
 
-    def proxy(self, user: str, group: str | None = None, *, lasts: timedelta = timedelta(hours=12)) -> Path:
-        """A proxy of a user, for a DIRAC group; it can be given a time in the past."""
+    def proxy(
+        self,
+        user: str,
+        group: str | None = None,
+        *,
+        lasts: timedelta = timedelta(hours=12),
+        begins: timedelta = timedelta(),
+    ) -> Path:
+        """A proxy of a user, for a DIRAC group; it can be given a time in the past, or one that is to come."""
         key = _new_key()
         certificate = self._signed(user, key).sign(self._key, hashes.SHA256())
         own = _new_key()
         number = secrets.randbelow(2**31 - 1) + 1
         subject = [*certificate.subject, x509.NameAttribute(x509.NameOID.COMMON_NAME, str(number))]
         usage = x509.KeyUsage(True, False, True, False, False, False, False, False, False)
-        builder = _builder(x509.Name(subject), certificate.subject, own, lasts).serial_number(number)
+        builder = _builder(x509.Name(subject), certificate.subject, own, lasts, begins).serial_number(number)
         builder = builder.add_extension(usage, critical=True)
         builder = builder.add_extension(x509.UnrecognizedExtension(PROXY_CERT_INFO, INHERITS_ALL), critical=True)
         if group is not None:
@@ -91,9 +98,13 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPrivateKey, lasts: timedelta
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: rsa.RSAPrivateKey,
+    lasts: timedelta,
+    begins: timedelta = timedelta(),
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) + begins
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
     begin = min(now, now + lasts) - timedelta(minutes=5)
     return builder.not_valid_before(begin).not_valid_after(now + lasts)

@@ -31,13 +31,17 @@ print(json.dumps([result, [str(w.message) for w in seen if issubclass(w.category
 
 
 def warning_of(url: str, **environment: str) -> str:
-    """Run an analysis whose store is at a URL, in a process of its own; the one warning that it gave."""
+    """Run an analysis whose store is at a URL, in a process of its own that nobody types into; its one warning."""
+    silent, keyboard = os.pipe()
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, url],
         capture_output=True,
         text=True,
+        stdin=silent,
         env={**os.environ, "PYTHONPATH": str(ROOT), "DASK_CACHINGCLIENT__TIMEOUTS__LOOK_UP": "20s", **environment},
     )
+    for end in (silent, keyboard):
+        os.close(end)
     assert done.returncode == 0, done.stderr
     result, warned = json.loads(done.stdout.splitlines()[-1])
     assert result == 30
