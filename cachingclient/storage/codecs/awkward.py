@@ -7,9 +7,11 @@ are pickled: their type comes from code that need not be there when they are loa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import awkward as ak
+import xxhash
 
 from cachingclient.storage.codecs._behavior import decode_behavior, encode_behavior
 
@@ -30,7 +32,7 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
         "form": form.to_dict(verbose=False),
         "length": length,
         "record": is_record,
-        "buffers": {name: writer.frame(_bytes(buffer)) for name, buffer in buffers.items()},
+        "buffers": _frames(buffers, writer),
         # keys with an @ are transient by awkward's own rule
         "attrs": writer.encode({k: v for k, v in value.attrs.items() if not k.startswith("@")}),
         "behavior": encode_behavior(value.behavior, writer),
@@ -56,5 +58,17 @@ def _has_class_of_behavior(value: Any) -> bool:
     return kind in (ak.Array, ak.Record) or any(kind is given for given in (value.behavior or {}).values())
 
 
-def _bytes(buffer: Any) -> Any:
-    return buffer.reshape(-1).view("u1")
+def _frames(buffers: Mapping[str, Any], writer: Any) -> dict[str, int]:
+    """A frame for each buffer; one for all equal offsets, as each column of jets has the same."""
+    numbers: dict[str, int] = {}
+    offsets: dict[bytes, int] = {}
+    for name, buffer in buffers.items():
+        flat = buffer.reshape(-1).view("u1")
+        if not name.endswith("-offsets"):  # what users can change in place stays its own
+            numbers[name] = writer.frame(flat)
+            continue
+        digest = xxhash.xxh3_128_digest(flat)
+        if digest not in offsets:
+            offsets[digest] = writer.frame(flat)
+        numbers[name] = offsets[digest]
+    return numbers
