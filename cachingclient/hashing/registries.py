@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from itertools import chain
 from operator import is_
 from typing import Any
 
@@ -22,8 +23,8 @@ def awkward_overloads() -> Pairs:
     """
     global _seen
     behavior = getattr(sys.modules.get("awkward"), "behavior", {})
-    held = (*behavior, *behavior.values())
-    if len(held) != len(_seen[0]) or not all(map(is_, held, _seen[0])):
+    if 2 * len(behavior) != len(_seen[0]) or not all(map(is_, chain(behavior, behavior.values()), _seen[0])):
+        held = (*behavior, *behavior.values())
         _seen = held, [pair for pair in behavior.items() if is_user_code(str(getattr(pair[1], "__module__", "")))]
     return _seen[1]
 
