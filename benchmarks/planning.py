@@ -25,6 +25,7 @@ from dask.order import order
 from rich.console import Console
 from rich.table import Table
 
+from cachingclient.context import Context
 from cachingclient.graph import lower
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.inputs import Inputs
@@ -33,7 +34,6 @@ from cachingclient.plan import Choices
 from cachingclient.planner import make_plan
 from cachingclient.policy import find_policy
 from cachingclient.rewrite import rewrite
-from cachingclient.steps import Context
 from cachingclient.storage import EntryInfo, open_store
 
 STEPS_PER_CHUNK = 3

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.worker import thread_state
 
+from cachingclient.context import Context
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle, relevant_arguments
+from cachingclient.lookup import has_expired
 from cachingclient.memory import recent_results
 from cachingclient.notes import NoteKeeper
 from cachingclient.policy import KeepAll
-from cachingclient.steps import Context, RunAndKeep, _Attempt, has_expired
+from cachingclient.steps import Attempt, RunAndKeep
 from cachingclient.storage import Encoded, encode
 from cachingclient.storage.codecs import decode
 from cachingclient.worker import process
@@ -57,19 +59,22 @@ class Call(RunAndKeep):
         self.looking = _looking.get(self.name, 0.0)
         self.read: Any = _NOTHING
 
-    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Attempt:
+    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Attempt:
         """Look at the arguments, unless the step has been quicker than that for a while."""
         _flush_at_the_end_of_pools()
         if self._is_hopeless():
             process().attach()
-            return _Attempt()
+            return Attempt()
         self.arguments = args, kwargs
         start = time.perf_counter()
         attempt = super()._prepare(args, kwargs)
         self.looking = _looking[self.name] = time.perf_counter() - start
         return attempt
 
-    def _seek(self, attempt: _Attempt) -> None:
+    def _is_measured(self) -> bool:
+        return False  # a process has one peak, which is that of the task around the call
+
+    def _seek(self, attempt: Attempt) -> None:
         """Find the result in this process's memory, else in the store."""
         assert attempt.content is not None
         start = time.perf_counter()
@@ -91,13 +96,13 @@ class Call(RunAndKeep):
         store.touch([attempt.content])
         self._record("cut off", time.perf_counter() - start, info.nbytes, saved=info.seconds)
 
-    def _found(self, attempt: _Attempt) -> None:
+    def _found(self, attempt: Attempt) -> None:
         """Note that a look was worth it."""
         attempt.found = True
         _met.add(self.name)
         process().not_worth.pop(self._kind, None)
 
-    def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _run(self, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the step; a result that was read to be kept is handed on as it will be loaded."""
         token = _inside.set(str(self.known_as))
         try:
@@ -106,7 +111,7 @@ class Call(RunAndKeep):
             _inside.reset(token)
         return self.read if self.read is not _NOTHING else result
 
-    def _finish(self, attempt: _Attempt, result: Any, seconds: float) -> None:
+    def _finish(self, attempt: Attempt, result: Any, seconds: float) -> None:
         """Remember and keep the result, unless the step changed its arguments or left too much of it unread."""
         note = ""
         try:
@@ -175,7 +180,7 @@ class Call(RunAndKeep):
 
     def _objection(self, content: str, result: Any) -> str:
         """Return why a result must not be handed to another call."""
-        again = _Attempt()
+        again = Attempt()
         assert self.arguments is not None
         self._identify(*self.arguments, again)
         if again.content != content:

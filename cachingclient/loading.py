@@ -11,10 +11,10 @@ from typing import Any
 
 from distributed.worker import thread_state
 
+from cachingclient.context import Context
 from cachingclient.graph import Key, Task
 from cachingclient.lookup import AT_ONCE
 from cachingclient.report import StepRecord
-from cachingclient.steps import Context
 from cachingclient.storage import EntryInfo, EntryLost, Store
 from cachingclient.worker import process
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar, cast
 
 from cachingclient import config
 from cachingclient.notes import NoteKeeper
-from cachingclient.steps import has_expired
 from cachingclient.storage import EntryInfo, Store
 
 AT_ONCE = 0.001
@@ -74,3 +74,8 @@ def within(seconds: float, function: Callable[[T], R], argument: T) -> R:
     if error is not None:
         raise error
     return cast(R, result)
+
+
+def has_expired(info: EntryInfo) -> bool:
+    """Tell whether the time that the user gave a result is over."""
+    return float(info.details.get("expires", "inf")) < time.time()

@@ -11,13 +11,14 @@ from typing import Any
 from dask.utils import key_split
 from distributed import Future
 
+from cachingclient.context import Context
 from cachingclient.graph import GraphNode, Key, Lowered, Task, TaskRef, annotated_as, runs_as_it_is, with_function
 from cachingclient.inside import held_inside, loads_inside, reading_itself
 from cachingclient.lazy import READER, Hold, is_held, resolve
 from cachingclient.loading import Load, RunOnLoaded
 from cachingclient.plan import Action, Plan, PlannedStep
 from cachingclient.registry import Taken
-from cachingclient.steps import Context, RunAndKeep, RunWithin
+from cachingclient.steps import RunAndKeep, RunWithin
 from cachingclient.storage import EntryInfo, Store
 
 MOST_SENT_PAYLOAD = 4096

@@ -11,6 +11,7 @@ from typing import Any
 from distributed import Client, Future
 
 from cachingclient import config
+from cachingclient.context import Context
 from cachingclient.fitness import Fitness
 from cachingclient.graph import (
     Key,
@@ -35,7 +36,6 @@ from cachingclient.registry import Registry, Run
 from cachingclient.report import RunReport
 from cachingclient.rewrite import needs_of_runs, read_what_is_held, rewrite, sites_of_loads
 from cachingclient.step import apply_annotations, uncached
-from cachingclient.steps import Context
 from cachingclient.storage import EntryInfo, Store
 from cachingclient.upkeep import Upkeep
 from cachingclient.worker import process

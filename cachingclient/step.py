@@ -46,7 +46,7 @@ class StepFunction(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what was kept for equal code and equal arguments, else run the function and keep its result."""
         from cachingclient.calls import Call
-        from cachingclient.steps import current_context
+        from cachingclient.context import current_context
 
         context = current_context() if self.options.cache else None
         if context is None:
@@ -66,11 +66,15 @@ class StepFunction(Generic[P, R]):
             return self.__name__
         return StepFunction, (self.function, self.options)
 
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(self.function)
+
     def __cache_arguments__(
         self, args: Iterable[Any], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments that count in the step's key: all but the ignored ones, however they were given."""
-        signature = inspect.signature(self.function)
+        signature = self._signature
         try:
             bound = signature.bind_partial(*args, **kwargs).arguments
         except TypeError:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextvars
 import functools
-import logging
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,33 +12,28 @@ from dask.utils import funcname
 from distributed.worker import thread_state
 
 from cachingclient import config
+from cachingclient.context import Context, run_timed
 from cachingclient.graph import Key
 from cachingclient.hashing.content import look_at_call
-from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.fingerprint import Fingerprint
 from cachingclient.hashing.identities import Code
-from cachingclient.hashing.inputs import Inputs, Mode
+from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle
 from cachingclient.ingredients import describe_difference
-from cachingclient.notes import CacheWarning
+from cachingclient.lookup import has_expired
 from cachingclient.peak import peak_since, reset_peak
-from cachingclient.policy import CachePolicy, Cost, KeepAll, find_policy
+from cachingclient.policy import Cost, KeepAll
 from cachingclient.step import StepFunction
 from cachingclient.storage import (
     Encoded,
     Entry,
-    EntryInfo,
     Lease,
-    Store,
     UncodableError,
     encode,
-    open_store,
     run_or_wait,
 )
 from cachingclient.worker import process, size_of, versions
 from cachingclient.writer import Job
-
-logger = logging.getLogger("cachingclient")
 
 HOPELESS_AFTER = 4
 """After this many runs in a row that were not worth keeping, a step is run without preparing to keep it."""
@@ -49,78 +41,6 @@ EXPENSIVE_SECONDS = 0.5
 """A step that took less than this before is run without asking who else runs it."""
 MEASURED_SECONDS = 0.1
 """The memory of a step that took less than this before is not measured: looking costs some ten millionths."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What all steps of one graph share.
-
-    Attributes
-    ----------
-    run
-        The name of the run, for the records that workers send back.
-    store, policy, environment, inputs
-        As the client was given them.
-    overwrite
-        Whether what is in the store is replaced (``mode="refresh"``).
-    keep
-        Whether anything is kept (not in ``mode="read"``, and not in a store that can't be written).
-    patience
-        Seconds to wait for another client that runs the same step; 0 not to ask.
-    """
-
-    run: str
-    store: Store
-    policy: CachePolicy
-    environment: Environment
-    inputs: Mode
-    overwrite: bool = False
-    keep: bool = True
-    patience: float = 0.0
-
-    @property
-    def here(self) -> Store:
-        """The store as this process has it: behind the one near its site, if that has one."""
-        near = config.near_store()
-        if near is None or near in process().useless or "near" in self.store.options:
-            return self.store
-        try:
-            return open_store(self.store.url, **self.store.options, near=near)
-        except Exception as error:
-            process().useless.add(near)
-            logger.warning("the near store %s is left out: %s", near, error)
-            return self.store
-
-
-_current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("current", default=None)
-
-
-def current_context() -> Context | None:
-    """Return the context of the task that this thread runs; outside of any, that of the configured store."""
-    found = _current.get()
-    return found if found is not None else _configured_context()
-
-
-@functools.cache
-def _configured_context() -> Context | None:
-    """Return a context from the settings alone, for steps that are called in plain Python."""
-    mode = config.mode()
-    if mode == "off":
-        return None
-    try:
-        store = open_store(config.store(), **config.store_options())
-    except Exception as error:
-        warnings.warn(f"steps run without the cache: {error}", CacheWarning, stacklevel=2)
-        return None
-    keep = mode != "read" and not store.read_only
-    return Context(
-        "", store, find_policy(config.policy()), config.environment(), config.inputs(), mode == "refresh", keep
-    )
-
-
-def has_expired(info: EntryInfo) -> bool:
-    """Tell whether the time that the user gave a result is over."""
-    return float(info.details.get("expires", "inf")) < time.time()
 
 
 @dataclass(slots=True)
@@ -147,22 +67,8 @@ class RunWithin:
         return result
 
 
-def run_timed(
-    function: Callable[..., Any], context: Context, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Any, float]:
-    """Run a function with a context for the steps inside it; return its result and the seconds it took."""
-    plain = function.function if isinstance(function, StepFunction) else function
-    token = _current.set(context)
-    start = time.perf_counter()
-    try:
-        result = plain(*args, **kwargs)
-    finally:
-        _current.reset(token)
-    return result, time.perf_counter() - start
-
-
 @dataclass(slots=True)
-class _Attempt:
+class Attempt:
     """What is known before a step runs."""
 
     sound: bool = False
@@ -236,18 +142,20 @@ class RunAndKeep:
             attempt.lease.release()
             raise
 
-    def _run(self, attempt: _Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _run(self, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the function and keep its result."""
-        long = process().typical.get(self.name, MEASURED_SECONDS) >= MEASURED_SECONDS
-        before = reset_peak() if long else None
+        before = reset_peak() if self._is_measured() else None
         result, seconds = run_timed(self.function, self.context, args, kwargs)
         attempt.peak = peak_since(before)
         self._finish(attempt, result, seconds)
         return result
 
-    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Attempt:
+    def _is_measured(self) -> bool:
+        return process().typical.get(self.name, MEASURED_SECONDS) >= MEASURED_SECONDS
+
+    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Attempt:
         """Check the code and look for a result by content. A fault here costs the keeping, never the result."""
-        attempt = _Attempt()
+        attempt = Attempt()
         process().attach()
         if self._is_hopeless() or not (self.seek or self.context.keep):
             return attempt
@@ -268,7 +176,7 @@ class RunAndKeep:
         """The steps that this one is compared with: a merge of two tells nothing of a merge of thirty."""
         return self.name, self.dependencies
 
-    def _identify(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: _Attempt) -> None:
+    def _identify(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: Attempt) -> None:
         """Compare the code that is about to run here with the client's, and name the call by its inputs."""
         merkle = Merkle({}, Inputs(self.context.inputs), self.context.environment)
         call = look_at_call(self.function, args, kwargs, merkle)
@@ -288,7 +196,7 @@ class RunAndKeep:
         same = isinstance(now, Code) and now.digest == before.digest
         return "" if same else f"not kept: {before.rebinds[0]}, and this run did"
 
-    def _seek(self, attempt: _Attempt) -> None:
+    def _seek(self, attempt: Attempt) -> None:
         """Load what was kept for equal code and equal inputs, and file it under this step's key too."""
         assert attempt.content is not None
         start = time.perf_counter()
@@ -303,7 +211,7 @@ class RunAndKeep:
         seconds = time.perf_counter() - start
         self._record("cut off", seconds, info.nbytes, saved=info.seconds)
 
-    def _wait_for_others(self, attempt: _Attempt) -> None:
+    def _wait_for_others(self, attempt: Attempt) -> None:
         """Let another client finish this step if it runs it now, and it is not known to be cheap."""
         store = self.context.here
         if not self.context.patience or process().typical.get(self.name, EXPENSIVE_SECONDS) < EXPENSIVE_SECONDS:
@@ -321,7 +229,7 @@ class RunAndKeep:
             return  # without leases a step is run twice, which costs time and nothing else
         self._record("loaded", time.perf_counter() - start, found.nbytes, saved=found.seconds)
 
-    def _finish(self, attempt: _Attempt, result: Any, seconds: float) -> None:
+    def _finish(self, attempt: Attempt, result: Any, seconds: float) -> None:
         """Keep the result if that is sound and worth it. A fault here costs the keeping, never the result."""
         process().typical[self.name] = seconds
         try:
@@ -345,7 +253,7 @@ class RunAndKeep:
         counts[self._kind] = 0 if worth else counts.get(self._kind, 0) + 1
         return worth
 
-    def _keep(self, attempt: _Attempt, result: Any, seconds: float) -> str | None:
+    def _keep(self, attempt: Attempt, result: Any, seconds: float) -> str | None:
         """Have the result written; or return why not."""
         if why := attempt.rebound():
             return why

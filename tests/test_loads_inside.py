@@ -14,6 +14,7 @@ import pytest
 from dask.delayed import Delayed
 
 from cachingclient import DiracClient
+from cachingclient.context import Context
 from cachingclient.graph import Alias, GraphNode, Key, Lowered, Task, TaskRef
 from cachingclient.hashing.merkle import Merkle
 from cachingclient.inside import loads_inside
@@ -21,7 +22,7 @@ from cachingclient.lazy import READER
 from cachingclient.loading import Load, RunOnLoaded, load_all, read_all
 from cachingclient.plan import Choices, Plan
 from cachingclient.planner import make_plan
-from cachingclient.steps import Context, RunAndKeep
+from cachingclient.steps import RunAndKeep
 from cachingclient.storage import EntryInfo, EntryLost, Store, open_store
 
 COUNT = 6

@@ -21,11 +21,11 @@ import numpy as np
 import pytest
 
 from cachingclient import CacheWarning, calls, step
+from cachingclient.context import configured_context
 from cachingclient.hashing.walk import identify
 from cachingclient.memory import RecentResults, recent_results
 from cachingclient.methods import names_read, what_it_reads
 from cachingclient.notes import NoteKeeper
-from cachingclient.steps import _configured_context
 from cachingclient.storage import encode, open_store
 from cachingclient.worker import process
 
@@ -40,7 +40,7 @@ def _in_plain_python(store_url: str) -> Iterator[None]:
     """Steps use this test's store, with nothing in memory, and keep all results."""
 
     def forget() -> None:
-        _configured_context.cache_clear()
+        configured_context.cache_clear()
         recent_results().clear()
         process().not_worth.clear()
         calls._unknown.clear()
@@ -108,7 +108,7 @@ def test_what_is_remembered_is_kept_in_each_store(tmp_path: Path) -> None:
     """A result that is in memory from work with one store still goes into another."""
     double(np.arange(3))
     other = (tmp_path / "other").as_uri()
-    _configured_context.cache_clear()
+    configured_context.cache_clear()
     with dask.config.set({"cachingclient.store": other}):
         double(np.arange(3))
     process().writer.flush()
@@ -140,7 +140,7 @@ def test_a_step_that_changes_its_argument_is_not_kept() -> None:
     assert add_one(np.arange(3)) == 6
     assert counter.count == 2
     process().writer.flush()
-    assert list(open_store(_configured_context().store).scan()) == []  # type: ignore[union-attr]
+    assert list(open_store(configured_context().store).scan()) == []  # type: ignore[union-attr]
 
 
 def test_a_step_that_changes_its_object_is_not_kept() -> None:
@@ -195,7 +195,7 @@ def test_a_failure_is_raised_and_not_kept() -> None:
 def test_a_store_that_fails_costs_the_keeping_only(tmp_path: Path) -> None:
     """With a store that can't be written the step gives its result all the same."""
     (tmp_path / "file").write_text("in the way")
-    _configured_context.cache_clear()
+    configured_context.cache_clear()
     with dask.config.set({"cachingclient.store": (tmp_path / "file").as_uri()}), warnings.catch_warnings():
         warnings.simplefilter("ignore", CacheWarning)
         assert double(np.arange(3)).tolist() == [0, 2, 4]

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from cachingclient import calls
+from cachingclient.context import configured_context
 from cachingclient.memory import recent_results
 from cachingclient.notes import NoteKeeper
-from cachingclient.steps import _configured_context
 from cachingclient.worker import process
 
 ANALYSIS = """
@@ -76,7 +76,7 @@ class Ran(list):  # type: ignore[type-arg]
 @pytest.fixture
 def analysis(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module of an analysis, in a process that has a store and remembers nothing yet."""
-    _configured_context.cache_clear()
+    configured_context.cache_clear()
     recent_results().clear()
     process().not_worth.clear()
     monkeypatch.setattr(calls, "_notes", NoteKeeper())
@@ -88,7 +88,7 @@ def analysis(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with dask.config.set({"cachingclient.store": store_url, "cachingclient.policy": "all"}):
         yield sys.modules["changing_analysis"]
     process().writer.flush()
-    _configured_context.cache_clear()
+    configured_context.cache_clear()
     recent_results().clear()
 
 
@@ -122,9 +122,9 @@ def test_changes_of_code_are_seen_by_the_next_call(change: str, analysis: Any) -
     after = analysis.outer(values).tolist()
     assert len(analysis.ran) == 2
     with dask.config.set({"cachingclient.mode": "off"}):
-        _configured_context.cache_clear()
+        configured_context.cache_clear()
         assert after == analysis.outer(values).tolist() != before[0]
-    _configured_context.cache_clear()
+    configured_context.cache_clear()
 
 
 def jets() -> Any:

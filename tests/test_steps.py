@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+import cachingclient
+from cachingclient.context import Context
 from cachingclient.hashing.environment import Environment
 from cachingclient.hashing.identities import Code, Step
 from cachingclient.hashing.merkle import Merkle
 from cachingclient.loading import Load
+from cachingclient.peak import reset_peak
 from cachingclient.policy import Auto, CachePolicy, Cost, KeepAll
 from cachingclient.report import StepRecord
-from cachingclient.steps import Context, RunAndKeep
+from cachingclient.steps import RunAndKeep
 from cachingclient.storage import EntryInfo, EntryLost, Store, open_store
 from cachingclient.worker import process
 
@@ -303,3 +306,23 @@ def test_a_merge_of_many_is_kept_after_merges_of_few(store: Store, context: Cont
         step(increment, own, key, dependencies=1)(key)
     step(increment, own, 7, dependencies=30)(7)
     assert [record.kept for record in heard.take()] == [False] * 6 + [True]
+
+
+@cachingclient.step
+def brief(x: int) -> int:
+    return x + 1
+
+
+def greedy_with_a_call(x: int) -> int:
+    taken = len(bytearray(b"x") * 100_000_000)
+    return taken + brief(x)
+
+
+@pytest.mark.skipif(reset_peak() is None, reason="this kernel does not let the peak of the memory be measured")
+def test_a_call_inside_a_step_leaves_its_peak_alone(store: Store, context: Context, heard: Heard) -> None:
+    """What a task took before it called a step still counts: the process has one peak for both."""
+    step(greedy_with_a_call, context)(1)
+    heard.take()
+    info = find(store)
+    assert info is not None
+    assert info.details["peak"] > 90_000_000

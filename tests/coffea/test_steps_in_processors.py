@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from cachingclient import CacheWarning, calls, step
+from cachingclient.context import configured_context
 from cachingclient.memory import recent_results
 from cachingclient.notes import NoteKeeper
 from cachingclient.picture import _boxes
-from cachingclient.steps import _configured_context
 from cachingclient.storage import open_store
 from cachingclient.worker import process
 
@@ -50,7 +50,7 @@ def _as_in_a_new_process(monkeypatch: pytest.MonkeyPatch, store_url: str) -> Ite
 def forget() -> None:
     """Forget what a process remembers; what is in the store stays."""
     process().writer.flush()
-    _configured_context.cache_clear()
+    configured_context.cache_clear()
     recent_results().clear()
     process().not_worth.clear()
 
@@ -141,7 +141,7 @@ def test_only_edited_steps_run(
         return run(executor(kind, make_client), two_files, log, make_processor(**changes))
 
     with dask.config.set({"cachingclient.mode": "off"}):
-        _configured_context.cache_clear()
+        configured_context.cache_clear()
         plain, _ = run(processor.IterativeExecutor(status=False), two_files, log, make_processor())
         edited, _ = run(processor.IterativeExecutor(status=False), two_files, log, make_processor(bins=25))
     cold, ran = go()
