@@ -18,6 +18,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from cachingclient import config
 from cachingclient.report import StepRecord
+from cachingclient.storage import uses
 from cachingclient.writer import Writer
 
 SEND_EVERY = 0.25
@@ -117,9 +118,10 @@ class FlushAtTheEnd(WorkerPlugin):
     name = "cachingclient"
 
     async def teardown(self, worker: Worker) -> None:
-        """Write what waits and send what was recorded."""
+        """Write what waits and what was used, and send what was recorded."""
         # Not on a thread of the default pool: at the interpreter's exit it takes no more work.
         process().writer.flush()
+        uses.write_all()
         process().send()
 
 

@@ -6,6 +6,7 @@ that file is the time of the uses. So recording costs no request a read, and is 
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing.util
 import os
 import threading
@@ -20,6 +21,7 @@ from cachingclient.storage.layout import USES
 EVERY = 300.0
 MOST = 100_000
 AT_ONCE = 100  # files of uses, of up to a megabyte each
+_journals: weakref.WeakSet[UseJournal] = weakref.WeakSet()
 
 
 class UseJournal:
@@ -40,7 +42,10 @@ class UseJournal:
         self._keys: set[str] = set()
         self._written = time.monotonic()
         self._lock = threading.Lock()
-        # Nothing closes a store, and most workers do not live for minutes: the process does it as it ends.
+        _journals.add(self)
+        # Nothing closes a store, and most processes do not live for minutes: they do it as they end. Those of a pool
+        # leave without running what atexit knows; elsewhere multiprocessing is too late, as XRootD has left by then.
+        atexit.register(_write_at_the_end, weakref.ref(self))
         multiprocessing.util.Finalize(self, _write_at_the_end, (weakref.ref(self),), exitpriority=5)
 
     def record(self, keys: Iterable[str]) -> None:
@@ -75,6 +80,17 @@ class UseJournal:
                     key = content[start : start + 16].hex()
                     last[key] = max(when[name], last.get(key, 0.0))
         return last
+
+
+def write_all() -> None:
+    """File what this process has gathered, in every folder: a worker that leaves may be killed before its end.
+
+    Examples
+    --------
+    >>> write_all()
+    """
+    for journal in list(_journals):
+        journal.write()
 
 
 def _write_at_the_end(reference: weakref.ref[UseJournal]) -> None:

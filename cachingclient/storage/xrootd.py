@@ -134,7 +134,9 @@ class XRootDFolder(Folder):
             info = self._ask(self._files.stat, self._path(name), PATIENCE, allowed=(NOT_FOUND,))
             return info and FileStat(name, info.size, float(info.modtime))
 
-        return {status.name: status for status in self._pool.map(one, names) if status}
+        # At the interpreter's exit the pool takes no more work, and the last uses are written then.
+        statuses = self._pool.map(one, names) if len(names) > 1 else map(one, names)
+        return {status.name: status for status in statuses if status}
 
     def remove(self, names: Sequence[str]) -> int:
         freed = 0

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from cachingclient.storage import StoreUnavailable, open_store
+from cachingclient.storage.uses import UseJournal
 from tests.services.service import free_port
 from tests.services.xrootd import XRootD
-from tests.storage.contract import StoreContract
+from tests.storage.contract import BIG, StoreContract
 from tests.storage.entries import entry, new_key
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -45,6 +53,17 @@ def test_a_writer_that_stopped_half_way_holds_nobody_up(xrootd_service: XRootD, 
     half.write(b"half", 0, 4, 20)
     assert store.find([*kept.keys, new_key()]).keys() == set(kept.keys)
     half.close()
+
+
+def test_what_a_process_used_is_known_after_its_end(url: str) -> None:
+    """It is written as the interpreter exits, when no more threads can be started."""
+    store: Any = open_store(url)
+    kept = entry(np.arange(BIG))
+    store.write(kept)
+    program = f"from cachingclient.storage import open_store; open_store({url!r}).touch({list(kept.keys)!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert UseJournal(store.folder).read().keys() == set(kept.keys)
 
 
 def test_an_unreachable_server_is_given_up_in_time() -> None:
