@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import _lru_cache_wrapper
 from itertools import chain
 from operator import is_
+from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from threading import Lock
 from typing import Any
 
@@ -35,6 +36,7 @@ MOST_PARAMETERS = 32
 """A longer sequence is data, of which no part is code."""
 ABSENT = object()
 _FUNCTION = ("__code__", "__defaults__", "__kwdefaults__", "__name__", "__qualname__", "__module__")
+_PATHS = frozenset({PurePosixPath, PureWindowsPath, PosixPath, WindowsPath})
 _CONSTANT = frozenset({type(None), bool, int, float, complex, bytes, type(...), type(NotImplemented)})
 _FIXED = frozenset(
     {
@@ -60,13 +62,14 @@ _FIXED = frozenset(
 class Notes:
     """What one walk looked up."""
 
-    __slots__ = ("added", "attributes", "containers", "texts", "variables")
+    __slots__ = ("added", "attributes", "containers", "paths", "texts", "variables")
 
     def __init__(self) -> None:
         self.variables: dict[tuple[int, str], tuple[Mapping[str, object], str, object]] = {}
         self.attributes: dict[tuple[int, str], tuple[object, str, object]] = {}
         self.containers: dict[int, tuple[Any, tuple[object, ...]]] = {}
         self.texts: dict[str, Fingerprint | None] = {}
+        self.paths: dict[PurePath, Fingerprint | None] = {}
         self.added: dict[str, object] = {}
 
     def still_hold(self, inputs: Inputs) -> bool:
@@ -82,8 +85,10 @@ class Notes:
             for container, held in self.containers.values():
                 if not has_the_same_items(container, held):
                     return False
-            return all(inputs.of(text) == found for text, found in self.texts.items()) and all(
-                REGISTRIES[name]() is found for name, found in self.added.items()
+            return (
+                all(inputs.of(text) == found for text, found in self.texts.items())
+                and all(inputs.of_path(path) == found for path, found in self.paths.items())
+                and all(REGISTRIES[name]() is found for name, found in self.added.items())
             )
         except (RuntimeError, ValueError, Unidentifiable):
             # A container that another thread changes, a cell that was emptied, a server that is silent.
@@ -118,6 +123,8 @@ class NotingWalk(Walk):
         if kind is str:
             if PLAIN[str](obj) is None:
                 self.notes.texts[obj] = self.inputs.of(obj)
+        elif kind in _PATHS:
+            self.notes.paths[obj] = self.inputs.of_path(obj)
         elif kind is types.FunctionType:
             self._note_function(obj)
         elif kind in (list, dict):

@@ -26,6 +26,7 @@ from tests.corpus.programs.seeds import SEEDS
 
 SOURCE = """
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -40,6 +41,7 @@ packed = ([1], 2)
 raw = bytearray(b"ab")
 numbers = np.arange(3)
 path = "data/noted.txt"
+model = Path("data/model.txt")
 
 
 class Base:
@@ -76,7 +78,7 @@ def before(pt):
 
 @step
 def uses(pt):
-    chosen = cut, settings, named, flags, packed, path, math.sqrt(pt), len(settings)
+    chosen = cut, settings, named, flags, packed, path, model, math.sqrt(pt), len(settings)
     return keep(chosen, inner(pt), before(pt), helpers.helped(pt), Selection().passes(pt), np.maximum(1, pt))
 
 
@@ -152,6 +154,7 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "another module under the name": lambda m: setattr(m, "helpers", types.SimpleNamespace(helped=m.keep)),
     "a builtin hidden by a variable": lambda m: setattr(m, "len", m.keep),
     "a file that appears": lambda m: write(m.path),
+    "a file that appears where a path leads": lambda m: write(m.model),
 }
 
 
@@ -235,6 +238,23 @@ def test_a_method_counts_with_what_it_reads_now(analysis: Any) -> None:
     before = found(chosen.compare).digest
     chosen.array[0] = 5
     assert found(chosen.compare).digest == identify(chosen.compare).digest != before
+
+
+def test_a_method_that_reads_a_path_counts_with_the_file(analysis: Any) -> None:
+    """It is found again while the file is as it was, and is another one once the file has changed."""
+    redefine(
+        analysis,
+        "class Assigned:\n"
+        "    def __init__(self, model): self.model = model\n"
+        "    @step\n"
+        "    def assign(self, pt): return pt, self.model\n",
+    )
+    write("data/model.txt")
+    assigned = analysis.Assigned(analysis.model)
+    before = found(assigned.assign)
+    assert found(assigned.assign) is before
+    analysis.model.write_text("trained again")
+    assert found(assigned.assign).digest == identify(assigned.assign).digest != before.digest
 
 
 def test_other_settings_of_the_cache_find_other_identities(analysis: Any) -> None:
