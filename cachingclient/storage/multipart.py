@@ -14,8 +14,8 @@ from cachingclient.storage.folder import ChangedError
 from cachingclient.storage.transport import parts
 
 PART = 50 << 20
-MOST_HELD = 4  # parts in memory at once
-COPIED = 1 << 30  # of a copy at one request; servers take up to 5 GB
+AT_ONCE = 4  # parts: of those that are sent, so many are in memory
+COPIED = 128 << 20  # bytes of a copy at one request, which a slow server must answer in time too
 
 Call = Callable[..., Awaitable[Any]]  # a method of S3 by name, of one bucket
 
@@ -23,7 +23,7 @@ Call = Callable[..., Awaitable[Any]]  # a method of S3 by name, of one bucket
 async def send(call: Call, key: str, frames: Iterable[Frame], digest: str) -> None:
     """Send a file, digesting what is sent."""
     state = xxhash.xxh3_128()
-    places = asyncio.Semaphore(MOST_HELD)
+    places = asyncio.Semaphore(AT_ONCE)
     async with _upload(call, key) as (upload, sending):
 
         async def send_part(number: int, body: bytes) -> dict[str, Any]:
@@ -44,11 +44,13 @@ async def send(call: Call, key: str, frames: Iterable[Frame], digest: str) -> No
 
 async def copy(call: Call, source: Mapping[str, str], key: str, nbytes: int) -> None:
     """Copy a file of this size."""
+    places = asyncio.Semaphore(AT_ONCE)
     async with _upload(call, key) as (upload, copying):
 
         async def copy_part(number: int, start: int) -> dict[str, Any]:
             part = {"CopySource": source, "CopySourceRange": f"bytes={start}-{min(start + COPIED, nbytes) - 1}"}
-            copied = await call("upload_part_copy", **upload, PartNumber=number, **part)
+            async with places:
+                copied = await call("upload_part_copy", **upload, PartNumber=number, **part)
             return {"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]}
 
         starts = enumerate(range(0, nbytes, COPIED), 1)

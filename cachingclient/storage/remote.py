@@ -141,7 +141,7 @@ class RemoteFolder(Folder):
         except (FileNotFoundError, ChangedError, StoreError):
             raise
         except PermissionError as error:
-            raise StoreUnavailable(f"{self.url} refuses us: {error}") from error
+            raise StoreUnavailable(f"{self.url} refuses us: {error.__cause__ or error}") from error  # S3's own words
         except Exception as error:  # each file system has its own ways of saying that it can't be reached
             why = f"{self.url} does not answer as it should: {_reason(error)}"
             if not isinstance(error, OSError) or error.errno is None or error.errno in OUT_OF_REACH:

@@ -33,7 +33,7 @@ CONCURRENT = 64
 LIST_FROM = 200  # keys looked up at once, from which on listing first is cheaper
 MANY = 50  # files read at once, from which on it is worth looking for a faster reader
 MOST_PAGES = 4  # of a thousand names, listed of one folder before files are asked for one by one
-MOST_COPIED = 5 << 30  # bytes that servers copy at one request
+MOST_COPIED = 1 << 30  # bytes to be copied at one request: servers take up to 5 GB, and slow ones take their time
 PATIENCE = {
     "connect_timeout": 5,
     "read_timeout": 20,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import botocore.auth
 import dask
 import numpy as np
 import pytest
@@ -171,6 +173,17 @@ def test_wrong_credentials_are_refused_when_opening(s3_service: S3Service) -> No
     s3_service.make_bucket("guarded")
     with pytest.raises(StoreUnavailable, match="refuses us"):
         open_store("s3://guarded/cache", **{**s3_service.options, "secret": "wrong"})
+
+
+def test_a_clock_that_is_wrong_is_told(s3_service: S3Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers refuse what seems to be signed long ago, and say so in their own words."""
+    if not isinstance(s3_service, Ceph):
+        pytest.skip("only Ceph checks signatures here")
+    s3_service.make_bucket("skewed")
+    now = botocore.auth.get_current_datetime
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *arguments: now(*arguments) + timedelta(hours=1))
+    with pytest.raises(StoreUnavailable, match=r"refuses us: .*RequestTimeTooSkewed"):
+        open_store("s3://skewed/cache", **s3_service.options)
 
 
 def test_an_unreachable_host_is_given_up_in_time() -> None:
