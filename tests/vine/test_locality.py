@@ -10,17 +10,19 @@ from typing import Any
 import dask
 import pytest
 from dask.delayed import Delayed
-from distributed import Client, Nanny, Scheduler, SpecCluster, get_worker
+from distributed import Client, get_worker
 
 from cachingclient import DiracClient
 from cachingclient.storage import open_store
 from cachingclient.vine import VineCluster
 from cachingclient.vine.homes import Homes
 
+CHUNK = 300_004  # bytes
+
 
 def make(number: int) -> bytes:
     time.sleep(0.02)
-    return os.urandom(300_000) + number.to_bytes(4)
+    return os.urandom(CHUNK - 4) + number.to_bytes(4)
 
 
 def vary(events: bytes, shift: int) -> bytes:
@@ -53,28 +55,16 @@ def crossed(client: Client) -> int:
     return sum(nbytes for here, log in logs.items() for who, nbytes in log if sites[who] != sites[here])
 
 
-@pytest.fixture
-def plain() -> Any:
-    """dask's own scheduler with workers of the same names as those of two sites of two."""
-    workers = {
-        f"{site}-{number}": {"cls": Nanny, "options": {"nthreads": 1, "resources": {f"site:{site}": 1}}}
-        for site in ("RAL", "Bristol")
-        for number in range(2)
-    }
-    with SpecCluster(workers, {"cls": Scheduler, "options": {"dashboard": False}}) as cluster:
-        yield cluster
+def test_hardly_anything_crosses() -> None:
+    """Chunks stay at the site that made them, as do most of the merges: no more than the size of one chunk in 24.
 
-
-def test_a_quarter_of_the_bytes_cross(plain: SpecCluster) -> None:
-    """On the same workers, at most a quarter of what dask's own scheduler has cross between sites."""
-    with Client(plain, set_as_default=False) as client:
-        client.wait_for_workers(4)
-        client.compute(analysis()).result()
-        most = crossed(client)
+    On a quiet machine it is a quarter of what dask's own scheduler has cross, as `benchmarks/vine.py` measures: how
+    much that is depends on which of its workers is slow.
+    """
     with VineCluster({"RAL": 2, "Bristol": 2}) as cluster, Client(cluster, set_as_default=False) as client:
         client.wait_for_workers(4)
         client.compute(analysis()).result()
-        assert crossed(client) <= most / 4
+        assert crossed(client) <= CHUNK
 
 
 class Task:
@@ -117,12 +107,14 @@ def test_tasks_that_wait_no_more_are_passed_over() -> None:
 
 def test_an_input_comes_from_the_site_that_has_it() -> None:
     """With copies at both sites, the one at the worker's own is fetched."""
-    with VineCluster({"RAL": 2, "Bristol": 1}) as cluster, Client(cluster, set_as_default=False) as client:
+    # After two seconds dask would take one of the copies for superfluous.
+    keeps = dask.config.set({"distributed.scheduler.active-memory-manager.start": False})
+    with keeps, VineCluster({"RAL": 2, "Bristol": 1}) as cluster, Client(cluster, set_as_default=False) as client:
         client.wait_for_workers(3)
         address = {info["name"]: address for address, info in client.scheduler_info(-1)["workers"].items()}
         data = client.submit(make, 1, workers=["RAL-0"])
         client.replicate(data, n=2, workers=[address["RAL-0"], address["Bristol-0"]])
-        assert client.submit(len, data, workers=["RAL-1"]).result() == 300_004
+        assert client.submit(len, data, workers=["RAL-1"]).result() == CHUNK
         logs = client.run(
             lambda dask_worker: {entry["who"] for entry in dask_worker.transfer_incoming_log},
             workers=[address["RAL-1"]],
