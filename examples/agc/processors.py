@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import awkward as ak
-import numpy as np
 import ttbar
 from assignment import top_mass
 from coffea import processor
@@ -108,7 +107,10 @@ def selected(events: ak.Array) -> ak.Array:
 
 
 class AssignedTtbar(Ttbar):
-    """With the top mass that a model finds; each variation is computed in full, as it is written most simply."""
+    """With the top mass that a model finds; each variation is observed in full, as it is written most simply.
+
+    The events of the variations of b-tagging are those of the nominal one: what is observed of them is found.
+    """
 
     def __init__(self, model: Path) -> None:
         self.model = model
@@ -127,16 +129,12 @@ class AssignedTtbar(Ttbar):
         filled = ttbar.fill(events.metadata["process"], list(observed), list(observed.values()), weighed)
         return {events.metadata["dataset"]: filled}
 
+    @step
     def observe_with(self, jets: ak.Array, lepton: ak.Array) -> ttbar.Observed:
         jets, passing = ttbar.in_regions(jets)
         one, two = (jets[passing[region]] for region in ("4j1b", "4j2b"))
-        masses = assigned(two, lepton[passing["4j2b"]], self.model)
+        masses = top_mass(two, lepton[passing["4j2b"]], self.model)
         return {
             "4j1b": {"value": ak.to_numpy(ak.sum(one.pt, axis=1)), "jet_pt": ttbar.leading(one)},
             "4j2b": {"value": masses, "jet_pt": ttbar.leading(two)},
         }
-
-
-@step
-def assigned(jets: ak.Array, lepton: ak.Array, model: Path) -> np.ndarray:
-    return top_mass(jets, lepton, model)

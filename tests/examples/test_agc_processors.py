@@ -56,6 +56,18 @@ def test_the_model_finds_the_top_quark(few: list[Sample], tmp_path: Path) -> Non
     assert shares[1] > 1.3 * shares[0]
 
 
+class WithoutSteps(AssignedTtbar):
+    """Observes everything itself."""
+
+    observe_with = AssignedTtbar.observe_with.function
+
+
+def test_steps_change_no_bit_of_what_the_model_finds(few: list[Sample], tmp_path: Path) -> None:
+    """Variations of which the events are equal share what is observed, to the last bit."""
+    model = train(tmp_path / "model.json", events=4000)
+    assert same(run(AssignedTtbar(model), few), run(WithoutSteps(model), few))
+
+
 def test_one_assignment_of_an_event_is_right() -> None:
     """Of the ways to assign an event's jets the truth is exactly one."""
     features, right = labelled(300, np.random.default_rng(1))
