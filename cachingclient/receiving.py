@@ -18,7 +18,7 @@ from cachingclient.loading import read_all
 from cachingclient.plan import Action, Choices
 from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
 from cachingclient.registry import Run
-from cachingclient.revival import message
+from cachingclient.revival import REVIVED, message
 from cachingclient.rewrite import rewrite
 from cachingclient.scattering import steps_of_data, steps_of_futures
 from cachingclient.sending import SendingClient
@@ -31,6 +31,7 @@ class ReceivingClient(SendingClient):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._recovery = Recovery(self, super()._handle_task_erred)
         super().__init__(*args, **kwargs)
+        self._stream_handlers[REVIVED] = self._recovery.answered
 
     def send_all_again(self, runs: Mapping[Run, Collection[Key]]) -> dict[Run, Exception]:
         """Have keys of some runs that erred computed after all, and return what went wrong."""
@@ -47,7 +48,7 @@ class ReceivingClient(SendingClient):
     def send_again(self, run: Run, keys: Iterable[Key]) -> None:
         """Have the scheduler do what gives some keys of a run without its lost entries."""
         with self._planning, self._refcount_lock:
-            keys = [key for key in keys if key in self.futures]
+            keys = {key for key in keys if key in self.futures}
             needed = {key for node in run.lowered.nodes.values() for key in node.dependencies}
             self.run_again(key for key in needed if self.step_key_of(key) in run.lost)
             hopeless = run.attempts > MOST_LOADING_ATTEMPTS
@@ -57,17 +58,16 @@ class ReceivingClient(SendingClient):
             run.pinned = {key: future for key, future in pinned.items() if key not in run.plan.wanted}
             choices = Choices(run.impure, run.unkept, frozenset(pinned), lost, self._drawn, self._seen)
             plan = self._make_plan(run.lowered, keys, choices)
-            graph = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken)
+            graph = rewrite(plan, run.lowered, self._context(run.name), self._registry.taken, anew=True)
             graph, readers = self._read_what_is_held(graph)
-            for key in keys:
-                self._registry.taken.pop(key, None)
-            self._registry.add(run, (), graph.nodes)
+            self._registry.replace(run, keys, graph.nodes)
             new = {key: node for key, node in graph.nodes.items() if key not in keys}
             instead = {key: graph.nodes[key] for key in keys}
             taken = {key for node in instead.values() for key in node.dependencies}
             # Their futures are let go below: by then what is computed again takes them.
             graph = Lowered(new, graph.annotations)
             futures = self._send(graph, readers, taken & new.keys(), **run.options) if new else None
+            self._recovery.asked.update(keys)
             self._send_to_scheduler(message(instead))
             del futures
             run.plan.steps.update((key, step) for key, step in plan.steps.items() if step.action is not Action.HELD)
@@ -110,6 +110,7 @@ class ReceivingClient(SendingClient):
     def _handle_restart(self) -> None:
         super()._handle_restart()
         self._registry.clear()
+        self._recovery.asked.clear()
 
     def _finish(self, key: Key) -> None:
         run = self.run_of(key)

@@ -8,7 +8,7 @@ and has the scheduler do under those keys what takes them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from distributed.core import clean_exception
@@ -41,11 +41,15 @@ class Recovery:
     def __init__(self, client: ReceivingClient, give_up: Callable[..., None]) -> None:
         self.client = client
         self.give_up = give_up
+        self.asked: set[Key] = set()
+        """What the scheduler was asked to compute after all; until it answers, errors are of the time before."""
         self._erred: dict[Key, tuple[Any, Any]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def takes(self, key: Key, exception: Any, traceback: Any, run: Run | None) -> bool:
         """Take over an error if it is a lost entry of a run that can be sent again."""
+        if key in self.asked:
+            return True
         error = clean_exception(exception, traceback)[1]
         if run is None or not isinstance(error, EntryLost) or run.attempts >= MOST_ATTEMPTS:
             return False
@@ -55,6 +59,10 @@ class Recovery:
             self.client.note(f"{error}; it is computed again, and so is what else turns out to be lost")
         self._start(key, exception, traceback)
         return True
+
+    def answered(self, keys: Iterable[Key]) -> None:
+        """Note that the scheduler has done what it was asked for."""
+        self.asked.difference_update(keys)
 
     def _start(self, key: Key, exception: Any, traceback: Any) -> None:
         self._erred[key] = exception, traceback

@@ -91,7 +91,8 @@ class Registry:
     runs
         The run behind each key that has a future.
     taken
-        What the scheduler may still hold: the first node sent under a key counts, as it does for the scheduler.
+        What the scheduler holds: the first node sent under a key counts, as it does for the scheduler, and stays until
+        nobody wants it and nothing there is computed from it.
     readers
         The task that reads each key that the scheduler holds unread, once something needed it.
     read
@@ -115,7 +116,6 @@ class Registry:
         self.readers: dict[Key, Key] = {}
         self.read: dict[Key, Future[Any]] = {}
         self.again: dict[Key, Future[Any]] = {}
-        self._senders: Counter[Key] = Counter()
         self._needed: Counter[Key] = Counter()
 
     def add(self, run: Run, fresh: Iterable[Key], nodes: Mapping[Key, GraphNode]) -> None:
@@ -126,15 +126,18 @@ class Registry:
                 self.steps[key] = Step(step.key, step.reason)
             self.runs[key] = run
         for key, node in nodes.items():
-            if key in run.sent:
-                self._needed.subtract(run.sent[key].dependencies)
-            else:
-                self._senders[key] += 1
-            self._needed.update(node.dependencies)
             if key not in self.taken:
                 step = run.plan.details.get(key)
                 self.taken[key] = Taken(node, step.key if step is not None else None)
+                self._needed.update(node.dependencies)
         run.sent.update(nodes)
+
+    def replace(self, run: Run, keys: Iterable[Key], nodes: Mapping[Key, GraphNode]) -> None:
+        """Take over what was sent for a run anew, some of it in the place of what was there under its keys."""
+        before = [self.taken.pop(key) for key in keys if key in self.taken]
+        self.add(run, (), nodes)
+        for taken in before:
+            self._let_go_of(taken.node.dependencies)
 
     def let_go(self, run: Run) -> None:
         """Let go of futures that nothing but unread hits of a run comes after, if graphs can replace them."""
@@ -155,6 +158,8 @@ class Registry:
         self.read.pop(key, None)
         self.again.pop(key, None)
         run = self.runs.pop(key, None)
+        if not self._needed[key] and (taken := self.taken.pop(key, None)) is not None:
+            self._let_go_of(taken.node.dependencies)
         if run is None:
             return
         run.alive.discard(key)
@@ -162,11 +167,8 @@ class Registry:
         if key in run.unfinished and step is not None and step.action is Action.RUN:
             step.action = Action.PRUNED  # nobody waited for it; if it ran all the same, its record says so
         run.finish(key)
-        if not self._needed[key]:
-            # Nothing that the scheduler holds is computed from it: the scheduler forgets it too.
-            self.taken.pop(key, None)
         if not run.alive:
-            self._forget(run)
+            run.sent.clear()
 
     def clear(self) -> None:
         """Forget everything, as the scheduler does when it restarts."""
@@ -181,7 +183,6 @@ class Registry:
             self.readers,
             self.read,
             self.again,
-            self._senders,
             self._needed,
         ):
             table.clear()
@@ -194,15 +195,16 @@ class Registry:
         """Tell whether the scheduler holds a key unread."""
         return key in self.taken and is_held(self.taken[key].node)
 
-    def _forget(self, run: Run) -> None:
-        for key, node in run.sent.items():
-            self._needed.subtract(node.dependencies)
-            self._senders[key] -= 1
-            if not self._senders[key]:
-                del self._senders[key]
-                self.taken.pop(key, None)
-        self._needed += Counter()
-        run.sent.clear()
+    def _let_go_of(self, keys: Iterable[Key]) -> None:
+        """Forget what nobody wants once nothing is computed from it, and what that is computed from, as dask does."""
+        waiting = list(keys)
+        while waiting:
+            key = waiting.pop()
+            self._needed[key] -= 1
+            if not self._needed[key]:
+                del self._needed[key]
+                if key not in self.runs and (taken := self.taken.pop(key, None)) is not None:
+                    waiting.extend(taken.node.dependencies)
 
     def get(self, key: Key) -> Step | None:
         """Return the step behind a key that has a future, or that the scheduler may hold."""

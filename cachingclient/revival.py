@@ -17,6 +17,8 @@ from distributed.scheduler import TaskState
 from cachingclient.graph import GraphNode, Key
 
 REVIVE = "cachingclient-revive"
+REVIVED = "cachingclient-revived"
+"""What the scheduler says to who asked, before it says anything new of these keys."""
 STIMULUS = "cachingclient-recovery"
 
 
@@ -56,6 +58,7 @@ def revive(scheduler: Scheduler, nodes: bytes, client: str) -> None:
         task.exception_blame = _to_blame(task).exception_blame
     scheduler.stimulus_queue_slots_maybe_opened(stimulus_id=STIMULUS)
     # Who asked hears of those again that could not be helped, and of those that somebody helped sooner.
+    scheduler.client_comms[client].send({"op": REVIVED, "keys": list(given)})
     for task in {*tasks.values(), *unable}:
         if task.state in ("memory", "erred"):
             scheduler.report_on_key(ts=task, client=client if task.key in tasks else None)

@@ -26,7 +26,13 @@ MOST_SENT_PAYLOAD = 4096
 
 
 def rewrite(
-    plan: Plan, lowered: Lowered, context: Context, taken: Mapping[Key, Taken], *, hold: bool = False
+    plan: Plan,
+    lowered: Lowered,
+    context: Context,
+    taken: Mapping[Key, Taken],
+    *,
+    hold: bool = False,
+    anew: bool = False,
 ) -> Lowered:
     """Return the graph to send.
 
@@ -43,6 +49,8 @@ def rewrite(
         dependencies, or for another step, so such a node is sent under a new name.
     hold
         Whether what is wanted and found is held unread until somebody takes it.
+    anew
+        Whether all that is neither wanted nor there already gets a new name, so that nothing can stand in its way.
     """
     sent: dict[Key, GraphNode] = {}
     renamed: dict[Key, Key | GraphNode] = {}
@@ -61,7 +69,8 @@ def rewrite(
         if renamed and not renamed.keys().isdisjoint(node.dependencies):
             node = node.substitute(renamed)
         before = taken.get(key)
-        if before is not None and key not in plan.wanted and not _is_same(before, node, plan.details[key].key):
+        free = before is None and not anew
+        if not free and key not in plan.wanted and not _is_same(before, node, plan.details[key].key):
             renamed[key] = names[key] = name = f"{step.name}-{uuid.uuid4().hex}"
             node = _with_key(node, name)
         sent[node.key] = node
@@ -143,8 +152,10 @@ def needs_of_runs(
     return {**annotations, "needs": {key: asked for key, asked in annotations["needs"].items() if key not in loads}}
 
 
-def _is_same(before: Taken, node: GraphNode, step_key: bytes | None) -> bool:
+def _is_same(before: Taken | None, node: GraphNode, step_key: bytes | None) -> bool:
     """Tell whether the scheduler may take a node for what it holds under the same key."""
+    if before is None:
+        return False
     alike = before.step_key == step_key and is_held(before.node) == is_held(node)
     return alike and before.node.dependencies == node.dependencies
 

@@ -274,6 +274,22 @@ def test_entries_lost_after_all_before_them_was_let_go(
     assert warm.gather(last) == EXPECTED
 
 
+def test_what_the_scheduler_holds_is_known(warm: DiracClient) -> None:
+    """Steps whose futures are let go are still known where something else there is computed from them."""
+    with dask.annotate(cache=False):
+        first = warm.submit(block, 100)
+        second = warm.submit(doubled, first)
+        last = warm.submit(summed, second)
+    keys = {first.key, second.key, last.key}
+    assert last.result(timeout=300) == 10_000_000
+    del first, second
+    until(lambda: len(warm.futures) == 1)
+    assert warm._registry.taken.keys() == keys
+    del last
+    until(lambda: not warm.futures)
+    assert not warm._registry.taken
+
+
 @pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
 def test_scattered_data_before_a_hit_stays(warm: DiracClient, cache_folder: Path) -> None:
     """No graph makes it again, so its future is kept in case the hit is lost."""
