@@ -154,6 +154,7 @@ def test_a_pack_with_no_room_keeps_the_place_of_the_next(url: str, small_disk: P
     assert store.write(last)
     found = store.find([*first.keys, *last.keys])
     assert [store.read(found[each.keys[0]])[3] for each in (first, last)] == [3, 6]
+    store.close()  # while its disk is still there
 
 
 def test_unknown_rse_and_scope_are_named(rucio_service: Rucio, tmp_path: Path) -> None:
