@@ -1,32 +1,28 @@
 """Hits that nobody may need: the scheduler holds where such a result is kept, and it is read when somebody takes it.
 
 A chain of ``client.map`` calls is sent a call at a time, so what a call finds is often needed by nothing but calls
-that are found too. Such a hit is sent as a `Hold`, a task that gives a `Kept`. A graph that needs the result takes it
-through a task that `resolve`s it, and the client reads it itself when it gathers.
+that are found too. Such a hit is sent as a `Hold`, a task that gives a `Kept`. A graph that needs the result reads it
+itself, or takes it through a task that `resolve`s it, and the client reads it itself when it gathers.
 
-Others must not meet a `Kept`: when it leaves its worker the result arrives in its place, and a worker puts the result
-there before a task of another client, which came upon the same key, takes it.
+Others must not meet a `Kept`: when it leaves its worker the result arrives in its place, and workers see to those who
+come upon the same key (`strangers`).
 """
 
 from __future__ import annotations
 
-import contextvars
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from distributed import Worker, WorkerPlugin, get_worker
+from distributed import Worker, get_worker
 
-from cachingclient.graph import GraphNode, Key, Task
+from cachingclient.graph import GraphNode
 from cachingclient.loading import Load
 from cachingclient.storage import EntryInfo
 
 READER = "read-kept-"
 """How the keys of the tasks begin that read for the graphs of their own client."""
-_reads_itself: contextvars.ContextVar[bool] = contextvars.ContextVar("reads_itself", default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +51,8 @@ class Hold:
             worker = get_worker()
         except ValueError:
             return Kept(self.load)  # this is no worker of dask: what is here leaves it before it is used
-        _read_for_others(worker)
+        see_to_others(worker)
         return Kept(self.load)
-
-
-class ReadForOthers(WorkerPlugin):
-    """Reads what a task takes that was sent by somebody else, before it runs."""
-
-    name = "cachingclient-kept"
-
-    def setup(self, worker: Worker) -> None:
-        """Note the worker."""
-        self.worker = worker
-
-    def transition(self, key: Key, start: str, finish: str, **kwargs: Any) -> None:
-        """Put results in the place of where they are kept; a task that takes a lost one fails in place of running."""
-        if finish not in ("executing", "long-running") or str(key).startswith(READER):
-            return
-        data: Any = self.worker.data
-        task = self.worker.state.tasks[key]
-        for needed in task.dependencies:
-            kept = data.get(needed.key)
-            if type(kept) is Kept:
-                try:
-                    data[needed.key] = kept.load()
-                except Exception as error:
-                    # Nobody's function may take where a result was for the result.
-                    task.run_spec = Task(key, _fail, error)
-
-
-def _read_for_others(worker: Worker) -> None:
-    if ReadForOthers.name not in worker.plugins:
-        worker.loop.add_callback(worker.plugin_add, ReadForOthers(), ReadForOthers.name)
-
-
-def _fail(error: Exception) -> None:
-    raise error
 
 
 def resolve(value: Any) -> Any:
@@ -129,29 +91,23 @@ def is_held(node: GraphNode | None) -> bool:
     return isinstance(getattr(node, "func", None), Hold)
 
 
-@contextmanager
-def reading_itself() -> Iterator[None]:
-    """Have results that are only kept arrive as such: who gathers them here reads them, off the event loop."""
-    token = _reads_itself.set(True)
-    try:
-        yield
-    finally:
-        _reads_itself.reset(token)
+def see_to_others(worker: Worker) -> None:
+    """Have a worker give the result to who knows nothing of stores."""
+    from cachingclient.strangers import ReadForOthers  # which knows this module
 
-
-def kept_among(data: Mapping[Key, Any]) -> dict[Key, Load]:
-    """Return how to read those of some gathered results that are only kept."""
-    return {key: value.load for key, value in data.items() if type(value) is Kept}
+    if ReadForOthers.name not in worker.plugins:
+        worker.loop.add_callback(worker.plugin_add, ReadForOthers(), ReadForOthers.name)
 
 
 def _arrived(load: Load) -> Any:
     """Return what arrives in another process: the result, for those who know nothing of stores."""
-    if _reads_itself.get():
-        return Kept(load)
     try:
         return load()
     except Exception:
+        workers = list(Worker._instances)
+        if not workers:
+            raise
         # An error here would look like a broken connection; the task that needs the result raises it again.
-        for worker in list(Worker._instances):
-            _read_for_others(worker)
+        for worker in workers:
+            see_to_others(worker)
         return Kept(load)

@@ -13,7 +13,7 @@ from distributed import Future
 from cachingclient.graph import Key, Lowered, raise_, under_other_keys
 from cachingclient.hashing.inputs import Inputs
 from cachingclient.hashing.merkle import Merkle
-from cachingclient.lazy import kept_among, reading_itself, type_known
+from cachingclient.lazy import type_known
 from cachingclient.loading import read_all
 from cachingclient.plan import Action, Choices
 from cachingclient.recovery import MOST_LOADING_ATTEMPTS, Recovery
@@ -23,6 +23,7 @@ from cachingclient.rewrite import rewrite
 from cachingclient.scattering import steps_of_data, steps_of_futures
 from cachingclient.sending import SendingClient
 from cachingclient.storage import EntryLost
+from cachingclient.strangers import LOST
 
 
 class ReceivingClient(SendingClient):
@@ -32,6 +33,7 @@ class ReceivingClient(SendingClient):
         self._recovery = Recovery(self, super()._handle_task_erred)
         super().__init__(*args, **kwargs)
         self._stream_handlers[REVIVED] = self._recovery.answered
+        self._stream_handlers[LOST] = self._recovery.give
 
     def send_all_again(self, runs: Mapping[Run, Collection[Key]]) -> dict[Run, Exception]:
         """Have keys of some runs that erred computed after all, and return what went wrong."""
@@ -124,12 +126,17 @@ class ReceivingClient(SendingClient):
 
     async def _gather_remote(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Gather results, and read those that the scheduler holds unread."""
-        with reading_itself():
+        asked: set[Key] = self._gather_keys or set()  # others may still add to it
+        loads = {key: load for key in asked if (load := self._registry.load_of(key)) is not None}
+        asked -= loads.keys()
+        if not asked:
+            self._gather_keys = self._gather_future = None
+            response: dict[str, Any] = {"status": "OK", "data": {}}
+        else:
             response = await super()._gather_remote(*args, **kwargs)
         if response["status"] != "OK":
             return response
         data = response["data"]
-        loads = kept_among(data)
         read = await asyncio.to_thread(read_all, list(loads.values())) if loads else []
         lost: dict[Key, EntryLost] = {}
         for (key, load), found in zip(loads.items(), read, strict=True):

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.core import clean_exception
 
-from cachingclient.graph import Key
+from cachingclient.graph import Alias, Key
 from cachingclient.registry import Run
-from cachingclient.revival import install
+from cachingclient.revival import install, message
 from cachingclient.storage import EntryLost
+from cachingclient.strangers import read_after_all
 
 if TYPE_CHECKING:
     from cachingclient.receiving import ReceivingClient
@@ -45,6 +46,7 @@ class Recovery:
         """What the scheduler was asked to compute after all; until it answers, errors are of the time before."""
         self._erred: dict[Key, tuple[Any, Any]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._giving: dict[Key, asyncio.Task[None]] = {}
 
     def takes(self, key: Key, exception: Any, traceback: Any, run: Run | None) -> bool:
         """Take over an error if it is a lost entry of a run that can be sent again."""
@@ -84,6 +86,24 @@ class Recovery:
             raise lost[key]
         values: list[Any] = await self.client.gather(list(futures.values()), asynchronous=True)
         return dict(zip(futures, values, strict=True))
+
+    def give(self, key: Key, why: str) -> None:
+        """Have a lost result computed again that a stranger asked for, and the client holds."""
+        if key not in self._giving:
+            self._giving[key] = asyncio.ensure_future(self._give(key, why))
+            self._giving[key].add_done_callback(lambda done: self._giving.pop(key))
+
+    async def _give(self, key: Key, why: str) -> None:
+        self.client.note(f"{why}; it is computed again, and so is what else turns out to be lost")
+        await self.client._run_on_scheduler(install)
+        again = (await asyncio.to_thread(self.client.run_again, [key])).get(key)
+        if again is not None:
+            # Not sooner: what it is computed from may turn out to be lost too, and the stranger would hear of it.
+            await self.client.futures[again.key].wait()
+        if again is not None and again.status in ("finished", "error"):
+            self.client._send_to_scheduler(message({key: Alias(key, again.key)}))
+        else:
+            await self.client._run_on_scheduler(read_after_all, key)
 
     async def _recover(self) -> None:
         """Send again all that has erred by now, in the order in which it was first sent."""

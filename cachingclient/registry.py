@@ -9,9 +9,10 @@ from typing import Any
 
 from distributed import Future
 
-from cachingclient.graph import GraphNode, Key, Lowered
+from cachingclient.graph import GraphNode, Key, Lowered, Task
 from cachingclient.hashing.identities import Step
-from cachingclient.lazy import is_held
+from cachingclient.lazy import Hold, is_held
+from cachingclient.loading import Load
 from cachingclient.origins import Origin, origin_of
 from cachingclient.plan import Action, Plan
 from cachingclient.report import RunReport
@@ -116,6 +117,7 @@ class Registry:
         self.readers: dict[Key, Key] = {}
         self.read: dict[Key, Future[Any]] = {}
         self.again: dict[Key, Future[Any]] = {}
+        self._reading: set[Key] = set()
         self._needed: Counter[Key] = Counter()
 
     def add(self, run: Run, fresh: Iterable[Key], nodes: Mapping[Key, GraphNode]) -> None:
@@ -139,6 +141,14 @@ class Registry:
         for taken in before:
             self._let_go_of(taken.node.dependencies)
 
+    def keep_read(self, key: Key, reader: Future[Any]) -> None:
+        """Have what was read stay as long as the future of its key; without one it goes with those that take it."""
+        if key in self.runs:
+            self.read[key] = reader
+            self._reading.add(reader.key)
+        else:
+            self.readers.pop(key, None)
+
     def let_go(self, run: Run) -> None:
         """Let go of futures that nothing but unread hits of a run comes after, if graphs can replace them."""
         nodes = run.lowered.nodes
@@ -157,6 +167,7 @@ class Registry:
         self.readers.pop(key, None)
         self.read.pop(key, None)
         self.again.pop(key, None)
+        self._reading.discard(key)
         run = self.runs.pop(key, None)
         if not self._needed[key] and (taken := self.taken.pop(key, None)) is not None:
             self._let_go_of(taken.node.dependencies)
@@ -183,6 +194,7 @@ class Registry:
             self.readers,
             self.read,
             self.again,
+            self._reading,
             self._needed,
         ):
             table.clear()
@@ -195,6 +207,11 @@ class Registry:
         """Tell whether the scheduler holds a key unread."""
         return key in self.taken and is_held(self.taken[key].node)
 
+    def load_of(self, key: Key) -> Load | None:
+        """Return how to read a result that the scheduler holds unread; None if it does not."""
+        node = self.taken[key].node if key in self.taken else None
+        return node.func.load if isinstance(node, Task) and isinstance(node.func, Hold) else None
+
     def _let_go_of(self, keys: Iterable[Key]) -> None:
         """Forget what nobody wants once nothing is computed from it, and what that is computed from, as dask does."""
         waiting = list(keys)
@@ -203,7 +220,8 @@ class Registry:
             self._needed[key] -= 1
             if not self._needed[key]:
                 del self._needed[key]
-                if key not in self.runs and (taken := self.taken.pop(key, None)) is not None:
+                wanted = key in self.runs or key in self._reading
+                if not wanted and (taken := self.taken.pop(key, None)) is not None:
                     waiting.extend(taken.node.dependencies)
 
     def get(self, key: Key) -> Step | None:

@@ -1,4 +1,4 @@
-"""The scheduler's part of recovery: tasks that erred get other work to do under the same keys, in one go.
+"""The scheduler's part of recovery: tasks that erred, or hold what is lost, get other work under their keys, in one go.
 
 Others may want a task that erred, tasks that wait for it erred with it, and graphs are on their way that take its
 result. So it is never forgotten and sent anew: between the two all of them would find that it is gone.
@@ -15,6 +15,7 @@ from distributed.protocol.pickle import dumps, loads
 from distributed.scheduler import TaskState
 
 from cachingclient.graph import GraphNode, Key
+from cachingclient.lazy import is_held
 
 REVIVE = "cachingclient-revive"
 REVIVED = "cachingclient-revived"
@@ -33,15 +34,15 @@ def message(nodes: Mapping[Key, GraphNode]) -> dict[str, Any]:
 
 
 def revive(scheduler: Scheduler, nodes: bytes, client: str) -> None:
-    """Have tasks that erred do something else, and those that erred with them wait for it."""
+    """Have tasks do something else, and those that erred with them wait for it."""
     given: dict[Key, GraphNode] = loads(nodes)
     tasks = {key: scheduler.tasks[key] for key in given if key in scheduler.tasks}
     replaced = [
         task for key, task in tasks.items()
-        if task.state == "erred" and scheduler.tasks.keys() >= given[key].dependencies
+        if _may_change(task) and scheduler.tasks.keys() >= given[key].dependencies
     ]  # fmt: skip
     unneeded = {old for task in replaced for old in _replace(task, given[task.key], scheduler)}
-    family = _with_erred_dependents(replaced)
+    family = _with_erred_dependents(task for task in replaced if task.state == "erred")
     able = _able(family)
     unable = family - able
     # Dask would have these wait for what erred, and wakes that up when they err again.
@@ -50,6 +51,7 @@ def revive(scheduler: Scheduler, nodes: bytes, client: str) -> None:
             each.dependents.discard(task)
     ready = [task.key for task in able if all(each.state != "erred" for each in task.dependencies)]
     recommendations: dict[Key, Any] = dict.fromkeys(unneeded, "forgotten") | dict.fromkeys(ready, "waiting")
+    recommendations |= {task.key: "released" for task in replaced if task.state == "memory"}  # and so wanted again
     scheduler.transitions(recommendations, STIMULUS)
     for task in unable:
         for each in task.dependencies:
@@ -62,6 +64,11 @@ def revive(scheduler: Scheduler, nodes: bytes, client: str) -> None:
     for task in {*tasks.values(), *unable}:
         if task.state in ("memory", "erred"):
             scheduler.report_on_key(ts=task, client=client if task.key in tasks else None)
+
+
+def _may_change(task: TaskState) -> bool:
+    """Tell whether a task erred, or gave nothing but where its result is kept."""
+    return task.state == "erred" or (task.state == "memory" and is_held(task.run_spec))
 
 
 def _replace(task: TaskState, node: GraphNode, scheduler: Scheduler) -> list[Key]:

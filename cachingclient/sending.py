@@ -121,10 +121,11 @@ class SendingClient(Client):
     def _send_as_it_is(self, expr: Any, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future[Any]]:
         """Send a graph that is not planned. It, too, takes results, not where they are kept."""
         keys = list(keys)
-        if self._registry.holds_any():
-            futures = self._send(*self._read_what_is_held(lower(expr)), keys, *args, **options)
-        else:
-            futures = super()._graph_to_futures(expr, keys, *args, **options)
+        with self._refcount_lock:
+            if self._registry.holds_any():
+                futures = self._send(*self._read_what_is_held(lower(expr)), keys, *args, **options)
+            else:
+                futures = super()._graph_to_futures(expr, keys, *args, **options)
         self._registry.steps.update(dict.fromkeys(keys, Step(None, "it was sent without a plan")))
         return futures
 
@@ -149,7 +150,8 @@ class SendingClient(Client):
         wanted = [*keys, *readers.values()]
         annotations = needs_of_runs(graph.annotations, nodes)
         futures = super()._graph_to_futures(raise_(nodes, annotations), wanted, *args, **options)
-        self._registry.read.update((key, futures.pop(reader)) for key, reader in readers.items())
+        for key, reader in readers.items():
+            self._registry.keep_read(key, futures.pop(reader))
         return futures
 
     def _keep_ingredients(self, plan: Plan) -> None:
@@ -205,7 +207,7 @@ class SendingClient(Client):
             return {
                 key: Future(key, self)
                 for key in keys
-                if key in self.futures and self.futures[key].status in ("pending", "finished")
+                if key in self.futures and self.futures[key].status in ("pending", "finished", "lost")
             }
 
     def _context(self, name: str) -> Context:

@@ -220,6 +220,55 @@ def test_a_plain_client_s_step_never_takes_where_a_lost_result_was(
 
 
 @pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
+@pytest.mark.parametrize("direct", [False, True])
+def test_another_client_gathers_a_lost_result(
+    warm: DiracClient, plain_client: Client, cache_folder: Path, direct: bool
+) -> None:
+    """The client that holds it has it computed again, for itself too, and what takes it goes on."""
+    blocks, twice, _ = chain(warm)
+    wait([*blocks, *twice], timeout=300)
+    lose(cache_folder)
+    warm.publish_dataset(twice=twice)
+    found = plain_client.get_dataset("twice")
+    warm.unpublish_dataset("twice")
+    for number, result in enumerate(plain_client.gather(found, direct=direct)):
+        assert type(result) is np.ndarray
+        assert (result == 2 * number).all()
+    assert plain_client.submit(summed, found[1], pure=False).result(timeout=300) == EXPECTED[1]
+    assert warm.submit(merged, twice).result(timeout=300) == sum(EXPECTED)
+    assert [int(result[0]) for result in warm.gather(twice)] == [2 * number for number in range(COUNT)]
+
+
+def test_another_client_gathers_a_lost_result_that_nobody_can_compute_again(
+    warm: DiracClient, plain_client: Client, cache_folder: Path
+) -> None:
+    """It is an error that says so: the client that could is gone."""
+    first, *_ = warm.map(block, range(COUNT))
+    wait(first, timeout=300)
+    warm.publish_dataset(first=first)
+    found = plain_client.get_dataset("first")
+    warm.close()
+    plain_client.unpublish_dataset("first")
+    lose(cache_folder)
+    with pytest.raises(EntryLost):
+        found.result(timeout=300)
+
+
+def test_another_client_gathers_results_of_workers_in_its_process(store_url: str) -> None:
+    """Nothing is unpickled on the way from these, and still it gets results."""
+    for _ in range(2):
+        with DiracClient(processes=False, dashboard_address=":0", cache=store_url, policy="all") as client:
+            blocks = client.map(block, range(COUNT))
+            wait(blocks, timeout=300)
+            with Client(client.cluster, set_as_default=False) as plain:
+                found = [Future(future.key, plain) for future in blocks]
+                keys = [future.key for future in blocks]
+                plain._send_to_scheduler({"op": "client-desires-keys", "keys": keys, "client": plain.id})
+                results = plain.gather(found)
+    assert [int(result[0]) for result in results] == list(range(COUNT))
+
+
+@pytest.mark.filterwarnings("ignore::cachingclient.CacheWarning")
 @pytest.mark.parametrize("taken", ["gathered", "by a step", "by both"])
 def test_entries_lost_before_they_are_read(warm: DiracClient, cache_folder: Path, taken: str) -> None:
     """What is held and can't be read any more is computed again, under the same future."""
