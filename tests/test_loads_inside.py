@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from operator import add, itemgetter
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,10 @@ import pytest
 from dask.delayed import Delayed
 
 from cachingclient import DiracClient
-from cachingclient.context import Context
-from cachingclient.graph import Alias, GraphNode, Key, Lowered, Task, TaskRef
-from cachingclient.hashing.merkle import Merkle
-from cachingclient.inside import loads_inside
+from cachingclient.graph import Task
 from cachingclient.lazy import READER
-from cachingclient.loading import Load, RunOnLoaded, load_all, read_all
-from cachingclient.plan import Choices, Plan
-from cachingclient.planner import make_plan
-from cachingclient.steps import RunAndKeep
-from cachingclient.storage import EntryInfo, EntryLost, Store, open_store
+from cachingclient.loading import RunOnLoaded
+from cachingclient.storage import EntryInfo
 
 COUNT = 6
 
@@ -81,78 +74,6 @@ def counts(client: DiracClient) -> tuple[int, int]:
     assert client.report is not None
     total = client.report.summary().total
     return total.loaded, total.ran
-
-
-# ---- which ----
-
-
-def planned(nodes: dict[Key, GraphNode], found: dict[str, int], wanted: str = "top", **annotations: Any) -> Any:
-    """Which steps read what, if the steps found have results of so many bytes."""
-    keys = {step.key.hex(): key for key, step in Merkle({}).steps(nodes, [wanted]).items() if step.key}
-
-    def find(asked: Any) -> dict[str, EntryInfo]:
-        return {
-            key: EntryInfo(key, "result", keys[key], "numpy", "", found[keys[key]], 0.0, 1.0, {})
-            for key in asked
-            if keys.get(key) in found
-        }
-
-    lowered = Lowered(nodes, annotations)
-    plan: Plan = make_plan(lowered, [wanted], Merkle({}), find, Choices())
-    inside = loads_inside(plan, lowered, open_store("memory://inside"))
-    return {key: sorted(reads) for key, reads in inside.items()}
-
-
-def graph(top: str = "top", takers: int = 1) -> dict[Key, GraphNode]:
-    """Two inputs, both taken by a number of steps that meet in one."""
-    nodes: list[GraphNode] = [Task("a", add, 1, 2), Task("b", add, 3, 4)]
-    names = [top] if takers == 1 else [f"taker-{number}" for number in range(takers)]
-    nodes += [Task(name, add, TaskRef("a"), TaskRef("b"), number) for number, name in enumerate(names)]
-    if takers > 1:
-        nodes.append(Task(top, sum, *map(TaskRef, names)))
-    return {node.key: node for node in nodes}
-
-
-def test_one_taker_reads_its_inputs() -> None:
-    """What is found and one step takes is read there, however large: it has to be there anyway."""
-    assert planned(graph(), {"a": 10, "b": 10**10}) == {"top": ["a", "b"]}
-    assert planned(graph(), {"b": 10}) == {"top": ["b"]}
-
-
-def test_few_takers_of_little_read_it_each() -> None:
-    """A small result is read again by each of a few steps; a large one is read once, by a task of its own."""
-    assert planned(graph(takers=2), {"a": 10, "b": 10**9}) == {"taker-0": ["a"], "taker-1": ["a"]}
-    assert planned(graph(takers=500), {"a": 10**6, "b": 10**6}) == {}
-
-
-def test_what_is_asked_for_is_a_task() -> None:
-    """A result that is found and wanted is nobody's input."""
-    assert planned(graph(), {"a": 10, "top": 10}) == {}
-
-
-@pytest.mark.parametrize(
-    ("annotations", "reads"),
-    [
-        ({"workers": {"a": ["one"]}}, ["b"]),
-        ({"resources": {"a": {"GPU": 1}, "top": {"GPU": 2}}}, ["b"]),
-        ({"resources": {"a": {"GPU": 1}, "top": {"GPU": 1}}}, ["a", "b"]),
-        ({"workers": {"top": ["one"]}}, ["a", "b"]),
-        ({"retries": {"a": 3}, "priority": {"b": 1}}, ["a", "b"]),
-    ],
-)
-def test_what_only_some_workers_may_read(annotations: dict[str, Any], reads: list[str]) -> None:
-    """A load that is bound to workers goes into a step only if that is bound to the same."""
-    assert planned(graph(), {"a": 10, "b": 10}, **annotations) == {"top": reads}
-
-
-def test_takers_that_are_no_steps() -> None:
-    """What dask itself takes has to be a task."""
-    nodes: dict[Key, GraphNode] = graph() | {"alias": Alias("alias", "a"), "last": Task("last", abs, TaskRef("alias"))}
-    nodes["end"] = Task("end", max, TaskRef("last"), TaskRef("top"))
-    assert planned(nodes, {"a": 10, "b": 10}, "end") == {"top": ["b"]}
-
-
-# ---- what comes of it ----
 
 
 def test_inputs_are_read_inside(warm: DiracClient) -> None:
@@ -284,16 +205,6 @@ def test_errors_inside_such_steps_are_the_users(warm: DiracClient) -> None:
         warm.compute(dask.delayed(failing)(*BLOCKS)).result()
 
 
-def test_seconds_are_the_steps_own(store_url: str, cache_folder: Path) -> None:
-    """What reading takes is told of what is read; the step is weighed by what it took itself."""
-    context = Context("test/1", open_store(store_url), *_settings())
-    keep(context, 1, block(1))
-    read = read_all([Load(_key(1), None, "block", context)])[0]
-    assert not isinstance(read, EntryLost)
-    assert read.seconds > 0
-    assert read.record(Load(_key(1), None, "block", context, "block-1")).key == "block-1"
-
-
 # ---- entries that are lost ----
 
 
@@ -388,76 +299,3 @@ def test_other_steps_go_on_beside_a_lost_input(warm: DiracClient, monkeypatch: p
     monkeypatch.setattr(warm, "_find", Spoiling(warm, "damaged", (1,)))
     halves = [dask.delayed(merged)(*BLOCKS[:3]), dask.delayed(merged)(*BLOCKS[3:])]
     assert dask.compute(*halves, scheduler=warm) == (60_000.0, 240_000.0)
-
-
-# ---- reading ----
-
-
-def _settings() -> tuple[Any, ...]:
-    from cachingclient.hashing.environment import Environment
-    from cachingclient.policy import KeepAll
-
-    return KeepAll(), Environment(), "stat"
-
-
-def _key(number: int) -> str:
-    return bytes([number] * 16).hex()
-
-
-def keep(context: Context, number: int, value: Any) -> None:
-    """Put a value into a store."""
-    from cachingclient.storage import Entry, encode
-
-    assert context.store.write(Entry((_key(number),), "result", "block", 1.0, {}, encode(value)))
-
-
-def test_all_that_is_lost_is_told_at_once(store_url: str) -> None:
-    """One error names every entry that can't be had, so that one more attempt is enough."""
-    context = Context("test/1", open_store(store_url), *_settings())
-    keep(context, 2, 5)
-    loads = [Load(_key(number), None, "block", context) for number in range(4)]
-    with pytest.raises(EntryLost) as caught:
-        load_all(loads)
-    assert {caught.value.key, *caught.value.others} == {_key(0), _key(1), _key(3)}
-
-
-class Meeting:
-    """A store that is far away, and in which nobody's reading ends before that of others has begun."""
-
-    def __init__(self, store: Store, count: int) -> None:
-        self._store, self._all = store, threading.Barrier(count, timeout=300)
-        self.latency = 0.02
-        self.touched: list[list[str]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def load_cost(self, nbytes: int) -> float:
-        return self.latency
-
-    def read(self, info: EntryInfo) -> Any:
-        self._all.wait()
-        return self._store.read(info)
-
-    def touch(self, keys: Any) -> None:
-        self.touched.append(list(keys))
-
-
-def test_far_stores_are_asked_for_all_at_once(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where each read takes a round trip they are made together, and their use is noted once."""
-    inner = open_store(store_url)
-    store: Any = Meeting(inner, COUNT)
-    context = Context("test/1", store, *_settings())
-    for number in range(COUNT):
-        keep(context, number, number * 2)
-    loads = [Load(_key(number), None, "block", context) for number in range(COUNT)]
-    assert load_all(loads) == [0, 2, 4, 6, 8, 10]
-    assert [sorted(keys) for keys in store.touched] == [[_key(number) for number in range(COUNT)]]
-
-
-def test_a_step_that_reads_is_named_as_itself(store_url: str) -> None:
-    """Dashboards and profiles show the user's function."""
-    context = Context("test/1", open_store(store_url), *_settings())
-    task = Task("top", RunAndKeep(merged, None, None, "merged", context), TaskRef("a"))
-    assert RunOnLoaded(task, (), {"a": Load(_key(1), None, "block", context, "a")}).__name__ == "merged"
-    assert itemgetter(0)(list(task.dependencies)) == "a"

@@ -1,0 +1,82 @@
+"""Steps that draw random numbers: unseeded draws stay different, seeded ones are kept."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import dask
+import numpy as np
+import pytest
+from distributed import Client
+
+from cachingclient import DiracClient
+
+
+def draw() -> float:
+    return float(np.random.default_rng().random())
+
+
+def drawn_from_the_global_generator() -> float:
+    return float(np.random.random())
+
+
+def seeded(seed: int) -> float:
+    return float(np.random.default_rng(seed).random())
+
+
+def counts(client: DiracClient) -> tuple[int, int, int]:
+    """How many steps of the last graph ran, were loaded and were kept."""
+    report = client.report
+    assert report is not None
+    row = report.summary().total
+    return row.ran, row.loaded, row.kept
+
+
+def complaints(client: Client) -> list[str]:
+    """What the scheduler logged about keys that came back different."""
+    return [text for _, text in client.get_scheduler_logs() if "Detected different" in text]
+
+
+@pytest.mark.filterwarnings("ignore:.*draws random numbers")
+def test_unseeded_draws_stay_different(make_client: Callable[..., DiracClient]) -> None:
+    """Draws that are written alike are different draws: in one graph, and in graphs one after another."""
+    for _ in range(2):
+        client = make_client()
+        seen: list[float] = client.compute([dask.delayed(draw)() for _ in range(3)], sync=True)
+        for number in range(3):
+            seen.append(client.submit(draw, key=f"draw-{number}").result())
+            seen.append(dask.delayed(draw)().compute())
+            client.flush()
+        assert len(set(seen)) == 9
+        client.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*draws random numbers")
+def test_what_follows_draws_differs(client: DiracClient) -> None:
+    """What is computed from draws that are written alike differs as they do."""
+    sums = []
+    for _ in range(3):
+        sums.append(dask.delayed(sum)([dask.delayed(draw)() for _ in range(3)]).compute())
+        sums.append(dask.delayed(abs)(dask.delayed(draw)()).compute())
+        client.flush()
+    assert len(set(sums)) == 6
+
+
+def test_draws_from_the_global_generator_blame_no_worker(client: DiracClient) -> None:
+    """A draw from NumPy's process-wide generator is warned of as what it is."""
+    with warnings.catch_warnings(record=True, action="always") as seen:
+        client.submit(drawn_from_the_global_generator).result()
+        client.flush()
+    assert not any("restart the workers" in str(warning.message) for warning in seen)
+    assert any("without a seed" in str(warning.message) for warning in seen)
+
+
+def test_seeded_draws_are_kept(make_client: Callable[..., DiracClient]) -> None:
+    """With a seed a draw is a step like any other."""
+    cold = make_client()
+    expected = cold.gather(cold.map(seeded, range(3)))
+    cold.close()
+    warm = make_client()
+    assert warm.gather(warm.map(seeded, range(3))) == expected
+    assert counts(warm) == (0, 3, 0)
