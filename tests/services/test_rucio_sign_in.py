@@ -16,6 +16,7 @@ from tests.services.conftest import service_folder
 from tests.services.openid import OpenIdProvider, log_in
 from tests.services.rucio import Rucio
 from tests.services.rucio_front import RucioFront
+from tests.services.service import needs
 from tests.services.test_bad_input import ROOT, warning_of
 
 PROGRAM = """
@@ -58,6 +59,7 @@ def kept_and_read(url: str, **variables: str) -> None:
 
 def delegated(proxy: Path, folder: Path) -> Path:
     """A proxy that a proxy has signed, as jobs get them."""
+    needs("openssl", package="openssl")
     subject = ["openssl", "x509", "-noout", "-subject", "-nameopt", "compat", "-in", proxy]
     name = "".join(subprocess.run(subject, capture_output=True, text=True, check=True).stdout.split("subject=")).strip()
     key, request, signed, extensions = (folder / part for part in ("key", "request", "signed", "extensions"))
