@@ -117,9 +117,9 @@ def test_a_login_is_enough(front: RucioFront, tmp_path: Path) -> None:
             address = next(found for line in process.stdout if (found := re.search("https://.*", line)))
             log_in(address.group().strip(), "alice", front.trusted())
             process.stdout.read()
+            assert process.wait() == 0
         finally:
             process.terminate()
-    assert process.returncode == 0
     kept_and_read(front.server.url("login"), **environment(configuration))
     assert (tmp_path / "tokens" / "auth_token_exp_for_account_alice").read_text().isdigit()
 
