@@ -29,7 +29,7 @@ from cachingclient.warming import warm_up
 from cachingclient.worker import flush_worker, process, topic_of
 
 Mode = Literal["readwrite", "read", "refresh", "off"]
-_OWN_FRAMES = r"cachingclient[\\/](steps|loading)"
+_OWN_FRAMES = r"cachingclient[\\/](context|steps|loading)"
 
 
 class DiracClient(ReceivingClient):
