@@ -182,13 +182,16 @@ def _is_shard(folder: str) -> bool:
 
 
 def _look_up(outline: Outline, there: Listing) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    """The rows of the files that are known, and which of the files these are."""
+    """The rows of the files that are known, and which of the files these are.
+
+    Of several rows of a file the last counts: its number may have been that of another file before.
+    """
     if not len(outline.rows):
         return np.empty(0, np.intp), np.zeros(len(there.keys), bool)
     known = _identities(outline.rows["key"], outline.rows["inode"])
     wanted = _identities(there.keys, there.inodes)
-    order = np.argsort(known)
-    rows = order[np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)]
+    order = np.argsort(known, kind="stable")
+    rows = order[np.maximum(np.searchsorted(known, wanted, side="right", sorter=order) - 1, 0)]
     found = known[rows] == wanted
     return rows[found], found
 

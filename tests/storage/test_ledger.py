@@ -15,7 +15,9 @@ from cachingclient.storage import EntryInfo, Store, open_store
 from cachingclient.storage.eviction import pin, prune
 from cachingclient.storage.filesystem import FileSystemStore
 from cachingclient.storage.layout import INVENTORY, QUARANTINE, step_name
+from cachingclient.storage.ledger import Ledger
 from cachingclient.storage.local import LocalFolder
+from cachingclient.storage.outline import Outline, row
 from tests.storage.entries import entry, new_key
 
 
@@ -207,6 +209,22 @@ def test_two_surveys_and_a_writer_at_once(cache_folder: Path, kept: list[str]) -
     assert all(keys >= set(kept) for keys in found)
     reads(cache_folder)
     assert reads(cache_folder) == 0
+
+
+def test_of_two_rows_of_a_file_the_last_counts(cache_folder: Path) -> None:
+    """A file system gives the number of a removed file to the next one, which may be a new entry of the same key."""
+    store = open_store(cache_folder)
+    key = new_key()
+    for name in ("first", "second"):
+        store.write(entry(name, key, name=name), overwrite=True)
+        store.flush()
+        reads(cache_folder)
+    (file,) = (cache_folder / INVENTORY).iterdir()
+    ledger = Ledger(LocalFolder(str(cache_folder)), lambda names: [])
+    rows = [row(info, key, os.stat(cache_folder / step_name(key)).st_ino) for info in store.scan()]
+    stale = [(*each[:-2], ("result", "first", "containers"), each[-1]) for each in rows]
+    ledger._save(f"{INVENTORY}/{file.name}", Outline.of_rows([*stale, *rows]))
+    assert [name for _, name, *_ in surveyed(open_store(cache_folder))] == ["second"]
 
 
 def test_pruning_spares_what_was_used_or_pinned_meanwhile(
