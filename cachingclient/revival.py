@@ -41,21 +41,22 @@ def revive(scheduler: Scheduler, nodes: bytes, client: str) -> None:
         task for key, task in tasks.items()
         if _may_change(task) and scheduler.tasks.keys() >= given[key].dependencies
     ]  # fmt: skip
-    unneeded = {old for task in replaced for old in _replace(task, given[task.key], scheduler)}
+    before = {old for task in replaced for old in _replace(task, given[task.key], scheduler)}
+    unneeded = [old.key for old in before if not old.dependents and not old.who_wants]
+    scheduler.transitions(dict.fromkeys(unneeded, "forgotten"), STIMULUS)
     family = _with_erred_dependents(task for task in replaced if task.state == "erred")
     able = _able(family)
     unable = family - able
     # Dask would have these wait for what erred, and wakes that up when they err again.
-    for task in unable:
-        for each in task.dependencies:
-            each.dependents.discard(task)
+    apart = [(task, each) for task in unable for each in task.dependencies if each.state == "erred"]
+    for task, each in apart:
+        each.dependents.discard(task)
     ready = [task.key for task in able if all(each.state != "erred" for each in task.dependencies)]
-    recommendations: dict[Key, Any] = dict.fromkeys(unneeded, "forgotten") | dict.fromkeys(ready, "waiting")
+    recommendations: dict[Key, Any] = dict.fromkeys(ready, "waiting")
     recommendations |= {task.key: "released" for task in replaced if task.state == "memory"}  # and so wanted again
     scheduler.transitions(recommendations, STIMULUS)
-    for task in unable:
-        for each in task.dependencies:
-            each.dependents.add(task)
+    for task, each in apart:
+        each.dependents.add(task)
     for task in unable:
         task.exception_blame = _to_blame(task).exception_blame
     scheduler.stimulus_queue_slots_maybe_opened(stimulus_id=STIMULUS)
@@ -71,8 +72,8 @@ def _may_change(task: TaskState) -> bool:
     return task.state == "erred" or (task.state == "memory" and is_held(task.run_spec))
 
 
-def _replace(task: TaskState, node: GraphNode, scheduler: Scheduler) -> list[Key]:
-    """Give a task other work; return what it took before that nobody wants any more."""
+def _replace(task: TaskState, node: GraphNode, scheduler: Scheduler) -> set[TaskState]:
+    """Give a task other work; return what it took before."""
     before = set(task.dependencies)
     task.dependencies.clear()
     for each in before:
@@ -82,7 +83,7 @@ def _replace(task: TaskState, node: GraphNode, scheduler: Scheduler) -> list[Key
     task.run_spec = node
     task.has_lost_dependencies = False
     task.retries = (task.annotations or {}).get("retries", 0)
-    return [each.key for each in before if not each.dependents and not each.who_wants]
+    return before
 
 
 def _with_erred_dependents(tasks: Iterable[TaskState]) -> set[TaskState]:

@@ -68,6 +68,19 @@ def test_it_may_take_other_results(cluster: LocalCluster, plain_client: Client) 
     until(lambda: key not in cluster.scheduler.tasks, "what it took before is still there")
 
 
+def test_what_one_took_before_another_may_take_now(plain_client: Client) -> None:
+    """Both get other work in one message, one of them taking what the other no longer does."""
+    before = plain_client.submit(add, 1, 2, pure=False)
+    first = plain_client.submit(fail, "bad", before, pure=False)
+    second = plain_client.submit(fail, "bad", pure=False)
+    erred(first, second)
+    key = before.key
+    del before
+    until(lambda: key not in plain_client.futures)
+    send(plain_client, {first.key: Task(first.key, add, 1, 1), second.key: Task(second.key, add, TaskRef(key), 1)})
+    assert finished(first, second) == [2, 4]
+
+
 def test_another_error_stays(plain_client: Client) -> None:
     """What took two results that erred has the error of the one that nothing is done about."""
     lost, bad = plain_client.submit(fail, "lost", pure=False), plain_client.submit(fail, "bad", pure=False)
