@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
 
 from cachingclient import DiracClient
+from cachingclient.storage import Store, run_or_wait
 from cachingclient.worker import process
+from tests.waiting import until
 
 
 class Gate:
@@ -48,13 +51,21 @@ def _fresh_gate() -> None:
     process().typical.pop("guarded", None)
 
 
-def test_the_second_client_waits_for_the_first(tmp_path: Path) -> None:
+def test_the_second_client_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that another client is running is not run again: its result is loaded when it is kept."""
     options = {"processes": False, "dashboard_address": ":0", "cache": (tmp_path / "cache").as_uri(), "policy": "all"}
+    asked: list[str] = []
+
+    def ask(store: Store, key: str, **more: Any) -> Any:
+        asked.append(key)
+        return run_or_wait(store, key, **more)
+
+    monkeypatch.setattr("cachingclient.steps.run_or_wait", ask)
     with DiracClient(**options) as first, DiracClient(**options) as second:
         one = first.submit(guarded, 1)
         assert GATE.entered.wait(300)
         two = second.submit(guarded, 1)
+        until(lambda: len(asked) == 2, "the second asks who runs the step")
         GATE.open.set()
         assert (one.result(timeout=300), two.result(timeout=300)) == (2, 2)
     assert GATE.runs == 1
