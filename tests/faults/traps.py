@@ -18,24 +18,35 @@ _undo: list[Callable[[], None]] = []
 class Trap:
     """A function at which to die.
 
-    `part` is "blobs" or "steps" where only the writing of a blob or of a description counts, and `after` says
-    whether the function is called first.
+    `part` is "blobs" or "steps" where only the writing of a blob or of a description counts, whose `folder` has the
+    `put` that says which of them is written; `after` says whether the function is called first.
     """
 
     phase: str
     function: str
     part: str = ""
     after: bool = False
+    folder: str = ""
 
 
-def _both_parts(folder: str, *more: tuple[str, str]) -> list[Trap]:
-    """Before and after each function that a blob and a description go through."""
-    functions = [("written", f"{folder}.put"), *((what, f"{folder}.{name}") for what, name in more)]
+_PARTS = {"blob": "blobs", "description": "steps"}
+
+
+def _around(sort: str, what: str, function: str, folder: str) -> list[Trap]:
+    """Before and after a function that a blob or a description goes through."""
     return [
-        Trap(f"{sort}: {'after' if after else 'before'} it is {what}", function, part, after)
-        for sort, part in (("blob", "blobs"), ("description", "steps"))
-        for what, function in functions
+        Trap(f"{sort}: {'after' if after else 'before'} it is {what}", function, _PARTS[sort], after, folder)
         for after in (False, True)
+    ]
+
+
+def _both_parts(folder: str, what: str, function: str) -> list[Trap]:
+    """Before and after `put`, and another function, for both."""
+    return [
+        trap
+        for sort in _PARTS
+        for each in (("written", f"{folder}.put"), (what, function))
+        for trap in _around(sort, *each, folder)
     ]
 
 
@@ -47,19 +58,23 @@ _EVERYWHERE = [
     Trap("before the client is told", "cachingclient.worker:Process.record"),
     Trap("after the client is told", "cachingclient.worker:Process.record", after=True),
 ]
-_LOCAL = "cachingclient.storage.local:LocalFolder"
+_LOCAL = "cachingclient.storage.local"
+_S3 = "cachingclient.storage.s3:S3Folder"
+_XROOTD = "cachingclient.storage.xrootd:XRootDFolder"
 _RUCIO = "cachingclient.storage.rucio:RucioStore"
 TRAPS: dict[str, list[Trap]] = {
     "file": [
         *_EVERYWHERE,
-        *_both_parts(_LOCAL, ("given a temporary file", "_create"), ("linked into place", "_link")),
+        *_both_parts(f"{_LOCAL}:LocalFolder", "given a temporary file", f"{_LOCAL}:make_file"),
+        *_around("blob", "renamed into place", f"{_LOCAL}:move", f"{_LOCAL}:LocalFolder"),
+        *_around("description", "linked into place", f"{_LOCAL}:place", f"{_LOCAL}:LocalFolder"),
     ],
-    "s3": [*_EVERYWHERE, *_both_parts("cachingclient.storage.s3:S3Folder", ("sent", "_create_one"))],
+    "s3": [*_EVERYWHERE, *_both_parts(_S3, "sent", f"{_S3}._create_one")],
     "root": [
         *_EVERYWHERE,
-        *_both_parts("cachingclient.storage.xrootd:XRootDFolder", ("opened and sent", "_write")),
-        Trap("blob: before it is renamed", "cachingclient.storage.xrootd:XRootDFolder.move"),
-        Trap("blob: after it is renamed", "cachingclient.storage.xrootd:XRootDFolder.move", after=True),
+        *_both_parts(_XROOTD, "opened and sent", f"{_XROOTD}._write"),
+        Trap("blob: before it is renamed", f"{_XROOTD}.move"),
+        Trap("blob: after it is renamed", f"{_XROOTD}.move", after=True),
     ],
     "rucio": [
         *_EVERYWHERE,
@@ -90,7 +105,7 @@ def set_trap(trap: Trap, call: int) -> None:
     real = getattr(owner, name)
 
     def counts(arguments: tuple[Any, ...]) -> bool:
-        if trap.part and name in ("put", "_create_one", "_link"):
+        if trap.part and name in ("put", "_create_one", "move", "place"):
             return f"v1/{trap.part}/" in str(arguments[1:3])
         return not trap.part or getattr(_writing, "part", "") == trap.part
 
@@ -112,18 +127,18 @@ def set_trap(trap: Trap, call: int) -> None:
 
     _replace(owner, name, trapped_later if name == "_create_one" else trapped)
     if trap.part:
-        _note_what_is_written(owner)
+        _note_what_is_written(pkgutil.resolve_name(trap.folder))
 
 
-def _note_what_is_written(owner: Any) -> None:
+def _note_what_is_written(folder: Any) -> None:
     """Have calls below `put` know whether a blob or a description is written."""
-    real = owner.put
+    real = folder.put
 
     def put(self: Any, names: Any, *arguments: Any, **keywords: Any) -> Any:
         _writing.part = names[0].split("/")[1]
         return real(self, names, *arguments, **keywords)
 
-    _replace(owner, "put", put)
+    _replace(folder, "put", put)
 
 
 def _replace(owner: Any, name: str, new: Any) -> None:
