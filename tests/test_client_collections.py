@@ -17,6 +17,7 @@ from dask.highlevelgraph import HighLevelGraph
 from distributed import Client, LocalCluster, futures_of
 
 from cachingclient import Action, DiracClient
+from tests.reported import counts
 
 
 def increment(x: Any) -> Any:
@@ -51,14 +52,6 @@ def array() -> da.Array:
 def tree() -> Any:
     leaves = [dask.delayed(increment)(leaf) for leaf in range(8)]
     return dask.delayed(merged)(*[dask.delayed(double)(leaf) for leaf in leaves])
-
-
-def counts(client: DiracClient) -> tuple[int, int, int]:
-    """How many steps of the last graph ran, were loaded and were kept."""
-    report = client.report
-    assert report is not None
-    row = report.summary().total
-    return row.ran, row.loaded, row.kept
 
 
 def same(first: Any, second: Any) -> None:

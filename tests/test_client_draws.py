@@ -8,9 +8,9 @@ from collections.abc import Callable
 import dask
 import numpy as np
 import pytest
-from distributed import Client
 
 from cachingclient import DiracClient
+from tests.reported import counts
 
 
 def draw() -> float:
@@ -23,19 +23,6 @@ def drawn_from_the_global_generator() -> float:
 
 def seeded(seed: int) -> float:
     return float(np.random.default_rng(seed).random())
-
-
-def counts(client: DiracClient) -> tuple[int, int, int]:
-    """How many steps of the last graph ran, were loaded and were kept."""
-    report = client.report
-    assert report is not None
-    row = report.summary().total
-    return row.ran, row.loaded, row.kept
-
-
-def complaints(client: Client) -> list[str]:
-    """What the scheduler logged about keys that came back different."""
-    return [text for _, text in client.get_scheduler_logs() if "Detected different" in text]
 
 
 @pytest.mark.filterwarnings("ignore:.*draws random numbers")

@@ -28,6 +28,7 @@ from distributed import (
 )
 
 from cachingclient import DiracClient
+from tests.reported import counts
 
 
 def source() -> int:
@@ -67,14 +68,6 @@ def inside_get_client(x: int) -> list[int]:
 
 def process_of_worker() -> int:
     return os.getpid() + 0 * id(get_worker())
-
-
-def counts(client: DiracClient) -> tuple[int, int, int]:
-    """How many steps of the last graph ran, were loaded and were kept."""
-    report = client.report
-    assert report is not None
-    row = report.summary().total
-    return row.ran, row.loaded, row.kept
 
 
 def complaints(client: Client) -> list[str]:
