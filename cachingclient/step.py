@@ -1,4 +1,7 @@
-"""`@step`: a user's word on one function, in a graph or called inside a task that dask can't see into."""
+"""`@step`: the options of one function, as a task of a graph or called inside a task that dask can't see into.
+
+Importing the package imports this module, so it imports no library before a function is marked.
+"""
 
 from __future__ import annotations
 
@@ -6,49 +9,44 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 
-import dask
-from dask.utils import parse_bytes
-
-from cachingclient.graph import Key, Lowered, Task, with_function
-from cachingclient.methods import what_it_reads
+from cachingclient.dask_internals.fit import what_is_missing
+from cachingclient.worker.options import Marked, Options
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user said about a step; see `step`."""
-
-    version: object = None
-    ignore: tuple[str, ...] = ()
-    cache: bool = True
-    ttl: float | None = None
-    resources: tuple[tuple[str, float | str], ...] = ()
+RESOURCES = ("cores", "memory", "gpus")
+"""What a step can ask of a worker."""
+OTHER_WORDS = (
+    dict.fromkeys(("cpu", "cpus", "core"), "cores") | dict.fromkeys(("mem", "ram"), "memory") | {"gpu": "gpus"}
+)
 
 
-class StepFunction(Generic[P, R]):
+class StepFunction(Marked, Generic[P, R]):
     """A function that is a step. Calling it inside a task, or in plain Python, looks its result up first."""
 
     function: Callable[P, R]
     __name__: str
     __cache_token_reads__: ClassVar[tuple[str, ...] | None] = "function", "options"
-    """The attributes that its token is made of, if there are no others: where they are the same, so is the token."""
+    """The attributes that `__cache_token__` reads: as long as they are the same, so is the token."""
 
     def __init__(self, function: Callable[P, R], options: Options) -> None:
-        functools.update_wrapper(self, function)
+        _teach_cloudpickle()
+        functools.update_wrapper(self, function, updated=["__dict__"] if inspect.isfunction(function) else [])
+        self.__name__, self.__qualname__, self.__module__ = _names_of(function)
         self.function = function
         self.options = options
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what was kept for equal code and equal arguments, else run the function and keep its result."""
-        from cachingclient.calls import Call
-        from cachingclient.context import current_context
+        if not self.options.cache or what_is_missing():
+            return self.function(*args, **kwargs)
+        from cachingclient.worker.context import current_context
+        from cachingclient.worker.direct_call import Call
 
-        context = current_context() if self.options.cache else None
+        context = current_context()
         if context is None:
             return self.function(*args, **kwargs)
         result: R = Call(self, context)(*args, **kwargs)
@@ -57,24 +55,35 @@ class StepFunction(Generic[P, R]):
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else BoundStep(self, instance)
 
+    @property
+    def __cache_function__(self) -> Callable[P, R]:
+        """The function to look into for what a method that calls this one reads of their object."""
+        return self.function
+
     def __cache_token__(self) -> tuple[object, ...]:
         return self.function, self.options.version, self.options.ignore
 
     def __reduce__(self) -> Any:
-        module = sys.modules.get(self.__module__)
-        if self.__module__ != "__main__" and getattr(module, self.__name__, None) is self:
-            return self.__name__
+        """Pickle by name where a module has the step under its name, as functions are; else by its function."""
+        return self.__qualname__ if _standing_at(self.__module__, self.__qualname__) is self else self._by_value()
+
+    def _by_value(self) -> Any:
         return StepFunction, (self.function, self.options)
 
     @functools.cached_property
-    def _signature(self) -> inspect.Signature:
-        return inspect.signature(self.function)
+    def _signature(self) -> inspect.Signature | None:
+        try:
+            return inspect.signature(self.function)
+        except (TypeError, ValueError):
+            return None  # some builtins tell nobody what they take
 
     def __cache_arguments__(
         self, args: Iterable[Any], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments that count in the step's key: all but the ignored ones, however they were given."""
         signature = self._signature
+        if signature is None:
+            return tuple(args), dict(kwargs)
         try:
             bound = signature.bind_partial(*args, **kwargs).arguments
         except TypeError:
@@ -93,64 +102,63 @@ class StepFunction(Generic[P, R]):
 
 
 class BoundStep(StepFunction[..., Any]):
-    """A step that is a method, of one object: of that only what the method reads counts."""
+    """A step that is a method of one object: of the object, those attributes enter the key that the method reads."""
 
     __cache_token_reads__ = None
 
     def __init__(self, method: StepFunction[..., Any], instance: object) -> None:
         super().__init__(functools.partial(method.function, instance), method.options)
         functools.update_wrapper(self, method.function)
+        self.__wrapped__ = self.function  # its signature has no `self`
         self.__func__ = method
         self.__self__ = instance
 
     def __cache_token__(self) -> tuple[object, ...]:
+        from cachingclient.hashing.code.bound_methods import what_it_reads
+
         return self.__func__, what_it_reads(self.__self__, self.__func__.function)
 
     def __reduce__(self) -> Any:
-        if getattr(type(self.__self__), self.__name__, None) is self.__func__:
+        owner = self.__self__ if isinstance(self.__self__, type) else type(self.__self__)
+        found = inspect.getattr_static(owner, self.__name__, None)
+        found = found.__func__ if isinstance(found, classmethod) else found
+        if found is self.__func__:
             return getattr, (self.__self__, self.__name__)
         return BoundStep, (self.__func__, self.__self__)
 
 
-def apply_annotations(lowered: Lowered) -> Lowered:
-    """Make steps of the tasks that the user annotated with options: ``dask.annotate(cache={"ttl": 3600})``.
-
-    What steps need of their workers becomes the annotation ``needs``, which a `VineCluster` heeds. dask's own
-    ``resources`` would have a task wait for ever on a cluster whose workers name none.
-
-    Raises
-    ------
-    TypeError
-        If the annotation is neither a bool nor a dict of the options of `step`.
-    """
-    nodes = dict(lowered.nodes)
-    for key, value in lowered.annotations.get("cache", {}).items():
-        node = nodes.get(key)
-        if isinstance(value, dict) and isinstance(node, Task) and not isinstance(node.func, StepFunction):
-            nodes[key] = with_function(node, step(**value)(node.func))
-        elif not isinstance(value, (bool, dict)):
-            raise TypeError(f"the annotation cache is {value!r}; it takes True, False or a dict of options of step")
-    needs = {
-        key: dict(node.func.options.resources)
-        for key, node in nodes.items()
-        if isinstance(node, Task) and isinstance(node.func, StepFunction) and node.func.options.resources
-    }
-    if not needs:
-        return Lowered(nodes, lowered.annotations)
-    return Lowered(nodes, {**lowered.annotations, "needs": {**needs, **lowered.annotations.get("needs", {})}})
+def _names_of(function: Any) -> tuple[str, str, str]:
+    """Return name, qualified name and module: of the function inside a partial, of the class of a callable object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__name__", None) or type(function).__name__
+    return str(name), str(getattr(function, "__qualname__", None) or name), str(getattr(function, "__module__", None))
 
 
-def uncached(lowered: Lowered) -> frozenset[Key]:
-    """Return the keys that the user wants neither loaded nor kept, by annotation or by ``@step(cache=False)``."""
-    if dask.get_annotations().get("cache") is False:
-        return frozenset(lowered.nodes)
-    annotated = {key for key, value in lowered.annotations.get("cache", {}).items() if value is False}
-    marked = {
-        key
-        for key, node in lowered.nodes.items()
-        if isinstance(node, Task) and isinstance(node.func, StepFunction) and not node.func.options.cache
-    }
-    return frozenset(annotated | marked)
+def _standing_at(module: str, qualname: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+@functools.cache
+def _teach_cloudpickle() -> None:
+    """Have cloudpickle treat steps as it treats functions: pickle's own way is by name, also in a script."""
+    import cloudpickle
+
+    cloudpickle.CloudPickler.dispatch_table[StepFunction] = _reduce_for_cloudpickle
+
+
+def _reduce_for_cloudpickle(marked: StepFunction[..., Any]) -> Any:
+    """Pickle a step of a script, or of a module that is sent with its code, by value."""
+    import cloudpickle
+
+    module = marked.__module__
+    by_value = cloudpickle.list_registry_pickle_by_value()
+    parents = (module.rsplit(".", count)[0] for count in range(module.count(".") + 1))
+    travels = module == "__main__" or any(parent in by_value for parent in parents)
+    return marked._by_value() if travels else marked.__reduce__()
 
 
 @overload
@@ -165,6 +173,8 @@ def step(
     cache: bool = True,
     ttl: float | None = None,
     resources: Mapping[str, float | str] | None = None,
+    outputs: Iterable[str] = (),
+    unobserved: Iterable[str] = (),
 ) -> Callable[[Callable[P, R]], StepFunction[P, R]]: ...
 
 
@@ -177,6 +187,8 @@ def step(
     cache: bool = True,
     ttl: float | None = None,
     resources: Mapping[str, float | str] | None = None,
+    outputs: Iterable[str] = (),
+    unobserved: Iterable[str] = (),
 ) -> Any:
     """Mark a function as a step.
 
@@ -187,7 +199,7 @@ def step(
     Parameters
     ----------
     function
-        The function, when used without parentheses.
+        The function, when used without parentheses; or a method, a partial, a class or an object that can be called.
     version
         Part of the step's key beside its code: change it to have the step run again.
     ignore
@@ -199,14 +211,20 @@ def step(
     resources
         What a worker must have to run the step where it is a task, such as
         ``{"cores": 2, "memory": "4 GB", "gpus": 1}``: a `VineCluster` heeds it. It is no part of the step's key.
+    outputs
+        Names of arguments that hold the path, or paths, of what the step writes: for libraries whose writing can't be
+        seen. A kept result counts only while the files are there as the step left them.
+    unobserved
+        Globs of absolute paths that do not count, whether the step reads or writes them, such as ``"*/logs/*.log"``.
 
     Raises
     ------
     TypeError
-        If what is marked is no function.
+        If what is marked can't be called, or is a coroutine function or a generator function: what their calls
+        return can't be kept.
     ValueError
-        If `ignore` names an argument that the function has not, `ttl` is not above 0, or a resource is not a number
-        above 0 or a size.
+        If `ignore` or `outputs` names an argument that the function has not, `ttl` is not above 0, a resource is none
+        that is known, or is not a number above 0 or a size, or `unobserved` has a relative path.
 
     Examples
     --------
@@ -218,25 +236,65 @@ def step(
     """
     if function is not None:
         return step()(function)
-    if ttl is not None and not ttl > 0:
+    if not isinstance(cache, bool):
+        raise TypeError(f"cache is {cache!r}; it takes True or False")
+    if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not ttl > 0):
         raise ValueError(f"ttl is {ttl!r}; it takes a number of seconds above 0, or None")
+    if not (resources is None or isinstance(resources, Mapping)):
+        raise TypeError(f"resources is {resources!r}; it takes a dict, such as {{'cores': 2, 'memory': '4 GB'}}")
     asked = tuple(sorted((resources or {}).items()))
     for name, amount in asked:
         _check_resource(name, amount)
-    options = Options(version, tuple(ignore), cache, ttl, asked)
+    named = {"ignore": _texts("ignore", ignore), "outputs": _texts("outputs", outputs)}
+    globs = _texts("unobserved", unobserved)
+    for glob in globs:
+        if not glob.startswith(("/", "*")):
+            raise ValueError(f"unobserved has {glob!r}; it takes globs of absolute paths, such as '*/logs/*.log'")
+    options = Options(version, named["ignore"], cache, ttl, asked, named["outputs"], globs)
 
-    def mark(marked: Callable[..., Any]) -> StepFunction[..., Any]:
+    def mark(marked: Any) -> Any:
+        if isinstance(marked, (staticmethod, classmethod)):
+            return type(marked)(mark(marked.__func__))
         if not callable(marked):
             raise TypeError(f"step marks a function, got {marked!r}")
-        unknown = [name for name in options.ignore if name not in inspect.signature(marked).parameters]
-        if unknown:
-            raise ValueError(f"ignore names {unknown[0]!r}, which is no argument of {marked.__qualname__}")
+        if (why := gives_no_result(marked)) is not None:
+            raise TypeError(f"step marks functions whose result can be kept; {_names_of(marked)[1]} {why}")
+        for option, names in named.items():
+            unknown = [name for name in names if name not in inspect.signature(marked).parameters]
+            if unknown:
+                raise ValueError(f"{option} names {unknown[0]!r}, which is no argument of {_names_of(marked)[1]}")
         return StepFunction(marked, options)
 
     return mark
 
 
+def gives_no_result(function: Any) -> str | None:
+    """Return why a call gives nothing that could be kept; None if it may."""
+    called = [function, type(function).__call__]
+    if any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in called):
+        return "is a coroutine function: its calls give nothing until they are awaited"
+    if any(inspect.isgeneratorfunction(each) for each in called):
+        return "is a generator function: its values are gone once they are read; return a list of them"
+    return None
+
+
+def _texts(option: str, given: object) -> tuple[str, ...]:
+    """Return what an option lists; a text alone would be taken for its letters."""
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise TypeError(f"{option} is {given!r}; it takes a list of texts, such as [{given!r}]")
+    found = tuple(given)
+    if wrong := [each for each in found if not isinstance(each, str)]:
+        raise TypeError(f"{option} has {wrong[0]!r}; it takes texts")
+    return found
+
+
 def _check_resource(name: object, amount: object) -> None:
+    from dask.utils import parse_bytes
+
+    if name not in RESOURCES:
+        meant = OTHER_WORDS.get(name) if isinstance(name, str) else None
+        instead = f"; did you mean {meant!r}?" if meant else ""
+        raise ValueError(f"resources names {name!r}; it takes 'cores', 'memory' and 'gpus'{instead}")
     try:
         known = isinstance(name, str) and parse_bytes(amount if isinstance(amount, (int, float)) else str(amount)) > 0
     except ValueError:

@@ -1,20 +1,18 @@
-"""Which versions the client, the scheduler and the workers have, and where they differ: said before the first task."""
+"""Which version of this package a process has, and how to compare two sets of versions."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import logging
+import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distributed import Scheduler
-from distributed.diagnostics.plugin import SchedulerPlugin
-from distributed.versions import get_versions
-
-logger = logging.getLogger(__name__)
-
+try:
+    __version__ = importlib.metadata.version("cachingclient")
+except importlib.metadata.PackageNotFoundError:  # it was sent to a worker, where it is not installed
+    __version__ = "unknown"
 TOLD = "cachingclient"
 """Under what workers tell their version when they connect."""
 
@@ -48,34 +46,3 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str,
 
     pairs = {package: (shown(ours, package), shown(theirs, package)) for package in ours if package in theirs}
     return {package: pair for package, pair in pairs.items() if pair[0] != pair[1]}
-
-
-class VersionCheck(SchedulerPlugin):
-    """Warns, in the log and at every client, of workers and clients whose versions are not the scheduler's."""
-
-    name = "cachingclient-versions"
-
-    def __init__(self) -> None:
-        self._said: set[str] = set()
-
-    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
-        """Compare a worker that connects."""
-        state = scheduler.workers[worker]
-        told = state.extra.get(TOLD) or {}
-        self._compare(scheduler, "workers", f"worker {state.name}", state.versions, {TOLD: told.get("version")})
-
-    def add_client(self, scheduler: Scheduler, client: str) -> None:
-        """Compare a client that connects."""
-        self._compare(scheduler, "clients", f"client {client}", scheduler.clients[client].versions, {})
-
-    def _compare(
-        self, scheduler: Scheduler, kind: str, who: str, versions: Mapping[str, Any], told: Mapping[str, Any]
-    ) -> None:
-        ours = {**get_versions()["packages"], TOLD: own_version()}
-        found = differences(ours, {**versions.get("packages", {}), **told})
-        text = ", ".join(f"{package} {theirs} instead of {own}" for package, (own, theirs) in found.items())
-        if text and f"{kind}: {text}" not in self._said:
-            self._said.add(f"{kind}: {text}")
-            text = f"{who} has {text}, which is what the scheduler has; tasks may fail there"
-            logger.warning(text)
-            scheduler.log_event("warn", text)

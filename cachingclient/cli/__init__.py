@@ -5,6 +5,6 @@ Exit codes: 0, all done; 1, declined by the user or done in part; 2, wrong usage
 
 from __future__ import annotations
 
-from cachingclient.cli.commands import cli, main
+from cachingclient.cli.main import cli, main
 
 __all__ = ["cli", "main"]

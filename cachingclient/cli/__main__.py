@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cachingclient.cli.commands import main
+from cachingclient.cli.main import main
 
 main()

@@ -1,4 +1,4 @@
-"""``cachectl dirac``: who we are at a DIRAC server, its sites, and our jobs there."""
+"""``cachectl dirac``: the user's identity at a DIRAC server, its sites, and the user's jobs there."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from cachingclient import human
+from cachingclient import units
 from cachingclient.cli import dirac_jobs
-from cachingclient.cli.commands import Unreachable
+from cachingclient.cli.main import Unreachable
 from cachingclient.cli.options import Command, json_option
 from cachingclient.cli.output import print_json, print_table
 from cachingclient.dirac import DiracApi, DiracError, TokenFile, find_proxy, open_api
@@ -36,7 +36,7 @@ def dirac() -> None:
 
 
 def server_options(command: Command) -> Command:
-    """Add what a server is opened with; the command gets it open, as ``api``."""
+    """Add the options with which a server is opened; the command gets the open server as ``api``."""
 
     @functools.wraps(command)
     def with_api(
@@ -60,7 +60,7 @@ def server_options(command: Command) -> Command:
 @server_options
 @json_option
 def whoami(api: DiracApi, as_json: bool) -> None:
-    """Show who the server takes us for."""
+    """Show the user's identity, as the server sees it."""
     me = api.whoami()
     if as_json:
         print_json(_end(me.expires) | {"user": me.user, "group": me.group, "vo": me.vo, "rights": me.properties})
@@ -114,19 +114,25 @@ def proxy(ctx: click.Context, /, credentials: str | None, as_json: bool) -> None
 @click.option("--group", help="The group to act as. [default: the organisation's default group]")
 @click.option("--credentials", metavar="FILE", help="Where to keep the tokens. [default: where DIRAC keeps them]")
 @click.option("--ca", metavar="PATH", help="What to trust the server by. [default: the setting dirac.ca]")
-def login(url: str | None, vo: str | None, group: str | None, credentials: str | None, ca: str | None) -> None:
+@json_option
+def login(
+    url: str | None, vo: str | None, group: str | None, credentials: str | None, ca: str | None, as_json: bool
+) -> None:
     """Get tokens for a DiracX server by opening an address in a browser, on this or another device."""
     from cachingclient import config
-    from cachingclient.dirac.http import Http
-    from cachingclient.dirac.tokens import log_in
+    from cachingclient.dirac.api.http import Http
+    from cachingclient.dirac.api.tokens import log_in
 
     address, organisation = url or config.dirac("url"), vo or config.dirac("vo")
     if not address or not organisation:
         raise click.UsageError("--url and --vo are needed, or the settings dirac.url and dirac.vo")
     http = Http(address, ca=ca or config.dirac("ca"))
-    tokens = log_in(http, organisation, group, lambda page: click.echo(f"open {page}\nand wait here"))
+    tokens = log_in(http, organisation, group, lambda page: click.echo(f"open {page}\nand wait here", err=as_json))
     file = TokenFile(credentials)
     file.write(tokens)
+    if as_json:
+        print_json({"path": str(file.path), **_end(tokens.renewable_until)})
+        return
     click.echo(f"logged in, {_lasting(tokens.renewable_until)}: {file.path}")
 
 
@@ -157,4 +163,4 @@ def _tokens(path: str | None) -> dict[str, Any]:
 def _lasting(until: datetime | None) -> str:
     if until is None:
         return "without an end"
-    return f"for {human.duration((until - datetime.now(UTC)).total_seconds())}"
+    return f"for {units.duration((until - datetime.now(UTC)).total_seconds())}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cachingclient import human
+from cachingclient import units
 from cachingclient.cli.options import json_option
 from cachingclient.cli.output import on_terminal, print_json, print_table
 from cachingclient.dirac import DiracApi, Job, JobStatus
@@ -112,7 +112,7 @@ def kill(api: DiracApi, ids: Sequence[int], job_group: str | None, yes: bool, as
 @click.option("--history", is_flag=True, help="Through which states the job went.")
 @json_option
 def logs(api: DiracApi, id: int, folder: Path | None, history: bool, as_json: bool) -> None:
-    """Show what a job sent back; before it ended, what its agent shows, where the server has that."""
+    """Show the output of a job; before its end, the output that its agent shows, where the server has that."""
     if history:
         lines = api.history(id)
         if as_json:
@@ -123,16 +123,16 @@ def logs(api: DiracApi, id: int, folder: Path | None, history: bool, as_json: bo
         return
     files = api.logs(id)
     if folder is not None:
-        for name, content in files.items():
-            path = folder / Path(name).name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        written = [_written(folder / Path(name).name, content) for name, content in files.items()]
+        if as_json:
+            print_json(list(map(str, written)))
+        for path in () if as_json else written:
             click.echo(path)
     elif as_json:
         print_json({name: content.decode("utf-8", "replace") for name, content in files.items()})
     else:
         for name, content in files.items():
-            click.echo(f"== {name} ({human.size(len(content))})")
+            click.echo(f"== {name} ({units.size(len(content))})")
             click.echo(content.decode("utf-8", "replace"))
     if not files:
         click.echo(f"job {id} has sent nothing back yet", err=True)
@@ -141,13 +141,19 @@ def logs(api: DiracApi, id: int, folder: Path | None, history: bool, as_json: bo
 COMMANDS: dict[str, Callable[..., None]] = {"submit": submit, "status": status, "kill": kill, "logs": logs}
 
 
+def _written(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
 def _as_dict(job: JobStatus) -> dict[str, Any]:
     return {**asdict(job), "ended": job.ended}
 
 
 def _row(job: JobStatus) -> list[str]:
     reason = job.why.removeprefix(job.state).removeprefix(": ")
-    changed = "" if job.changed is None else human.age((datetime.now(UTC) - job.changed).total_seconds())
+    changed = "" if job.changed is None else units.age((datetime.now(UTC) - job.changed).total_seconds())
     return [str(job.id), job.name, job.state, reason, job.site, changed]
 
 

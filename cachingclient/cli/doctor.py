@@ -7,14 +7,15 @@ import platform
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import click
 
-from cachingclient import config, human
-from cachingclient.cli.options import open_chosen, store_url_options
+from cachingclient import config, units
+from cachingclient.cli.options import is_missing, open_chosen, store_url_options
 from cachingclient.cli.output import print_json
+from cachingclient.config import check
 from cachingclient.storage import Entry, Store, StoreError, encode
 
 PROBE_BYTES = 4_000_000
@@ -56,28 +57,9 @@ def doctor(ctx: click.Context, /, store: str | None, options: dict[str, Any], as
 
 
 def _settings() -> Iterator[Finding]:
-    readers: list[Callable[[], object]] = [
-        config.store,
-        config.store_options,
-        config.policy,
-        config.mode,
-        config.inputs,
-        config.environment,
-        config.size_limit,
-        config.write_queue,
-        config.look_up_timeout,
-        config.flush_timeout,
-        config.patience,
-    ]
-    wrong = []
-    for read in readers:
-        try:
-            read()
-        except config.ConfigurationError as error:
-            wrong.append(Finding("fault", str(error)))
+    wrong = [Finding("fault", fault) for fault in check.faults()]
     yield from wrong
-    for name in config.unknown():
-        yield Finding("warning", f"{name} is no setting: misspelled?")
+    yield from (Finding("warning", text) for text in check.misspelled())
     if not wrong:
         yield Finding("ok", f"settings: policy {config.policy()}, mode {config.mode()}, inputs {config.inputs()}")
 
@@ -95,13 +77,18 @@ def _versions() -> Iterator[Finding]:
 
 def _store(url: str | None, options: dict[str, Any]) -> Iterator[Finding]:
     try:
+        place = url or config.store()
+        if is_missing(place):
+            yield Finding("note", f"store {place} is not there yet: the first client that uses it makes it")
+            return
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             store = open_chosen(url, options)
-    except (TypeError, ValueError, StoreError) as error:
+    except (ImportError, TypeError, ValueError, StoreError) as error:
         yield Finding("fault", f"store: {error}")
         return
     yield from (Finding("warning", str(warning.message)) for warning in caught)
+    yield _trust(store)
     if store.read_only:
         yield Finding("warning", f"store {store.url} can be read but not written")
         return
@@ -109,6 +96,22 @@ def _store(url: str | None, options: dict[str, Any]) -> Iterator[Finding]:
         yield from _round_trip(store)
     except StoreError as error:
         yield Finding("fault", f"store {store.url}: {error}")
+
+
+def _trust(store: Store) -> Finding:
+    """Say what is believed of what others can write."""
+    if store.trust == "signed":
+        return Finding("ok", f"store {store.url}: what is signed by a known key is loaded")
+    if store.trust == "data":
+        return Finding(
+            "note", f"store {store.url}: only data is kept and loaded, no pickles, as others may write there"
+        )
+    if store.private:
+        return Finding("ok", f"store {store.url}: nobody else can write there, so all that is in it is loaded")
+    return Finding(
+        "warning",
+        f"store {store.url}: others may write there, and with trust: all what they wrote can run code as you",
+    )
 
 
 def _round_trip(store: Store) -> Iterator[Finding]:
@@ -132,6 +135,6 @@ def _round_trip(store: Store) -> Iterator[Finding]:
         yield Finding("fault", f"store {store.url}: what is read is not what was written")
         return
     times = [written - begun, looked_up - written, loaded - looked_up]
-    write, look_up, load = map(human.duration, times)
-    size = human.size(PROBE_BYTES)
+    write, look_up, load = map(units.duration, times)
+    size = units.size(PROBE_BYTES)
     yield Finding("ok", f"store {store.url}: {size} written in {write}, looked up in {look_up}, loaded in {load}")

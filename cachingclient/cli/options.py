@@ -1,4 +1,4 @@
-"""What several commands take: a store, filters, and the choice between a table and JSON."""
+"""The options that several commands take: a store, filters, and the choice between a table and JSON."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from cachingclient import config, human
-from cachingclient.cli.commands import Unreachable
+from cachingclient import config, units
+from cachingclient.cli.main import Unreachable
+from cachingclient.config import check
 from cachingclient.storage import Store, open_store
-from cachingclient.storage.opening import local_path
-from cachingclient.storage.outline import Outline
+from cachingclient.storage.columns import Outline
+from cachingclient.storage.files.layout import STEPS
+from cachingclient.storage.open_store import local_path, scheme_of
 
 Command = Callable[..., Any]
 
@@ -31,7 +33,7 @@ class Age(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
-            return human.parse_age(str(value))
+            return units.parse_age(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -43,7 +45,7 @@ class Size(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
-            return human.parse_size(str(value))
+            return units.parse_size(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -156,6 +158,27 @@ def open_chosen(url: str | None, options: dict[str, Any]) -> Store:
     return open_store(config.store(), **config.store_options() | options)
 
 
+def is_missing(url: str) -> bool:
+    """Tell whether a URL is that of a local store that is not there.
+
+    Opening it would make its folder: right for an analysis, wrong for a look at a mistyped path.
+
+    Examples
+    --------
+    >>> is_missing("file:///no/such/folder"), is_missing("s3://bucket")
+    (True, False)
+
+    Raises
+    ------
+    ValueError
+        If no store has such a URL.
+    """
+    path = local_path(url) if scheme_of(url) == "file" else None
+    if path is None or Path(path).is_file():  # which opening it says
+        return False
+    return not (Path(path).expanduser() / STEPS).parent.exists()
+
+
 def json_option(command: Command) -> Command:
     """Add ``--json``; the command gets ``as_json``."""
     return click.option("--json", "as_json", is_flag=True, help="JSON, with sizes in bytes and times in seconds.")(
@@ -163,12 +186,21 @@ def json_option(command: Command) -> Command:
     )
 
 
+def store_to_complete(ctx: click.Context) -> Store | None:
+    """Return the store that a line is about which the shell completes; None if it is not there."""
+    try:
+        return _open(ctx.params.get("store"), dict(ctx.params.get("options") or {}))
+    except click.ClickException:
+        return None
+
+
 def _open(url: str | None, options: dict[str, Any]) -> Store:
     try:
-        # Opening a local store makes its folder: right for an analysis, wrong for a look at a mistyped path.
-        path = None if url is None else local_path(url)
-        if path is not None and not Path(path).expanduser().exists():
-            raise Unreachable(f"there is no store at {url}")
+        place = url or config.store()
+        if wrong := check.misspelled():
+            raise Unreachable(wrong[0])
+        if is_missing(place):
+            raise Unreachable(f"there is no store at {place}")
         return open_chosen(url, options)
     except (ImportError, TypeError, ValueError) as error:  # a missing library is named by its error
         raise Unreachable(str(error)) from error

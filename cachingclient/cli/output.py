@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cachingclient.units import plain
+
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str] = ()) -> None:
     """Print a table on a terminal, tab-separated lines elsewhere.
@@ -25,6 +27,7 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: Se
         Titles of the columns that are aligned to the left; numbers are aligned to the right.
     """
     console = Console()
+    rows = (list(map(plain, row)) for row in rows)
     if not console.is_terminal:
         click.echo("\t".join(heads))
         for row in rows:

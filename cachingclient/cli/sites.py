@@ -1,15 +1,20 @@
-"""``cachectl sites``: what the sites of a running cluster do."""
+"""``cachectl sites``: the work of the sites of a running cluster."""
 
 from __future__ import annotations
 
+import asyncio
+import warnings
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cachingclient.cli.commands import Unreachable
+from cachingclient.cli.main import Unreachable
 from cachingclient.cli.options import json_option
 from cachingclient.cli.output import print_json, print_table
+
+PATIENCE = 20
+"""Seconds within which a cluster answers."""
 
 
 @click.command()
@@ -25,8 +30,8 @@ def sites(address: str | None, log: Path | None, plot: Path | None, as_json: boo
     ADDRESS is the address or the name of a cluster, VineCluster or DiracCluster; without it, the cluster that
     you have running on this machine.
     """
-    from cachingclient.vine.plot import plot as draw
-    from cachingclient.vine.plot import read_log
+    from cachingclient.vine.report.plot import plot as draw
+    from cachingclient.vine.report.plot import read_log
 
     try:
         samples = read_log(log) if log is not None else _ask(_find(address))
@@ -45,8 +50,8 @@ def sites(address: str | None, log: Path | None, plot: Path | None, as_json: boo
 
 
 def _find(address: str | None) -> dict[str, Any]:
-    """Return what is published of the cluster that the user means."""
-    from cachingclient.vine.contact import clusters
+    """Return the published address of the cluster that the user means."""
+    from cachingclient.vine.discovery import clusters
 
     running = clusters()
     if address is None and len(running) != 1:
@@ -55,6 +60,8 @@ def _find(address: str | None) -> dict[str, Any]:
     for each in running:
         if address in (None, each["address"], each["name"]):
             return each
+    if address is not None and ":" not in address:
+        raise Unreachable(f"no cluster named {address!r} of yours runs here; an address is such as tcp://host:8786")
     return {"address": address, "encrypted": None}
 
 
@@ -62,12 +69,20 @@ def _ask(told: dict[str, Any]) -> Any:
     """Return the samples of a cluster, with its counts of now."""
     from distributed import Client
 
-    from cachingclient.vine.contact import security_of
-    from cachingclient.vine.monitor import samples_of
+    from cachingclient.vine.discovery import security_of
+    from cachingclient.vine.scheduler.monitor import samples_of
 
     security = security_of(told) if told["encrypted"] is not None else None
+
+    async def samples() -> Any:
+        async with Client(told["address"], security=security, asynchronous=True, set_as_default=False) as client:
+            return await client.run_on_scheduler(samples_of)
+
     try:
-        with Client(told["address"], security=security, timeout=10, set_as_default=False) as client:
-            return client.run_on_scheduler(samples_of)
+        # A server that takes connections and says nothing holds dask's client up, whatever its timeout.
+        return asyncio.run(asyncio.wait_for(samples(), PATIENCE))
+    except TimeoutError:
+        warnings.simplefilter("ignore", RuntimeWarning)  # of what dask's client leaves undone, as the command ends
+        raise Unreachable(f"cluster {told['address']} did not answer within {PATIENCE} s") from None
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise Unreachable(f"cluster {told['address']} can't be asked: {error}") from error

@@ -1,7 +1,25 @@
 """For coffea analyses: steps as tasks of one graph, and checkpoints that know the code they were made by."""
 
-from cachingclient.coffea.checkpointer import Checkpointer
-from cachingclient.coffea.chunks import Chunk, chunks_of
-from cachingclient.coffea.graph import run_steps
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cachingclient.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from cachingclient.coffea.checkpointer import Checkpointer
+    from cachingclient.coffea.chunks import Chunk, chunks_of
+    from cachingclient.coffea.graph import run_steps
 
 __all__ = ["Checkpointer", "Chunk", "chunks_of", "run_steps"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "Checkpointer": "checkpointer",
+            "Chunk": "chunks",
+            "chunks_of": "chunks",
+            "run_steps": "graph",
+        },
+    )

@@ -13,13 +13,15 @@ from coffea.processor import CheckpointerABC, ProcessorABC
 from coffea.processor.executor import WorkItem
 
 from cachingclient import config
-from cachingclient.hashing.inputs import Inputs
-from cachingclient.hashing.walk import Unidentifiable, identify
-from cachingclient.methods import what_it_reads
-from cachingclient.notes import NoteKeeper
+from cachingclient.hashing.code.bound_methods import what_it_reads
+from cachingclient.hashing.errors import Unidentifiable
+from cachingclient.hashing.identify import identify
+from cachingclient.hashing.inputs.inputs import Inputs
+from cachingclient.plan.user_classes import Scope, UserClasses, from_modules
 from cachingclient.step import StepFunction
 from cachingclient.storage import Entry, Store, encode, open_store
-from cachingclient.worker import versions
+from cachingclient.warn_once import NoteKeeper
+from cachingclient.worker.process import versions
 
 _OF_THE_CHUNK = ("dataset", "filename", "treename", "entrystart", "entrystop", "fileuuid")
 _notes = NoteKeeper()
@@ -66,7 +68,10 @@ class Checkpointer(CheckpointerABC):
             _looked_up.last = chunk, key, time.perf_counter()
             info = self.store.find([key]).get(key)
             if info is not None:
-                output = self.store.read(info)
+                classes = UserClasses(config.environment(), from_modules, Scope(processor_instance))
+                if classes.objection(info):
+                    return None
+                output = self.store.read(info, classes)
                 self.store.touch([key])
                 return output
         return None
@@ -80,9 +85,13 @@ class Checkpointer(CheckpointerABC):
         if key is None or chunk != tuple(metadata[name] for name in _OF_THE_CHUNK):
             return
         with self._forgiven("can't be saved"):
-            details = {**versions(), "chunk": {name: str(metadata[name]) for name in _OF_THE_CHUNK}}
+            details: dict[str, Any] = {**versions(), "chunk": {name: str(metadata[name]) for name in _OF_THE_CHUNK}}
             name = getattr(processor_instance, "__name__", type(processor_instance).__name__)
-            self.store.write(Entry((key,), "result", name, time.perf_counter() - start, details, encode(output)))
+            classes = UserClasses(config.environment(), from_modules, Scope(processor_instance))
+            encoded = encode(output, classes, data_only=self.store.data_only)
+            details["classes"] = dict(encoded.classes)
+            entry = Entry((key,), "result", name, time.perf_counter() - start, details, encoded)
+            self.store.write(entry, overwrite=bool(encoded.classes))  # what is there may be of a class that changed
 
     def _key(self, metadata: Mapping[str, Any], processor_instance: Any) -> str:
         """Return the key of a chunk's output.

@@ -9,6 +9,8 @@ from typing import Any
 
 import xxhash
 
+from cachingclient.hashing.inputs.remembered import Found, note, recall, version_of
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -161,11 +163,32 @@ def _files_of(dataset: str, described: Any, tree: str) -> Iterator[tuple[str, st
 
 def _chunks_of_file(dataset: str, file: str, tree: str, metadata: Mapping[str, Any], chunksize: int) -> Iterator[Chunk]:
     """Yield the chunks of one file."""
-    import uproot
-
-    with uproot.open(file) as opened:
-        entries, uuid = int(opened[tree].num_entries), str(opened.file.uuid)
+    entries, uuid = _look_at_tree(file, tree)
     count = -(-entries // chunksize)
     for number in range(count):
         start, stop = entries * number // count, entries * (number + 1) // count
         yield Chunk(dataset, file, tree, start, stop, uuid, metadata)
+
+
+def _look_at_tree(file: str, tree: str) -> tuple[int, str]:
+    """Return how many entries a tree has, and its file's identifier; a local file is opened once until it changes."""
+    import uproot
+
+    path = os.path.abspath(file)
+    before = None if "://" in file else _stat(path)
+    known = recall(path, before).trees if before is not None else None
+    if known and tree in known:
+        return known[tree]
+    with uproot.open(file) as opened:
+        found = int(opened[tree].num_entries), str(opened.file.uuid)
+    after = _stat(path) if before is not None else None
+    if before is not None and after is not None and version_of(after) == version_of(before):
+        note(path, before, Found(trees={tree: found}))
+    return found
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None

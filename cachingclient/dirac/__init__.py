@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cachingclient.dirac.api import DiracApi
-from cachingclient.dirac.credentials import Proxy, find_proxy
-from cachingclient.dirac.errors import (
-    CredentialsError,
-    DiracError,
-    MalformedReply,
-    NotOffered,
-    Refused,
-    ServerUnavailable,
-)
-from cachingclient.dirac.job import Job
-from cachingclient.dirac.opening import open_api
-from cachingclient.dirac.records import Identity, JobStatus, Transition
-from cachingclient.dirac.tokens import TokenFile, Tokens
+from cachingclient.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from cachingclient.dirac.cluster import DiracCluster
-    from cachingclient.dirac.environment import Environment
+    from cachingclient.dirac.api.credentials import Proxy, find_proxy
+    from cachingclient.dirac.api.errors import (
+        CredentialsError,
+        DiracError,
+        MalformedReply,
+        NotOffered,
+        Refused,
+        ServerUnavailable,
+    )
+    from cachingclient.dirac.api.interface import DiracApi
+    from cachingclient.dirac.api.job import Job
+    from cachingclient.dirac.api.models import Identity, JobStatus, Transition
+    from cachingclient.dirac.api.open_api import open_api
+    from cachingclient.dirac.api.tokens import TokenFile, Tokens
+    from cachingclient.dirac.workers.cluster import DiracCluster
+    from cachingclient.dirac.workers.environment import Environment
 
 __all__ = [
     "DiracCluster",
@@ -45,11 +45,27 @@ __all__ = [
     "MalformedReply",
 ]
 
-_CLUSTER = {"DiracCluster": "cluster", "Environment": "environment"}
-
-
-def __getattr__(name: str) -> Any:
-    # Whoever only asks a server needs neither a scheduler nor dask-jobqueue.
-    if name in _CLUSTER:
-        return getattr(importlib.import_module(f"{__name__}.{_CLUSTER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "Proxy": "api.credentials",
+            "find_proxy": "api.credentials",
+            "CredentialsError": "api.errors",
+            "DiracError": "api.errors",
+            "MalformedReply": "api.errors",
+            "NotOffered": "api.errors",
+            "Refused": "api.errors",
+            "ServerUnavailable": "api.errors",
+            "DiracApi": "api.interface",
+            "Job": "api.job",
+            "Identity": "api.models",
+            "JobStatus": "api.models",
+            "Transition": "api.models",
+            "open_api": "api.open_api",
+            "TokenFile": "api.tokens",
+            "Tokens": "api.tokens",
+            "DiracCluster": "workers.cluster",
+            "Environment": "workers.environment",
+        },
+    )

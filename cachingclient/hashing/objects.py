@@ -1,21 +1,22 @@
-"""Identity of objects that nobody described: by what rebuilds them, as pickle would ask for it."""
+"""Identity of objects of a type without a hasher: by the result of their ``__reduce_ex__``."""
 
 from __future__ import annotations
 
 import copyreg
+import functools
 import sys
 from collections.abc import Iterable, Mapping
 from copyreg import __newobj__ as _new_object  # type: ignore[attr-defined]
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cachingclient.hashing.code.modules import named_in_library
 from cachingclient.hashing.digest import frame
-from cachingclient.hashing.environment import is_user_code
+from cachingclient.hashing.environment.environment import is_user_code
+from cachingclient.hashing.errors import Unidentifiable
+from cachingclient.hashing.inputs.fingerprint import Fingerprint
+from cachingclient.hashing.inputs.signed import unsigned
 from cachingclient.hashing.scalars import encode_str
-from cachingclient.hashing.walk import Unidentifiable
-
-if TYPE_CHECKING:
-    from cachingclient.hashing.fingerprint import Fingerprint
-    from cachingclient.hashing.walk import Walk
+from cachingclient.hashing.walk import Walk
 
 
 def encode_object(obj: Any, walk: Walk) -> bytes:
@@ -24,8 +25,6 @@ def encode_object(obj: Any, walk: Walk) -> bytes:
     The bytes that pickle would write are of no use for this: they hold memo numbers, module paths and
     the order in which equal strings were met.
     """
-    from cachingclient.hashing.modules import named_in_library
-
     named = named_in_library(obj, walk)
     if named is not None:
         return named
@@ -35,6 +34,8 @@ def encode_object(obj: Any, walk: Walk) -> bytes:
         return _encode_global(obj, reduced, walk)
     head = encode_within(cls, walk, f"in class {cls.__qualname__}")
     constructor, args, state, items, pairs, setter = (*reduced, None, None, None, None)[:6]
+    if cls is functools.partial and state[-1] == {}:
+        state = (*state[:-1], None)  # its dictionary, which is there once somebody has asked for it
     parts = [head]
     if constructor is _new_object and args[:1] == (cls,):
         args = args[1:]
@@ -78,14 +79,18 @@ def encode_pairs(pairs: Iterable[tuple[Any, Any]], walk: Walk, where: str = "") 
 
 
 def encode_input(text: str, found: Fingerprint | None, walk: Walk) -> bytes:
-    """Return the encoding of a text with what the input looks like that it names, if it names one."""
+    """Return the encoding of a text that may name an input, with what the input looks like if it is a remote one.
+
+    A local file counts by the trace of the step that is given it, as it is found to be when the step runs: whether the
+    step reads the file, writes it or does neither shows only then.
+    """
     if found is None:
         walk.may_change = True
         return encode_str(text)
     walk.file(found)
     if found.note:
         walk.warn(found.note)
-    return frame(b"I", [encode_str(text), found.identity])
+    return encode_str(text) if found.is_local else frame(b"I", [encode_str(unsigned(text)), found.identity])
 
 
 def encode_unordered(value: Any, walk: Walk) -> bytes:
@@ -101,11 +106,18 @@ def encode_unordered(value: Any, walk: Walk) -> bytes:
 def _reduce(obj: Any) -> str | tuple[Any, ...]:
     try:
         reducer = copyreg.dispatch_table.get(type(obj))
-        return reducer(obj) if reducer is not None else obj.__reduce_ex__(4)
+        reduced: Any = reducer(obj) if reducer is not None else obj.__reduce_ex__(4)
+        return _as_made(reduced) if type(obj) is functools.partial else reduced
     except Exception as error:
         # Whatever goes wrong inside a library's or a user's own code here means the same: no identity.
         name = f"{type(obj).__module__}.{type(obj).__qualname__}"
         raise Unidentifiable(f"{name} object that can't be taken apart ({error})") from error
+
+
+def _as_made(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what a partial is taken apart to before anybody asked for its ``__dict__``, which asking makes."""
+    made, arguments, (*state, attributes) = reduced
+    return made, arguments, (*state, attributes or None)
 
 
 def _encode_global(obj: Any, name: str, walk: Walk) -> bytes:
@@ -128,10 +140,14 @@ def _encode_attributes(attributes: dict[Any, Any], cls: type, walk: Walk) -> byt
     """Return the encoding of attributes in the order they were set: `vars` shows it to a program."""
     parts: list[bytes] = []
     name: Any = None
+    is_users = isinstance(cls.__module__, str) and is_user_code(cls.__module__)
     try:
         for name, value in attributes.items():
             parts.append(encode_str(name) if type(name) is str else walk.encode(name))
-            parts.append(walk.encode(value))
+            encoded = walk.encode(value)
+            parts.append(encoded)
+            if is_users:
+                walk.ingredient(f"attribute {cls.__module__}.{cls.__qualname__}.{name}", encoded, value)
     except Unidentifiable as error:
         raise located(error, f"in attribute {name!r} of {cls.__qualname__}") from error.__cause__
     return frame(b"{", parts)

@@ -12,6 +12,9 @@ from cachingclient.hashing.digest import compact
 LZ4_FRAME = b"\x04\x22\x4d\x18"
 """How data compressed by LZ4 begin."""
 
+MOST_LETTERS = 400
+"""Longer values are not written out in explanations."""
+
 _double = struct.Struct("<d").pack
 _two_doubles = struct.Struct("<dd").pack
 
@@ -89,3 +92,37 @@ PLAIN: dict[type, Callable[[Any], bytes | None]] = {
     NotImplementedType: lambda _: b"n",
 }
 """Encoders by exact type; None from one of them means: not plain after all."""
+
+
+def literal(value: object) -> str:
+    """Return how Python writes a small value made of numbers, texts and containers; empty for any other.
+
+    Sets are written in an order that does not depend on hashes.
+
+    Examples
+    --------
+    >>> literal({"pt": 30, "regions": ["SR", "CR"]}), literal([object()])
+    ("{'pt': 30, 'regions': ['SR', 'CR']}", '')
+    """
+    try:
+        text = _written(value, 4)
+    except ValueError:
+        return ""
+    return text if len(text) <= MOST_LETTERS else ""
+
+
+def _written(value: Any, levels: int) -> str:
+    kind = type(value)
+    if kind in (int, float, bool, type(None)) or (kind is str and len(value) <= MOST_LETTERS):
+        return repr(value)
+    if kind not in (list, tuple, dict, set, frozenset) or not levels or len(value) > MOST_LETTERS // 3:
+        raise ValueError
+    if kind is dict:
+        pairs = (f"{_written(key, levels - 1)}: {_written(item, levels - 1)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    items = [_written(item, levels - 1) for item in value]
+    if kind is list:
+        return f"[{', '.join(items)}]"
+    if kind is tuple:
+        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+    return f"{{{', '.join(sorted(items))}}}" if items else "set()"

@@ -1,84 +1,27 @@
-"""One identification: from an object to its digest, its ingredients and what could not be known."""
+"""One identification: from an object to its digest, its ingredients and its warnings."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from cachingclient.hashing.digest import CANONICAL_VERSION, compact, digest, frame
-from cachingclient.hashing.environment import OWN_PACKAGE, Environment, distributions_of
-from cachingclient.hashing.inputs import Fingerprint, Inputs
-from cachingclient.hashing.scalars import PLAIN
+from cachingclient.hashing.environment.environment import OWN_PACKAGE, Environment, distributions_of
+from cachingclient.hashing.environment.user_overloads import added_by_users
+from cachingclient.hashing.identity import Identity, Noted
+from cachingclient.hashing.inputs.fingerprint import KNOWN, Fingerprint
+from cachingclient.hashing.inputs.inputs import Inputs
+from cachingclient.hashing.scalars import PLAIN, literal
+
+Describe = Callable[[Any, str, "Walk"], bytes]
+_others: list[Callable[[Any, Walk], bytes]] = []
 
 
-class Unidentifiable(TypeError):
-    """Something has no identity that a later process could find again.
-
-    Parameters
-    ----------
-    reason
-        What it is and where it was found, for the person who wrote it.
-
-    Examples
-    --------
-    >>> raise Unidentifiable("an open file, 'data.root'")
-    Traceback (most recent call last):
-    cachingclient.hashing.walk.Unidentifiable: an open file, 'data.root'
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What `identify` found.
-
-    Attributes
-    ----------
-    digest
-        32 hexadecimal characters, the same in every process that runs the same code on the same values.
-    ingredients
-        The named parts that went into it, each with its own digest.
-    warnings
-        What was seen that a key can't cover.
-    varying
-        Those of the warnings that say equal calls may give different results: a clock, unseeded random numbers.
-    inputs
-        The files it names and what they looked like.
-    rebinds
-        Where its code rebinds global variables. Their values are part of the digest, so it holds for as long as a
-        run leaves them as they are.
-    """
-
-    digest: str
-    ingredients: dict[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    varying: tuple[str, ...] = ()
-    inputs: tuple[Fingerprint, ...] = ()
-    rebinds: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """An encoding that stands for itself, wherever it is met again: it refers to no code.
-
-    Attributes
-    ----------
-    encoded
-        The encoding.
-    distributions
-        The libraries whose versions count with it.
-    files
-        The files that it depends on, as they looked.
-    """
-
-    encoded: bytes
-    distributions: frozenset[str]
-    files: tuple[Fingerprint, ...]
+def encode_values_by(encoder: Callable[[Any, Walk], bytes]) -> Callable[[Any, Walk], bytes]:
+    """Register the function by which all walks encode values that are not plain; the last one registered counts."""
+    _others.append(encoder)
+    return encoder
 
 
 class Walk:
@@ -95,16 +38,20 @@ class Walk:
         self.ingredients: dict[str, str] = {}
         self.warnings: dict[str, bool] = {}
         self.rebinds: list[str] = []
+        self.memories: list[Any] = []
         self.files: dict[str, Fingerprint] = {}
         self.may_change = False
-        """Whether there is more to look at again than its files: one that is not there yet, an object with a state."""
+        """Whether more than its files may change: a file may appear, an object may change its state."""
         self._distributions: set[str] = set()
         self._also: list[bytes] = []
-        self._demanded: set[str] = set()
+        self._effects: dict[str, bytes] = {}
+        self._demanded: dict[str, Describe] = {}
         self._numbers: dict[int, int] = {}
         self._queue: list[tuple[object, str, Callable[[Any, Walk], bytes]]] = []
         self._open: dict[int, int] = {}
         self._lowest: int | None = None
+        self.describing = False
+        """Whether it is about what code refers to, and no longer about the object itself."""
         self._done: dict[int, tuple[object, bytes]] = {}
 
     def encode(self, obj: object) -> bytes:
@@ -112,9 +59,7 @@ class Walk:
         plain = PLAIN.get(type(obj))
         if plain is not None and (encoded := plain(obj)) is not None:
             return encoded
-        from cachingclient.hashing.values import encode_value
-
-        return self._once(obj, encode_value)
+        return self._once(obj, _others[-1])
 
     def _once(self, obj: object, encoder: Callable[[Any, Walk], bytes]) -> bytes:
         """Encode an object once a walk, and an object inside itself by its distance."""
@@ -158,79 +103,117 @@ class Walk:
         """Add a part that stands at no place of its own, such as a module imported by its name."""
         self._also.append(encoded)
 
-    def ingredient(self, label: str, encoded: bytes) -> None:
-        """Name a part of the identity, so that a miss can be explained by it."""
-        self.ingredients[label] = digest(encoded).hex()
+    def importing(self, effects: Iterable[tuple[str, bytes]]) -> None:
+        """Add what modules that some of the code is in set elsewhere when they are imported."""
+        self._effects.update(effects)
+
+    def ingredient(self, label: str, encoded: bytes, value: object = ...) -> None:
+        """Name a part of the identity, so that a miss can be explained by it, and by its value if that is small."""
+        if encoded[:1] in b"idtfN" and len(encoded) < 16:
+            told = f"={encoded.hex()}"
+        else:
+            told = f"{digest(encoded).hex()} {literal(value)}".rstrip()
+        if (other := self.ingredients.get(label, told)) != told:  # two objects have a part of that name
+            told = digest(f"{other}, {told}".encode()).hex()
+        self.ingredients[label] = told
 
     def warn(self, text: str, *, varies: bool = False) -> None:
         """Note something that makes the identity doubtful without ruling it out; `varies` from call to call."""
         self.warnings[text] = varies
 
-    def demand(self, names: Iterable[str]) -> None:
-        """Have what is otherwise left out of code described too, since some of the code reads it."""
-        self._demanded.update(names)
+    def goes_on(self, generator: object) -> None:
+        """Note a random generator that a variable of the code holds: a draw changes what the next call gives.
+
+        One that travels with the step, in its arguments or in the object that is called, begins anew in each task.
+        """
+        if self.describing:
+            self.rebinds.append(f"its code holds a {type(generator).__name__}, which goes on from call to call")
+        self.may_change = True
+        self.unsure()
+
+    def demand(self, names: Iterable[str], describe: Describe) -> None:
+        """Include attributes that the identity of code leaves out otherwise, since some of the code reads them."""
+        self._demanded.update(dict.fromkeys(names, describe))
 
     def file(self, fingerprint: Fingerprint) -> None:
-        """Note a file that the identity depends on."""
-        self.files[fingerprint.url] = fingerprint
+        """Note a file that the identity depends on; what is known of it by its content stays known."""
+        known = self.files.get(fingerprint.url)
+        if known is None or not known.in_key:
+            self.files[fingerprint.url] = fingerprint
 
     def saw_variable(self, namespace: Mapping[str, object], name: str) -> None:
-        """Hear that a name is looked up; `NotingWalk` writes down what it stands for."""
+        """Called when a name is looked up; `NotingWalk` notes the object that it refers to."""
 
     def saw_attributes(self, owner: object, *names: str) -> None:
-        """Hear that attributes are looked up."""
+        """Called when attributes are looked up."""
 
     def saw_items(self, container: Any) -> None:
-        """Hear that all that is in a container is looked up."""
+        """Called when all items of a container are looked up."""
 
     def unsure(self) -> None:
-        """Hear of a look-up that can't be written down."""
+        """Called for a look-up that can't be noted."""
 
     def note(self, encode: Callable[[Walk], bytes | None]) -> Noted | None:
         """Return an encoding to be used again while its files look the same; None if it depends on anything else."""
         alone = Walk(self.inputs, self.environment)
         encoded = encode(alone)
-        depends = alone._queue or alone._also or alone._demanded or alone.warnings or alone.ingredients
+        depends = (
+            alone._queue
+            or alone._also
+            or alone._effects
+            or alone._demanded
+            or alone.warnings
+            or alone.ingredients
+            or alone.rebinds
+        )
         if encoded is None or depends or alone.may_change:
             return None
         return Noted(encoded, frozenset(alone._distributions), tuple(alone.files.values()))
 
     def again(self, noted: Noted) -> bytes | None:
         """Return a noted encoding; None if one of its files looks different now."""
-        if any(self.inputs.of_path(seen.url) != seen for seen in noted.files):
+        if any(seen.kind != KNOWN and self.inputs.of_path(seen.url) != seen for seen in noted.files):
             return None
         self._distributions.update(noted.distributions)
-        self.files.update((seen.url, seen) for seen in noted.files)
+        for seen in noted.files:
+            self.file(seen)
         return noted.encoded
 
     def finish(self, root: bytes) -> Identity:
         """Describe all code met on the way and close the identity."""
         parts = [root]
+        places: dict[str, tuple[str, int, str]] = {}
         position = 0
+        self.describing = True
         while position < len(self._queue):
             obj, label, describe = self._queue[position]
             encoded = describe(obj, self)
             self.ingredient(label, encoded)
+            if (code := getattr(obj, "__code__", None)) is not None:
+                places[label] = code.co_filename, code.co_firstlineno, code.co_name
             parts.append(encoded)
             position += 1
             if position == len(self._queue):
                 self._describe_hidden()
+        for module, effects in sorted(self._effects.items()):
+            self.ingredient(f"settings {module}", effects)
+            self._also.append(effects)
         for label, encoded, shown in packages(self.environment, frozenset(self._distributions)):
             self.ingredients[label] = shown
             parts.append(encoded)
         whole = frame(b"$identity:", [bytes([CANONICAL_VERSION]), *parts, *self._also])
         varying = tuple(text for text, varies in self.warnings.items() if varies)
         inputs, rebinds = tuple(self.files.values()), tuple(self.rebinds)
-        return Identity(digest(whole).hex(), self.ingredients, tuple(self.warnings), varying, inputs, rebinds)
+        memories, warnings = tuple(self.memories), tuple(self.warnings)
+        return Identity(digest(whole).hex(), self.ingredients, warnings, varying, inputs, rebinds, memories, places)
 
     def _describe_hidden(self) -> None:
-        """Add what the code met so far uses without showing it; that may lead to more code."""
-        from cachingclient.hashing.layout import describe_layout
-        from cachingclient.hashing.registries import added_by_users
-
-        for name in sorted(self._demanded):
-            for obj, _, _ in self._queue[:]:
-                self._also.append(describe_layout(obj, name, self))
+        """Add demanded attributes and registered overloads; describing them may lead to more code."""
+        for name, describe in sorted(self._demanded.items()):
+            for obj, label, _ in self._queue[:]:
+                encoded = describe(obj, name, self)
+                self._also.append(encoded)
+                self.ingredient(f"attribute {label.partition(' ')[2]}.{name}", encoded)
         for key, value in added_by_users(self._distributions):
             self._also.append(frame(b"$added:", [self.encode(key), self.encode(value)]))
 
@@ -243,34 +226,3 @@ def packages(environment: Environment, distributions: frozenset[str]) -> tuple[t
         encoded = frame(b"$package:", [name.encode(), version.encode()])
         found.append((f"package {name} {version}", encoded, digest(encoded).hex()))
     return tuple(found)
-
-
-def identify(obj: object, inputs: Inputs | None = None, environment: Environment | None = None) -> Identity:
-    """Return the identity of a function or a value.
-
-    Parameters
-    ----------
-    obj
-        Anything that may stand in a graph: a function, a partial, an array, an object.
-    inputs
-        Fingerprints of files taken before, so that one plan looks at each file once.
-    environment
-        Which part of the installed libraries counts.
-
-    Raises
-    ------
-    Unidentifiable
-        If a part of it has no identity of its own, such as an open file or a lock.
-
-    Examples
-    --------
-    >>> identify([1, 2]).digest == identify([1, 2]).digest
-    True
-    >>> identify(lambda x: x + 1).digest == identify(lambda x: x + 2).digest
-    False
-    """
-    walk = Walk(inputs, environment)
-    try:
-        return walk.finish(walk.encode(obj))
-    except RecursionError:
-        raise Unidentifiable(f"a {type(obj).__name__} nested too deeply to be followed") from None

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from cachingclient.storage.base import (
+from cachingclient.storage.base import Store
+from cachingclient.storage.classes import ClassChangedError, Classes, Reference
+from cachingclient.storage.codecs import decode, encode
+from cachingclient.storage.files.leases import run_or_wait
+from cachingclient.storage.maintenance.prune import PruneReport, pin, prune
+from cachingclient.storage.maintenance.verify import VerifyReport, stats, verify
+from cachingclient.storage.model import (
     Encoded,
     Entry,
     EntryInfo,
     EntryLost,
     Lease,
     Problem,
-    Store,
     StoreError,
     StoreUnavailable,
     UncodableError,
 )
-from cachingclient.storage.codecs import decode, encode
-from cachingclient.storage.eviction import PruneReport, pin, prune
-from cachingclient.storage.inventory import VerifyReport, stats, verify
-from cachingclient.storage.leases import run_or_wait
-from cachingclient.storage.opening import open_store
+from cachingclient.storage.open_store import open_store
 
 __all__ = [
+    "ClassChangedError",
+    "Classes",
     "Encoded",
     "Entry",
     "EntryInfo",
@@ -28,6 +31,7 @@ __all__ = [
     "Lease",
     "Problem",
     "PruneReport",
+    "Reference",
     "Store",
     "StoreError",
     "StoreUnavailable",

@@ -17,12 +17,15 @@ import time
 
 import xxhash
 
-from cachingclient.storage.base import Entry, EntryInfo
 from cachingclient.storage.codecs import readable
+from cachingclient.storage.description import parse
+from cachingclient.storage.model import Entry, EntryInfo
 
 MAGIC = b"cachingclient-entry "
 FORMAT = 1
 OURS = MAGIC + b"%d " % FORMAT
+LONGEST_NUMBER = 18  # digits
+LONGEST = 32 << 20  # bytes of JSON
 INLINE = 64 * 1024  # payloads up to this travel inside the description
 
 
@@ -45,7 +48,7 @@ def describe(entry: Entry, payload: bytes | None) -> EntryInfo:
         entry.seconds,
         {**entry.details, **codecs},
         payload,
-        entry.keys,
+        (*entry.keys, *entry.later),
     )
 
 
@@ -108,24 +111,15 @@ def outline(key: str, data: bytes | memoryview, last_used: float = 0.0) -> Entry
 
 def _info(key: str, body: bytes, payload: bytes, last_used: float) -> EntryInfo:
     try:
-        fields = json.loads(body)
-        info = EntryInfo(
-            key,
-            str(fields["kind"]),
-            str(fields["name"]),
-            str(fields["codec"]),
-            str(fields["digest"]),
-            int(fields["nbytes"]),
-            float(fields["created"]),
-            float(fields["seconds"]),
-            fields["details"],
-            payload if fields["inline"] else None,
-            tuple(fields["keys"]),
-            last_used,
-        )
-        if not isinstance(info.details["codecs"], dict):
-            raise TypeError("codecs")
-    except (KeyError, TypeError, ValueError) as error:  # whole, but written by something else than this
+        info = parse(key, body, payload, last_used)
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:  # whole, but not by us
         raise DamagedEntryError(f"its fields are not those of a description: {error!r}") from None
     if key not in info.keys:
         raise DamagedEntryError("it is filed under a key that is not its own")
@@ -135,17 +129,34 @@ def _info(key: str, body: bytes, payload: bytes, last_used: float) -> EntryInfo:
 def _number(data: bytes) -> int:
     """The number of the format."""
     number = data.removeprefix(MAGIC).partition(b" ")[0]
-    return int(number) if data.startswith(MAGIC) and number.isdigit() else 0
+    return int(number) if data.startswith(MAGIC) and _is_number(number) else 0
+
+
+def _is_number(text: bytes) -> bool:
+    return text.isdigit() and len(text) <= LONGEST_NUMBER
 
 
 def _open(data: bytes) -> tuple[bytes, bytes]:
     """The JSON and the payload."""
     line, _, rest = data.partition(b"\n")
-    words = line[len(MAGIC) :].split(b" ")
-    length = int(words[2]) if len(words) == 3 and words[2].isdigit() else -1
-    if length < 0 or _digest(length, rest) != words[1]:
+    length = described_bytes(data)
+    if length < 0 or _digest(length, rest) != line[len(MAGIC) :].split(b" ")[1]:
         raise DamagedEntryError("its bytes are not those that were written")
+    if length > LONGEST:
+        raise DamagedEntryError(f"it describes a result in {length:,} bytes")
     return rest[:length], rest[length:]
+
+
+def described_bytes(data: bytes) -> int:
+    """Return how many bytes of JSON a description states, which take up to twenty times as much once they are read.
+
+    Examples
+    --------
+    >>> described_bytes(b"cachingclient-entry 1 0f0f 120\\n{...")
+    120
+    """
+    words = data[len(MAGIC) : max(0, data.find(b"\n", 0, INLINE))].split(b" ")
+    return int(words[2]) if len(words) == 3 and _is_number(words[2]) else -1
 
 
 def _digest(length: int, rest: bytes) -> bytes:

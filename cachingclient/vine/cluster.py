@@ -18,22 +18,24 @@ from distributed.deploy.cluster import Cluster
 from distributed.deploy.spec import SpecCluster
 from distributed.utils import NoOpAwaitable, get_ip
 
+from cachingclient.scheduler.version_check import VersionCheck
 from cachingclient.storage import Store
-from cachingclient.versions import VersionCheck
-from cachingclient.vine.adapting import PoolAdaptive
-from cachingclient.vine.certificates import as_files
-from cachingclient.vine.contact import publish
+from cachingclient.tunnel.certificates import as_files
+from cachingclient.vine.discovery import publish
 from cachingclient.vine.engine import Engine, Spec, find_engine
-from cachingclient.vine.labels import labels_of
-from cachingclient.vine.plot import plot
-from cachingclient.vine.scheduler import VineScheduler
+from cachingclient.vine.engines.pool.adaptive import PoolAdaptive
+from cachingclient.vine.report.plot import plot
+from cachingclient.vine.report.table import CallableStatus, SiteTable
+from cachingclient.vine.running import find_cluster
+from cachingclient.vine.scheduler.estimates import estimates_of
+from cachingclient.vine.scheduler.scheduler import VineScheduler
 from cachingclient.vine.sites import Site, parse_sites, share
-from cachingclient.vine.status import CallableStatus, SiteTable
+from cachingclient.worker.credentials import Given, Renewal
 
 logger = logging.getLogger("cachingclient")
 
 SEPARATOR = "-"
-"""What stands between the site and the number in a worker's name."""
+"""The text between the site and the number in a worker's name."""
 
 
 class VineCluster(SpecCluster):
@@ -44,9 +46,9 @@ class VineCluster(SpecCluster):
     sites
         For each site's name the number of its workers, a dict of the options of `Site`, or a `Site`.
     engine
-        What runs the tasks: ``"dask"``, ``"taskvine"`` or ``"workqueue"``.
+        The pool that runs the tasks: ``"dask"``, ``"taskvine"`` or ``"workqueue"``.
     engine_options
-        What the engine takes.
+        Options of the engine.
     security
         Certificates for all connections; None makes temporary ones, False goes without.
     host
@@ -54,6 +56,9 @@ class VineCluster(SpecCluster):
         workers are, else everywhere.
     port
         The scheduler's port; 0 for any.
+    credentials
+        The proxy and the token that workers get, and new ones when these change: True for the user's own, or a dict
+        with the paths of ``"proxy"`` and ``"token"``.
     tunnel
         Whether workers that ssh or another command starts are reached through the head, for sites whose hosts can
         dial out and can't be dialled.
@@ -62,7 +67,7 @@ class VineCluster(SpecCluster):
     log
         A file for the log of transactions, which is appended to.
     scheduler_options
-        What else the scheduler takes.
+        Other options of the scheduler.
     asynchronous, loop, name, silence_logs
         As for `distributed.LocalCluster`.
 
@@ -90,6 +95,7 @@ class VineCluster(SpecCluster):
         security: Security | bool | None = None,
         host: str | None = None,
         port: int = 0,
+        credentials: Given = None,
         tunnel: bool = False,
         dashboard_address: str | None = ":0",
         log: str | os.PathLike[str] | None = None,
@@ -103,12 +109,13 @@ class VineCluster(SpecCluster):
         self.engine: Engine = find_engine(engine)(**engine_options or {})
         self.silence_logs = silence_logs
         made = _security(security)
+        self._renewal = Renewal(credentials, self.engine.deliver, encrypted=bool(made.require_encryption))
         self.protocol = "tls://" if made.require_encryption else "tcp://"
         everyone_here = self.engine.proxied or all(site.how == "local" for site in self.sites.values())
         self.host = host if host is not None or not everyone_here else "127.0.0.1"
         self.tunnel: Any = None
         if tunnel:
-            from cachingclient.dirac.tunnel import Tunnel
+            from cachingclient.tunnel.head import Tunnel
 
             self.tunnel = Tunnel(made, self.host or get_ip())
         options = {
@@ -119,6 +126,7 @@ class VineCluster(SpecCluster):
             "dashboard": dashboard_address is not None,
             "dashboard_address": dashboard_address,
             "sites": list(self.sites),
+            "worker_plugins": self.engine.worker_plugins,
             "near": {name: site.near for name, site in self.sites.items() if site.near is not None},
             "log": Path(log) if log is not None else None,
             **({"pool_stats": self.engine.stats} if self.engine.proxied else {}),
@@ -127,7 +135,7 @@ class VineCluster(SpecCluster):
         }
         self.security = made  # the specifications below need it
         self.engine.start(self)
-        self.grids: dict[Any, Any] = {}  # of sites that DIRAC runs
+        self.launchers: dict[str, Any] = {}  # what ways of starting workers share between sites
         self._published: Path | None = None
         self._files: tuple[Security, Path] | None = None
         self._made = dict.fromkeys(self.sites, 0)
@@ -143,6 +151,8 @@ class VineCluster(SpecCluster):
             silence_logs=silence_logs,
             name=name,
         )
+
+    connect = staticmethod(find_cluster)
 
     def _more(self, site: Site, workers: int) -> dict[str, Spec]:
         """Return the specifications of more workers of a site, by their names."""
@@ -206,6 +216,7 @@ class VineCluster(SpecCluster):
         await super()._start()
         with suppress(OSError):  # without a home folder nobody else finds it, which is all
             self._published = publish(self.name, self.scheduler_address, self.security)
+        self._renewal.start()
 
     @property  # type: ignore[override]
     def status(self) -> CallableStatus:
@@ -232,14 +243,14 @@ class VineCluster(SpecCluster):
         return super()._repr_html_(cluster_status=cluster_status)
 
     def learn(self, store: Store) -> None:
-        """Have the scheduler expect of steps what they took when the entries of a store were made.
+        """Give the scheduler the time and memory of each step that the entries of a store tell.
 
         `DiracClient` does this when it connects. Steps that took much memory then ask for it, and those that took
         more than any worker has are warned of.
         """
         assert self.scheduler is not None
         try:
-            self.scheduler.labels |= labels_of(store)
+            self.scheduler.estimates |= estimates_of(store)
         except Exception as error:
             logger.warning("what steps took before can't be read from %s: %s", store.url, error)
 
@@ -263,14 +274,15 @@ class VineCluster(SpecCluster):
         Parameters
         ----------
         dsk, keys
-            The graph, and what is wanted of it.
+            The graph, and the keys whose results are wanted.
         **kwargs
-            What `distributed.Client.get` takes.
+            Other options of `distributed.Client.get`.
         """
         with Client(self, set_as_default=False) as client:
             return client.get(dsk, keys, **kwargs)
 
     async def _close(self) -> None:
+        self._renewal.stop()
         self.worker_spec.clear()
         await asyncio.to_thread(self.engine.stop)
         if self._published is not None:
@@ -278,8 +290,8 @@ class VineCluster(SpecCluster):
         await super()._close()
         if self.tunnel is not None:
             await asyncio.to_thread(self.tunnel.close)
-        for grid in self.grids.values():
-            await grid.close()
+        for launcher in self.launchers.values():
+            await launcher.close()
         if self._files is not None:
             shutil.rmtree(self._files[1], ignore_errors=True)
 

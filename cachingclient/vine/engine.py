@@ -1,4 +1,4 @@
-"""What an engine is: the one contract between `VineCluster` and a pool of workers.
+"""The contract of an engine, between `VineCluster` and a pool of workers.
 
 Engine ``dask`` is made of plain dask workers. Other engines have a pool of their own, run by a manager in a process
 of its own; at the scheduler each site of it is one dask worker, the *proxy*, whose executor hands tasks to the pool
@@ -12,9 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, TypedDict
 
+from distributed import WorkerPlugin
+
 from cachingclient.vine.sites import Site
+from cachingclient.worker.credentials import Contents
 
 
 class EngineMissing(ImportError):
@@ -22,7 +26,7 @@ class EngineMissing(ImportError):
 
 
 class EngineLost(RuntimeError):
-    """The engine's manager or pool is gone, and what it held with it."""
+    """The engine's manager or pool is gone, and the values that it held with it."""
 
 
 class HandleLost(KeyError):
@@ -30,7 +34,7 @@ class HandleLost(KeyError):
 
 
 class Spec(TypedDict):
-    """What `distributed.SpecCluster` starts for one worker."""
+    """The specification from which `distributed.SpecCluster` starts one worker."""
 
     cls: Any
     options: dict[str, Any]
@@ -38,7 +42,7 @@ class Spec(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What one task takes. Nothing of it is ever part of a step's key.
+    """The resources of one task. None of them is ever part of a step's key.
 
     Attributes
     ----------
@@ -48,6 +52,8 @@ class Needs:
         Bytes; 0 if not known.
     site
         The only site it may run at; None for any.
+    mode
+        How a pool finds what the task takes, of the `resources_mode` of engines; None for the engine's own way.
     """
 
     cores: float = 1
@@ -55,6 +61,7 @@ class Needs:
     disk: int = 0
     gpus: float = 0
     site: str | None = None
+    mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +71,9 @@ class Handle:
     Attributes
     ----------
     key
-        What the engine finds it by; unique in the pool.
+        The name by which the engine finds it; unique in the pool.
     nbytes
-        Its size, so that the scheduler weighs it as what it stands for.
+        The size of the result, so that the scheduler weighs the handle as the result.
     typename
         The name of its type.
     site
@@ -104,23 +111,36 @@ class Engine(ABC):
         The name that users choose it by.
     proxied
         Whether its sites are proxies at the scheduler; False for engine ``dask`` alone.
+    worker_plugins
+        Plugins for the dask workers of the cluster, by their names.
     """
 
     name: ClassVar[str]
     proxied: ClassVar[bool] = True
+    worker_plugins: Mapping[str, WorkerPlugin] = MappingProxyType({})
 
     @classmethod
     @abstractmethod
     def check(cls) -> None:
-        """Raise `EngineMissing` if what it needs is not installed here."""
+        """Raise `EngineMissing` if a library or program of the engine is not installed here."""
 
     @abstractmethod
     def start(self, cluster: Any) -> None:
         """Start the manager; called once, by the cluster whose engine it is, before any worker is asked for."""
 
+    def deliver(self, credentials: Contents) -> None:
+        """Have tasks find these proxies and tokens; called before `start`, and whenever there are new ones.
+
+        Raises
+        ------
+        ValueError
+            If that can't be done in private.
+        """
+        raise ValueError(f"credentials: engine {self.name} sends none to its workers")
+
     @abstractmethod
     def spec(self, site: Site) -> Spec:
-        """Return what the cluster starts for one dask worker of a site: the site's proxy, or one of its workers.
+        """Return the specification of one dask worker of a site: the site's proxy, or one of its workers.
 
         The cluster adds the worker's name, and the options in `Site.advertised` as its resources.
         """

@@ -1,4 +1,4 @@
-"""What the user says of the sites of a cluster."""
+"""The sites of a cluster, as the user describes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dask.utils import parse_bytes
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PREFIX = "site:"
-"""What the name of the resource that marks a site's workers begins with."""
+"""The beginning of the name of the resource that marks a site's workers."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class Site:
         How many workers it starts with.
     how
         How they are started: ``"local"`` as processes here, ``"ssh"`` on the hosts in
-        ``options={"hosts": [...]}``, ``"command"`` by any other command, ``"dirac"``, a system that dask-jobqueue
-        knows (``"slurm"``, ``"htcondor"``, ...), or a class that a `distributed.SpecCluster` takes for a worker.
+        ``options={"hosts": [...]}``, ``"command"`` by any other command, by a system that dask-jobqueue knows
+        (``"slurm"``, ``"htcondor"``, ...), by a name that a package registers (``"dirac"``), or a class that a
+        `distributed.SpecCluster` takes for a worker.
     nthreads
         Tasks that a worker runs at once.
     memory_limit
@@ -37,11 +38,11 @@ class Site:
     resources
         Other resources of one worker, which tasks may ask for.
     near
-        The URL of a store near the workers: what they load is kept there too, and loaded from there first.
+        The URL of a store near the workers: results that they load are kept there too, and loaded from there first.
     environment
         Environment variables of the workers.
     options
-        What else the workers' class takes.
+        Other options of the workers' class.
 
     Examples
     --------

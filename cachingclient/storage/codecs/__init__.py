@@ -13,7 +13,8 @@ from cachingclient.storage.codecs.framing import (
     NewerCodecError,
     decode,
     encode,
+    is_data,
     readable,
 )
 
-__all__ = ["DataOnlyError", "NewerCodecError", "decode", "encode", "readable"]
+__all__ = ["DataOnlyError", "NewerCodecError", "decode", "encode", "is_data", "readable"]

@@ -124,4 +124,7 @@ def _named(name: str) -> Any:
     module, _, variable = name.partition(":")
     if module.partition(".")[0] not in HOLDERS or not variable.startswith("behavior"):
         raise ValueError(f"{name!r} is no behavior of {' or '.join(HOLDERS)}")
-    return getattr(importlib.import_module(module), variable)
+    found = getattr(importlib.import_module(module), variable)
+    if type(found) is not dict:
+        raise ValueError(f"{name!r} is no behavior")
+    return found

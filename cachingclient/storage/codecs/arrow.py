@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from cachingclient.storage.checks.arrow import check_stream, check_table, is_plain
+
 NAME = "arrow"
 VERSION = 1
 LIBRARIES = ("pyarrow",)
@@ -25,14 +27,14 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
         shape, table = "Array", pa.RecordBatch.from_arrays([value], names=["0"])
     else:
         return None
-    if not table.num_columns or not all(_plain(field.type) for field in table.schema):
+    if not table.num_columns or not all(is_plain(field.type) for field in table.schema):
         return None
     return {"shape": shape, "frame": write_stream(table, writer)}
 
 
 def decode(node: dict[str, Any], reader: Any) -> Any:
     """Lay the table or array on its frame."""
-    table = read_stream(reader.frame(node["frame"]))
+    table = read_stream(node["frame"], reader)
     if node["shape"] == "Table":
         return table
     if node["shape"] == "ChunkedArray":
@@ -51,9 +53,13 @@ def write_stream(table: Any, writer: Any) -> int:
     return int(writer.frame(*sink.parts))
 
 
-def read_stream(frame: memoryview) -> Any:
-    """Read a table whose buffers lie on the frame."""
-    return pa.ipc.open_stream(pa.py_buffer(frame)).read_all()
+def read_stream(number: int, reader: Any) -> Any:
+    """Read a table whose buffers lie on the frame of this number."""
+    frame = reader.frame(number)
+    if not reader.data_only:
+        return pa.ipc.open_stream(pa.py_buffer(frame)).read_all()
+    check_stream(frame)
+    return check_table(pa.ipc.open_stream(pa.py_buffer(frame)).read_all(), frame, reader.budget)
 
 
 class _Collector:
@@ -72,15 +78,6 @@ class _Collector:
 
     def close(self) -> None:
         self.closed = True
-
-
-def _plain(kind: Any) -> bool:
-    """Whether a type, and all inside it, is Arrow's own: others exist only where they were registered."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return False
-    if pa.types.is_dictionary(kind):
-        return _plain(kind.index_type) and _plain(kind.value_type)
-    return all(_plain(kind.field(n).type) for n in range(kind.num_fields))
 
 
 def _one_batch(table: Any) -> Any:

@@ -1,8 +1,9 @@
 """Awkward Arrays as their buffers.
 
 Arrays are packed first, so a selection does not drag along what it was selected from. Their class comes from their
-behavior, which is kept too. Those of another class, as a globally registered behavior or a user's subclass gives it,
-are pickled: their type comes from code that need not be there when they are loaded.
+behavior, which is kept too, or from the one that vector registers for all arrays, which loading does too. Those of
+another class, as a user's subclass or another registered behavior gives it, are pickled: their type comes from code
+that need not be there when they are loaded.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 import awkward as ak
 import xxhash
 
+from cachingclient.storage.checks.awkward import Layout
 from cachingclient.storage.codecs._behavior import decode_behavior, encode_behavior
+from cachingclient.storage.limits import UnsafeError
 
 NAME = "awkward"
 VERSION = 2
@@ -22,7 +25,10 @@ LIBRARIES = ("awkward",)
 
 def encode(value: Any, writer: Any) -> dict[str, Any] | None:
     """Describe an Array or a Record; virtual ones are read in a copy."""
-    if not isinstance(value, (ak.Array, ak.Record)) or ak.backend(value) != "cpu" or not _has_class_of_behavior(value):
+    if not isinstance(value, (ak.Array, ak.Record)) or ak.backend(value) != "cpu":
+        return None
+    registered = "" if _has_class_of_behavior(value) else _class_of_vector(value)
+    if registered is None:
         return None
     is_record = isinstance(value, ak.Record)
     layout = value.layout.array[value.layout.at : value.layout.at + 1] if is_record else value.layout
@@ -36,20 +42,47 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
         # keys with an @ are transient by awkward's own rule
         "attrs": writer.encode({k: v for k, v in value.attrs.items() if not k.startswith("@")}),
         "behavior": encode_behavior(value.behavior, writer),
+        **({"class": registered} if registered else {}),
     }
 
 
 def decode(node: dict[str, Any], reader: Any) -> Any:
     """Lay the array on its frames."""
     buffers = {name: reader.frame(number) for name, number in node["buffers"].items()}
+    if reader.data_only:
+        Layout(buffers, reader.budget).check(node["form"], node["length"])
+    if node["record"] and node["length"] != 1:
+        raise UnsafeError("a record is not one")
     form = ak.forms.from_dict(node["form"])
     behavior = decode_behavior(node.get("behavior"), reader)
-    array = ak.from_buffers(form, node["length"], buffers, behavior=behavior)
-    value = array[0] if node["record"] else array
+    value = _built(form, node, buffers, behavior)
+    registered = node.get("class", "")
+    if registered and _class_name(value) != registered and registered.startswith("vector."):
+        import vector
+
+        vector.register_awkward()  # as the process did that made it
+        value = _built(form, node, buffers, behavior)
+    if registered and _class_name(value) != registered:
+        raise ValueError(f"nothing gives it the class {registered} here")
     attrs = reader.decode(node["attrs"])
     if attrs:
         value.attrs = attrs
     return value
+
+
+def _built(form: Any, node: dict[str, Any], buffers: Mapping[str, Any], behavior: Any) -> Any:
+    array = ak.from_buffers(form, node["length"], buffers, behavior=behavior)
+    return array[0] if node["record"] else array
+
+
+def _class_of_vector(value: Any) -> str | None:
+    """The class that vector's registered behavior gives a value, by name; None if its class is from elsewhere."""
+    kind = type(value)
+    return _class_name(value) if kind.__module__.startswith("vector.") and kind in ak.behavior.values() else None
+
+
+def _class_name(value: Any) -> str:
+    return f"{type(value).__module__}:{type(value).__qualname__}"
 
 
 def _has_class_of_behavior(value: Any) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from typing import Any
 
+from cachingclient.storage.limits import UnsafeError
+
 NAME = "containers"
 VERSION = 1
 LIBRARIES: tuple[str, ...] = ()
@@ -43,17 +45,28 @@ def decode(node: dict[str, Any], reader: Any) -> Any:
     if "plain" in node:
         return node["plain"]
     if "dict" in node:
+        reader.budget.count(2 * len(node["dict"]))
         return {_value(k, reader): _value(v, reader) for k, v in node["dict"]}
     if "base64" in node:
         return b64decode(node["base64"])
     if "bytes" in node:
-        return bytes(reader.frame(node["bytes"]))
+        return bytes(_copied(node["bytes"], reader))
     if "bytearray" in node:
-        return bytearray(reader.frame(node["bytearray"]))
+        return bytearray(_copied(node["bytearray"], reader))
     if "complex" in node:
         return complex(*node["complex"])
     name = next(name for name in SEQUENCES if name in node)
+    reader.budget.count(len(node[name]))
     return SEQUENCES[name](_value(item, reader) for item in node[name])
+
+
+def _copied(number: int, reader: Any) -> Any:
+    frame = reader.frame(number)
+    if reader.data_only and number in reader.copied:
+        raise UnsafeError("the bytes of two values are one frame")
+    reader.copied.add(number)
+    reader.budget.take(frame.nbytes)
+    return frame
 
 
 def _item(value: Any, writer: Any) -> Any:

@@ -20,10 +20,16 @@ from typing import Any
 
 import xxhash
 
-from cachingclient.storage.base import Encoded, Frame
+from cachingclient.storage.checks.budget import Budget, size
+from cachingclient.storage.classes import IMPORTED, ClassChangedError, Classes, Reference
 from cachingclient.storage.codecs.registry import NAMES, Codec, codec_for, codec_named
+from cachingclient.storage.description import loads
+from cachingclient.storage.limits import UnsafeError
+from cachingclient.storage.model import Encoded, Frame, UncodableError
 
 ALIGNMENT = 64
+MOST_FOR_HEAD = 30  # bytes that a byte of JSON may take as a value
+LEVELS = 4  # of JSON that a container may take
 PADDING = memoryview(bytes(ALIGNMENT))
 Node = dict[str, Any]
 
@@ -40,13 +46,22 @@ class NeedsPickle(Exception):
     """No codec but pickle gives this value back exactly."""
 
 
-def encode(value: Any) -> Encoded:
+def encode(value: Any, classes: Classes = IMPORTED, *, data_only: bool = False) -> Encoded:
     """Turn a value into frames and take their digest, without copying its buffers.
+
+    Parameters
+    ----------
+    value
+        What is to be kept.
+    classes
+        Tells which classes and functions are the user's: the value then refers to them.
+    data_only
+        Whether it must be possible to decode it without running code that comes with it.
 
     Raises
     ------
     UncodableError
-        Not even cloudpickle can serialise it.
+        Not even cloudpickle can serialise it, or it has a class that nobody could find again.
 
     Examples
     --------
@@ -55,10 +70,16 @@ def encode(value: Any) -> Encoded:
     ('containers', [1, 2, 3])
     """
     try:
-        writer = Writer()
+        writer = Writer(classes, data_only)
         tree = writer.encode(value)
     except (NeedsPickle, RecursionError):
-        writer = Writer()
+        if data_only:
+            raise UncodableError(
+                f"a {type(value).__qualname__} takes a pickle, and where others can write only data is kept; "
+                "the store's option trust: all keeps it, for those who would run the code of all these people, "
+                "and trust: signed with a key"
+            ) from None
+        writer = Writer(classes)
         tree = writer.encode_with(codec_named("pickle"), value)
     frames = writer.payload(tree)
     state = xxhash.xxh3_128()
@@ -71,13 +92,15 @@ def encode(value: Any) -> Encoded:
         nbytes=sum(frame.nbytes for frame in frames),
         codecs=writer.codecs,
         libraries=writer.libraries(),
+        classes=writer.referred,
     )
 
 
-def decode(payload: bytes | bytearray | memoryview, *, data_only: bool = False) -> Any:
+def decode(payload: bytes | bytearray | memoryview, classes: Classes = IMPORTED, *, data_only: bool = False) -> Any:
     """Turn a payload back into the value.
 
-    Pass memory that is writable and yours: arrays lie on it. A ``bytes`` object is copied first.
+    Pass memory that is writable and yours: arrays lie on it. A ``bytes`` object is copied first. `classes` finds the
+    classes and functions of the user's that the value refers to.
 
     Raises
     ------
@@ -85,16 +108,51 @@ def decode(payload: bytes | bytearray | memoryview, *, data_only: bool = False) 
         A codec, or its version, is not known here.
     DataOnlyError
         ``data_only`` is set and the value needs pickle.
+    UnsafeError
+        ``data_only`` is set, and the bytes do not bear out what they say of themselves, or ask for too much.
+    ClassChangedError
+        A class that it refers to is another one here.
     """
     view = memoryview(bytearray(payload) if isinstance(payload, bytes) else payload)
+    if not data_only:
+        return _decoded(view, Budget.of_ours(), classes, data_only)
+    try:
+        return _decoded(view, Budget.of_others(), classes, data_only)
+    except (UnsafeError, NewerCodecError, DataOnlyError, ClassChangedError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # whatever a library says to bytes that make no sense
+        raise UnsafeError(f"it can't be what it says it is: {type(error).__name__}: {error}") from error
+
+
+def is_data(payload: bytes | bytearray | memoryview) -> bool:
+    """Whether a payload is sound, and can be decoded without running code that comes with it.
+
+    Examples
+    --------
+    >>> is_data(b"".join(encode([1, 2]).frames)), is_data(b"".join(encode(print).frames))
+    (True, False)
+    """
+    try:
+        decode(payload, data_only=True)
+    except Exception:
+        return False
+    return True
+
+
+def _decoded(view: memoryview, budget: Budget, classes: Classes, data_only: bool) -> Any:
     start = 8 + int.from_bytes(view[:8], "little")
-    head = json.loads(bytes(view[8:start]))
+    if start > view.nbytes:
+        raise UnsafeError("its head is longer than it is")
+    budget.take(MOST_FOR_HEAD * start)
+    head = loads(bytes(view[8:start]), LEVELS * budget.limits.depth)
     frames = []
     for length in head["frames"]:
         start += -start % ALIGNMENT
+        if start + size(length, "the length of a frame") > view.nbytes:
+            raise UnsafeError("its frames are longer than it is")
         frames.append(view[start : start + length])
         start += length
-    return Reader(frames, data_only).decode(head["tree"])
+    return Reader(frames, data_only, classes, budget).decode(head["tree"])
 
 
 def readable(codecs: Mapping[str, int]) -> bool:
@@ -110,7 +168,10 @@ def codec_named_version(name: str) -> int:
 class Writer:
     """Collects the frames of one value while codecs describe it."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Classes = IMPORTED, data_only: bool = False) -> None:
+        self.classes = classes
+        self.data_only = data_only
+        self.referred: dict[str, str] = {}
         self.frames: list[tuple[Frame, ...]] = []
         self.codecs: dict[str, int] = {}
         self._libraries: set[str] = set()
@@ -124,6 +185,8 @@ class Writer:
                 raise NeedsPickle
             return {"same": met[1]}
         codec = codec_for(type(value))
+        if codec is None and self.data_only:
+            codec = codec_named("objects")
         if codec is None:
             raise NeedsPickle
         number = len(self._seen)
@@ -135,6 +198,8 @@ class Writer:
 
     def encode_with(self, codec: Codec, value: Any) -> Node:
         """Describe a value with this codec."""
+        if self.data_only and codec.NAME == "pickle":
+            raise NeedsPickle
         node = codec.encode(value, self)
         if node is None:
             raise NeedsPickle
@@ -142,6 +207,13 @@ class Writer:
         self.codecs[codec.NAME] = codec.VERSION
         self._libraries.update(codec.LIBRARIES)
         return node
+
+    def refer(self, thing: Any) -> Reference | None:
+        """Refer to a class or function of the user's; None for others. Raises UncodableError as `Classes` does."""
+        reference = self.classes.reference(thing)
+        if reference is not None:
+            self.referred[reference.name] = reference.digest
+        return reference
 
     def frame(self, *parts: Any) -> int:
         """Add a frame made of these buffers; returns its number."""
@@ -168,15 +240,24 @@ class Writer:
 class Reader:
     """Gives codecs the frames of one value."""
 
-    def __init__(self, frames: Iterable[Frame], data_only: bool) -> None:
+    def __init__(
+        self, frames: Iterable[Frame], data_only: bool, classes: Classes = IMPORTED, budget: Budget | None = None
+    ) -> None:
+        self.classes = classes
         self.frames = list(frames)
         self.data_only = data_only
-        self._seen: dict[int, Any] = {}
+        self.budget = budget or Budget.of_ours()
+        self.copied: set[int] = set()  # the frames that were copied, which is once for each that we wrote
+        self._seen: dict[int, tuple[Any, int]] = {}  # with how many values each is made of
 
     def decode(self, node: Node) -> Any:
         """Build the value that a node describes."""
         if "same" in node:
-            return self._seen[node["same"]]
+            value, values = self._seen[node["same"]]
+            self.budget.count(values)
+            return value
+        before = self.budget.values
+        self.budget.count(1)
         name = node["codec"]
         if name not in NAMES:
             raise NewerCodecError(f"it was written by codec {name!r}, which this version does not have")
@@ -184,12 +265,12 @@ class Reader:
             raise DataOnlyError("it is a pickle, and only data may be loaded from this store")
         value = codec_named(name).decode(node, self)
         if "id" in node:
-            self._seen[node["id"]] = value
+            self._seen[node["id"]] = value, self.budget.values - before
         return value
 
     def frame(self, number: int) -> Frame:
         """The frame of this number, writable."""
-        return self.frames[number]
+        return self.frames[size(number, "the number of a frame")]
 
 
 def _flat(buffer: Any) -> Frame:

@@ -6,6 +6,8 @@ from typing import Any
 
 import boost_histogram as bh
 
+from cachingclient.storage.checks.histograms import check_uhi
+
 NAME = "hist"
 VERSION = 1
 LIBRARIES = ("boost_histogram", "hist")
@@ -32,7 +34,8 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
 
 def decode(node: dict[str, Any], reader: Any) -> Any:
     """Build the histogram."""
-    return _rebuild(reader.decode(node["uhi"]), node["family"], node["class"], node.get("variance_known", True))
+    uhi = check_uhi(reader.decode(node["uhi"]))
+    return _rebuild(uhi, node["family"], node["class"], node.get("variance_known", True))
 
 
 def _rebuild(uhi: dict[str, Any], family: str, kind: str, variance_known: bool) -> Any:

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from cachingclient.storage.checks.arrays import check_dtype, check_shape, check_values, dtype_of
+from cachingclient.storage.limits import UnsafeError
+
 NAME = "numpy"
 VERSION = 1
 LIBRARIES = ("numpy",)
@@ -33,17 +36,34 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
 def decode(node: dict[str, Any], reader: Any) -> Any:
     """Lay an array on its frame, or build a scalar."""
     if "masked" in node:
-        mask = np.ma.nomask if node["mask"] is None else decode(node["mask"], reader)
-        masked = np.ma.MaskedArray(decode(node["masked"], reader), mask=mask, hard_mask=node["hard"], copy=False)
-        if node["fill"] is not None:
-            masked.fill_value = decode(node["fill"], reader)[()]
-        return masked
+        return _masked(node, reader)
     if "the_dtype" in node:
-        return _dtype(node["the_dtype"])
-    dtype = _dtype(node["dtype"])
+        return check_dtype(_dtype(node["the_dtype"]))
+    dtype = check_dtype(_dtype(node["dtype"]))
     if "scalar" in node:
-        return np.frombuffer(b64decode(node["scalar"]), dtype)[0]
-    return np.ndarray(node["shape"], dtype, reader.frame(node["frame"]), order=node["order"])
+        data = b64decode(node["scalar"])
+        check_shape([], dtype, len(data))
+        return _sound(np.frombuffer(data, dtype), reader)[0]
+    frame = reader.frame(node["frame"])
+    return _sound(
+        np.ndarray(check_shape(node["shape"], dtype, frame.nbytes), dtype, frame, order=node["order"]), reader
+    )
+
+
+def _masked(node: dict[str, Any], reader: Any) -> Any:
+    data = decode(node["masked"], reader)
+    mask = np.ma.nomask if node["mask"] is None else decode(node["mask"], reader)
+    if mask is not np.ma.nomask and (mask.dtype != np.dtype("?") or mask.shape != data.shape):
+        raise UnsafeError("a mask is not as large as what it masks")
+    masked = np.ma.MaskedArray(data, mask=mask, hard_mask=node["hard"], copy=False)
+    if node["fill"] is not None:
+        masked.fill_value = decode(node["fill"], reader)[()]
+    return masked
+
+
+def _sound(array: Any, reader: Any) -> Any:
+    """The array, looked through where anyone may have written it."""
+    return check_values(array) if reader.data_only else array
 
 
 def _encode_array(array: Any, writer: Any) -> dict[str, Any] | None:
@@ -74,7 +94,7 @@ def _describe(dtype: Any) -> Any:
     descr = dtype.str if dtype.names is None and dtype.subdtype is None else _fields(dtype)
     try:
         back = _dtype(descr)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # also what is no data
         return None
     return descr if back == dtype and back.isalignedstruct == dtype.isalignedstruct else None
 
@@ -96,7 +116,7 @@ def _fields(dtype: Any) -> Any:
 
 def _dtype(descr: Any) -> Any:
     if isinstance(descr, str):
-        return np.dtype(descr)
+        return dtype_of(descr)
     if "base" in descr:
         return np.dtype((_dtype(descr["base"]), tuple(descr["shape"])))
     layout: Any = {name: descr[name] for name in ("names", "offsets", "itemsize")}

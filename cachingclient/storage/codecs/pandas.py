@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cachingclient.storage.limits import UnsafeError
+
 NAME = "pandas"
 VERSION = 1
 LIBRARIES = ("pandas",)
@@ -123,6 +125,8 @@ def _read_arrays(node: dict[str, Any], reader: Any) -> Any:
     columns_name = reader.decode(node["columns_name"])
     index = pd.RangeIndex(*labels["range"], name=name) if values is None else pd.Index(values, name=name)
     arrays = [reader.decode(each) for each in node["arrays"]]
+    if not arrays or any(not isinstance(each, np.ndarray) or each.shape != (len(index),) for each in arrays):
+        raise UnsafeError("the columns of a table are not as long as its index")
     frame = pd.DataFrame(dict(zip(node["columns"], arrays, strict=True)), index=index, copy=False)
     frame.columns.name = columns_name
     return frame
@@ -139,7 +143,7 @@ def _write_arrow(frame: Any, writer: Any) -> int:
 def _read_arrow(number: int, reader: Any) -> Any:
     from cachingclient.storage.codecs.arrow import read_stream
 
-    return read_stream(reader.frame(number)).to_pandas()
+    return read_stream(number, reader).to_pandas()
 
 
 Form = tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]  # how to write one and how to read it

@@ -15,11 +15,11 @@ BY_PACKAGE = {  # the package that defines the type -> codec
     "boost_histogram": "hist",
     "hist": "hist",
 }
-NAMES = frozenset({*BY_PACKAGE.values(), "pickle"})
+NAMES = frozenset({*BY_PACKAGE.values(), "objects", "pickle"})
 
 
 class Codec(Protocol):
-    """What a codec's module has."""
+    """The attributes of a codec's module."""
 
     NAME: str
     VERSION: int

@@ -7,21 +7,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
-from distributed import Client
+from distributed import Client, WorkerPlugin
 from distributed import Future as DaskFuture
+from distributed.protocol.pickle import dumps
 
 from cachingclient.vine.engine import Engine, Handle, HandleLost, Needs, SiteStats, Spec
+from cachingclient.vine.extra_files import ExtraFiles, Given, parse_extra_files
+from cachingclient.vine.launch.launch import worker_spec
 from cachingclient.vine.sites import PREFIX, Site
-from cachingclient.vine.starting import worker_spec
+from cachingclient.worker.credentials import Contents, CredentialFiles
 
 
 class DaskEngine(Engine):
-    """Plain dask workers."""
+    """Plain dask workers.
+
+    Parameters
+    ----------
+    extra_files
+        Files that each task finds in its working folder, which is then the worker's own: paths, or paths by names.
+    """
 
     name: ClassVar[str] = "dask"
     proxied: ClassVar[bool] = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, extra_files: Given = None) -> None:
+        files = parse_extra_files(extra_files)
+        self.worker_plugins: dict[str, WorkerPlugin] = {ExtraFiles.name: ExtraFiles(files)} if files else {}
         self._cluster: Any = None
         self._client: Client | None = None
         self._held: dict[str, DaskFuture[Any]] = {}
@@ -34,6 +45,15 @@ class DaskEngine(Engine):
     def start(self, cluster: Any) -> None:
         """Remember the cluster."""
         self._cluster = cluster
+
+    def deliver(self, credentials: Contents) -> None:
+        """Give workers these, those that come later too."""
+        plugin = CredentialFiles(credentials)
+        self.worker_plugins[plugin.name] = plugin
+        scheduler = getattr(self._cluster, "scheduler", None)
+        if scheduler is not None:
+            given = {"plugin": dumps(plugin), "name": plugin.name, "idempotent": False}
+            scheduler.loop.add_callback(scheduler.register_worker_plugin, None, **given)
 
     def spec(self, site: Site) -> Spec:
         """Return how one worker of the site is started."""
@@ -62,7 +82,7 @@ class DaskEngine(Engine):
         return found
 
     def _finish(self, done: DaskFuture[Any], found: Future[Handle]) -> None:
-        """Hold the result of a task, and tell who waits for it."""
+        """Hold the result of a task, and set the future that waits for it."""
         if not found.set_running_or_notify_cancel():
             return
         error = done.exception()
@@ -94,7 +114,7 @@ class DaskEngine(Engine):
                 self._held.pop(handle.key, None)
 
     def stats(self) -> dict[str, SiteStats]:
-        """Return what the scheduler counts."""
+        """Return the scheduler's counts."""
         found: dict[str, SiteStats] = self._cluster.scheduler.observer.stats()
         return found
 
@@ -115,7 +135,7 @@ class DaskEngine(Engine):
 
 
 def _resources(needs: Needs) -> dict[str, float]:
-    """Return what a task asks of its worker."""
+    """Return the resources that a task asks of its worker."""
     found = {"cores": needs.cores} if needs.cores != 1 else {}
     if needs.gpus:
         found["gpus"] = needs.gpus

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from cachingclient.vine.engine import EngineMissing
-from cachingclient.vine.pool.commands import Door, Programs, make_workers
-from cachingclient.vine.pool.engine import PoolEngine
-from cachingclient.vine.pool.workers import Workers
+from cachingclient.vine.engines.pool.commands import ManagerAddress, Programs, make_workers
+from cachingclient.vine.engines.pool.engine import PoolEngine
+from cachingclient.vine.engines.pool.modes import parse_modes
+from cachingclient.vine.engines.pool.workers import Workers
+from cachingclient.vine.extra_files import Given
 from cachingclient.vine.sites import Site
 
 PROGRAMS = Programs(
@@ -36,9 +39,14 @@ class TaskVineEngine(PoolEngine):
         certificate.
     environment
         A packed environment, as ``poncho_package_create`` makes, that tasks run in; workers keep it for ever.
+    port
+        Where the manager listens: a number, a range such as ``(9123, 9130)``, or 0 for any.
     resources_mode
-        How TaskVine finds what tasks take, by their names: ``"max"``, ``"min waste"`` or ``"max throughput"``. Each
-        task is then measured by the resource monitor in a Python of its own. None trusts what tasks ask for.
+        How TaskVine finds what tasks take: ``"max"``, ``"min waste"``, ``"max throughput"`` or ``"fixed"``, or a dict
+        of these by the names of steps. Each task is then measured by the resource monitor in a Python of its own.
+        None trusts what tasks ask for.
+    extra_files
+        Files that each task finds in its working folder: paths, or paths by names.
     replicas
         How many workers keep each result.
     folder
@@ -46,7 +54,7 @@ class TaskVineEngine(PoolEngine):
     """
 
     name: ClassVar[str] = "taskvine"
-    backend: ClassVar[str] = "cachingclient.vine.pool.taskvine:TaskVineBackend"
+    backend: ClassVar[str] = "cachingclient.vine.engines.pool.taskvine_manager:TaskVineBackend"
 
     def __init__(
         self,
@@ -56,18 +64,24 @@ class TaskVineEngine(PoolEngine):
         catalogue: str | None = None,
         ssl: bool | tuple[str, str] = True,
         environment: str | Path | None = None,
-        resources_mode: str | None = None,
+        port: int | tuple[int, int] = 0,
+        resources_mode: str | Mapping[str, str] | None = None,
+        extra_files: Given = None,
         replicas: int = 1,
         folder: str | Path | None = None,
     ) -> None:
+        modes = parse_modes(resources_mode)
+        self.measures = bool(modes)
         super().__init__(
             folder=folder,
             host=host,
+            port=port,
+            extra_files=extra_files,
             project=project,
             catalogue=catalogue,
             ssl=ssl,
             environment=environment,
-            resources_mode=resources_mode,
+            modes=modes,
             replicas=replicas,
         )
         self.ssl = ssl
@@ -91,6 +105,6 @@ class TaskVineEngine(PoolEngine):
         """The folder of the manager's logs: ``debug``, ``performance``, ``transactions`` and ``taskgraph``."""
         return Path(self.describe()["logs"])
 
-    def workers_of(self, site: Site, folder: Path, door: Door) -> Workers:
+    def workers_of(self, site: Site, folder: Path, address: ManagerAddress) -> Workers:
         """Return what starts a site's workers."""
-        return make_workers(PROGRAMS, site, folder, door, options=["--ssl"] if self.ssl else [])
+        return make_workers(PROGRAMS, site, folder, address, options=["--ssl"] if self.ssl else [])

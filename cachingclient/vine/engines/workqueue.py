@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import ipaddress
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cachingclient.vine.engine import EngineMissing
-from cachingclient.vine.pool.commands import Door, Programs, make_workers
-from cachingclient.vine.pool.engine import PoolEngine
-from cachingclient.vine.pool.workers import Workers
+from cachingclient.vine.engines.pool.commands import ManagerAddress, Programs, make_workers
+from cachingclient.vine.engines.pool.engine import PoolEngine
+from cachingclient.vine.engines.pool.modes import parse_modes
+from cachingclient.vine.engines.pool.runner import CREDENTIALS
+from cachingclient.vine.engines.pool.workers import Workers
+from cachingclient.vine.extra_files import Given
 from cachingclient.vine.sites import Site
+from cachingclient.worker.credentials import Contents, write_private
 
 PROGRAMS = Programs(
     worker="work_queue_worker",
@@ -26,7 +32,7 @@ PROGRAMS = Programs(
         "torque": "torque",
     },
 )
-SERVING = ("python3", "-m", "cachingclient.vine.pool.serving")
+SERVING = ("python3", "-m", "cachingclient.vine.engines.pool.fork_server")
 
 
 class WorkQueueEngine(PoolEngine):
@@ -40,9 +46,17 @@ class WorkQueueEngine(PoolEngine):
         A name under which the manager is listed in the catalogue, for ``work_queue_status``; None lists it nowhere.
     catalogue
         The catalogue's ``host:port``; None for the library's own.
+    port
+        Where the manager listens: a number, a range such as ``(9123, 9130)`` of which the first free one is taken, or
+        0 for any.
     monitor
         Measure each task with ``resource_monitor``, and end it when it takes more than it asked for. Each task then
         starts a Python of its own.
+    resources_mode
+        How Work Queue finds what tasks take of what they don't ask for: ``"max"``, ``"min waste"``, ``"max
+        throughput"`` or ``"fixed"``, or a dict of these by the names of steps. It implies `monitor`.
+    extra_files
+        Files that each task finds in its working folder: paths, or paths by names.
     folder
         Where logs and values on their way are kept; None for a temporary folder.
 
@@ -53,7 +67,7 @@ class WorkQueueEngine(PoolEngine):
     """
 
     name: ClassVar[str] = "workqueue"
-    backend: ClassVar[str] = "cachingclient.vine.pool.workqueue:WorkQueueBackend"
+    backend: ClassVar[str] = "cachingclient.vine.engines.pool.workqueue_manager:WorkQueueBackend"
 
     def __init__(
         self,
@@ -61,11 +75,25 @@ class WorkQueueEngine(PoolEngine):
         host: str = "127.0.0.1",
         project: str | None = None,
         catalogue: str | None = None,
+        port: int | tuple[int, int] = 0,
         monitor: bool = False,
+        resources_mode: str | Mapping[str, str] | None = None,
+        extra_files: Given = None,
         folder: str | Path | None = None,
     ) -> None:
-        super().__init__(folder=folder, host=host, project=project, catalogue=catalogue, monitor=monitor)
-        self.monitor = monitor
+        modes = parse_modes(resources_mode)
+        self.measures = monitor or bool(modes)
+        self._credentials: Contents = {}
+        super().__init__(
+            folder=folder,
+            host=host,
+            port=port,
+            extra_files=extra_files,
+            project=project,
+            catalogue=catalogue,
+            monitor=self.measures,
+            modes=modes,
+        )
 
     @classmethod
     def check(cls) -> None:
@@ -80,11 +108,46 @@ class WorkQueueEngine(PoolEngine):
         if shutil.which(PROGRAMS.worker) is None:
             raise EngineMissing(f"engine workqueue needs {PROGRAMS.worker}: apt-get install coop-computing-tools")
 
+    def start(self, cluster: Any) -> None:
+        """Start the manager and the workers, with credentials for their tasks."""
+        super().start(cluster)
+        self._write_credentials()
+
+    def deliver(self, credentials: Contents) -> None:
+        """Give each task that is sent from now on these, as files.
+
+        Raises
+        ------
+        ValueError
+            If workers may be elsewhere: the protocol does not encrypt.
+        """
+        if not _is_here(self.host):
+            raise ValueError(
+                f"credentials: engine workqueue encrypts nothing, and its host {self.host} can be reached from "
+                "elsewhere; take engine dask, or have the site give its workers credentials"
+            )
+        self._credentials = credentials
+        if self._link is not None:
+            self._write_credentials()
+
+    def _write_credentials(self) -> None:
+        folder = self.folder / CREDENTIALS
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for variable, content in self._credentials.items():
+            write_private(folder / variable, content)
+
     @property
     def logs(self) -> Path:
         """The folder of the manager's logs: ``stats.log``, ``transactions.log``, and ``monitor`` if it measures."""
         return self.folder
 
-    def workers_of(self, site: Site, folder: Path, door: Door) -> Workers:
+    def workers_of(self, site: Site, folder: Path, address: ManagerAddress) -> Workers:
         """Return what starts a site's workers. On this machine each has a process ready for its tasks."""
-        return make_workers(PROGRAMS, site, folder, door, options=(), before=() if self.monitor else SERVING)
+        return make_workers(PROGRAMS, site, folder, address, options=(), before=() if self.measures else SERVING)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

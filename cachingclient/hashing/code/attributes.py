@@ -1,0 +1,65 @@
+"""What is no part of the identity of code unless some code reads it: docstrings, full names, type hints, subclasses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cachingclient.hashing.digest import frame
+from cachingclient.hashing.errors import Unidentifiable
+from cachingclient.hashing.scalars import encode_str
+from cachingclient.hashing.walk import Walk
+
+
+def describe_layout(obj: Any, name: str, walk: Walk) -> bytes:
+    """Encode one such attribute of a function, class or module.
+
+    Parameters
+    ----------
+    obj
+        The function, class or module.
+    name
+        ``"__doc__"``, ``"__qualname__"``, ``"__module__"``, ``"__annotations__"``, ``"__subclasses__"``, or
+        ``"__dict__"`` for the order in which a class was defined.
+    walk
+        The identification under way.
+    """
+    if name == "__annotations__":
+        return _annotations(obj, walk)
+    if name == "__subclasses__":
+        return _subclasses(obj, walk)
+    if name == "__dict__":
+        return _order(obj)
+    value = getattr(obj, name, None)
+    if name == "__qualname__" and isinstance(obj, type) and obj.__module__ == "__main__":
+        value = obj.__name__  # a class inside another of a script reaches workers without the other's name
+    return encode_str(value) if isinstance(value, str) else b"N"
+
+
+def _annotations(obj: Any, walk: Walk) -> bytes:
+    """Encode type hints. One that has no identity counts by its type."""
+    parts = []
+    try:
+        hints = dict(getattr(obj, "__annotations__", {}))
+    except Exception:
+        # From 3.14 hints are evaluated when asked for, and may name what does not exist.
+        return b"N"
+    for name, hint in hints.items():
+        try:
+            parts.append(frame(b"$hint:", [encode_str(name), walk.encode(hint)]))
+        except Unidentifiable:
+            parts.append(frame(b"$hint:", [encode_str(name), encode_str(type(hint).__qualname__)]))
+    return frame(b"$hints:", parts)
+
+
+def _order(obj: Any) -> bytes:
+    """Encode the order of a class's attributes. A class of a script reaches workers sorted by name, so it has none."""
+    if not isinstance(obj, type) or obj.__module__ == "__main__":
+        return b"N"
+    return frame(b"$order:", map(encode_str, vars(obj)))
+
+
+def _subclasses(obj: Any, walk: Walk) -> bytes:
+    """Encode the subclasses of a class, in the order of their definition."""
+    if not isinstance(obj, type) or issubclass(obj, type):
+        return b"N"
+    return frame(b"$subclasses:", map(walk.encode, obj.__subclasses__()))

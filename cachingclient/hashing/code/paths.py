@@ -1,0 +1,161 @@
+"""Constant paths into containers: of ``CONFIG["global"]["BINS"]`` the number counts, and nothing else of ``CONFIG``.
+
+A load that is followed at once by constant subscripts, attributes and calls of ``get`` leaves only their end on the
+stack. So code uses of the container what these take, as long as each is what the interpreter does itself: a look-up in
+a dict, a list or a tuple, or an object's own attribute. Where that can't be said, the whole counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Collection, Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any, NamedTuple
+
+from cachingclient.hashing.code.instructions import Instruction
+from cachingclient.hashing.environment.environment import is_user_code
+from cachingclient.hashing.registry import find_hasher
+from cachingclient.hashing.scalars import PLAIN
+from cachingclient.hashing.walk import Walk
+
+ABSENT = object()
+"""What is found where nothing is: the code raises, or does without."""
+_SUBSCRIPT = ("BINARY_OP", 26) if sys.version_info >= (3, 14) else ("BINARY_SUBSCR", None)
+_NAMESPACES = (SimpleNamespace, argparse.Namespace)
+MOST_KEYS = 100_000
+
+
+class Taken(NamedTuple):
+    """One thing that is taken: an attribute by ``"."``, an item by ``"["``, or an item if it is there by ``"get"``."""
+
+    how: str
+    key: Any
+
+    def __str__(self) -> str:
+        return f".{self.key}" if self.how == "." else f"[{self.key!r}]"
+
+
+Path = tuple[Taken, ...]
+
+
+def path_after(instructions: list[Instruction], number: int) -> Path:
+    """Return what is taken, one from the other, of what an instruction loads.
+
+    Examples
+    --------
+    >>> from cachingclient.hashing.code.instructions import decode
+    >>> code = compile("config['global'].get('bins', 25) + 1", "", "eval")
+    >>> "".join(map(str, path_after(decode(code), 0)))
+    "['global']['bins']"
+    """
+    return tuple(_path_after(instructions, number + 1))
+
+
+def _path_after(instructions: list[Instruction], number: int) -> Iterator[Taken]:
+    while number < len(instructions):
+        found = instructions[number]
+        following = [(each.name, each.value) for each in instructions[number + 1 : number + 4]]
+        if found.name == "LOAD_CONST" and _is_key(found.value) and _is_subscript(following):
+            yield Taken("[", found.value)
+            number += 2
+        elif found.name == "LOAD_ATTR":
+            if found.value == "get" and (length := _length_of_get(following)):
+                yield Taken("get", following[0][1])
+                number += length
+            else:
+                yield Taken(".", found.value)
+                number += 1
+        else:
+            return
+
+
+def _is_key(value: object) -> bool:
+    return type(value) in (str, int)
+
+
+def _is_subscript(following: list[tuple[str, Any]]) -> bool:
+    return bool(following) and following[0][0] == _SUBSCRIPT[0] and _SUBSCRIPT[1] in (None, following[0][1])
+
+
+def _length_of_get(following: list[tuple[str, Any]]) -> int:
+    """Return how many instructions a call of ``get`` with constant arguments takes, 0 for another one."""
+    names = [name for name, _ in following]
+    if names[:1] != ["LOAD_CONST"] or not _is_key(following[0][1]):
+        return 0
+    if names[1:2] == ["CALL"] and following[1][1] == 1:
+        return 3
+    return 4 if names[1:3] == ["LOAD_CONST", "CALL"] and following[2][1] == 2 else 0
+
+
+def parts_taken(value: object, paths: Collection[Path], walk: Walk) -> list[tuple[str, object]] | None:
+    """Return what code takes of a value, with how it does; None if the whole counts.
+
+    Parameters
+    ----------
+    value
+        What the code loads.
+    paths
+        What it then takes of it, at each place where it loads it.
+    walk
+        The identification under way, for which is noted what is looked up.
+
+    Examples
+    --------
+    >>> bins = Taken("[", "bins"),
+    >>> parts_taken({"bins": 25, "title": "pt"}, [bins], Walk())
+    [("['bins']", 25)]
+    >>> parts_taken({"bins": 25, "title": "pt"}, [bins, ()], Walk()) is None
+    True
+    """
+    found: dict[str, object] = {}
+    for path in paths:
+        words, part = _follow(value, path, walk)
+        if not words:
+            return None
+        found[words] = part
+    return sorted(found.items(), key=lambda pair: pair[0]) if found else None
+
+
+def _follow(value: Any, path: Path, walk: Walk) -> tuple[str, object]:
+    """Return how far a path leads by what the interpreter does itself, and what is there."""
+    words = ""
+    for how, key in path:
+        kind = type(value)
+        if how != "." and kind is dict:
+            if len(value) > MOST_KEYS or not all(type(each) in PLAIN for each in list(value)):
+                break  # a key of the user's may call itself equal to anything
+            walk.saw_items(value)
+            value = value.get(key, ABSENT)
+        elif how == "[" and kind in (list, tuple):
+            if type(key) is not int:
+                break
+            walk.saw_items(value)
+            value = value[key] if -len(value) <= key < len(value) else ABSENT
+        elif how == "." and _has_of_its_own(value, key):
+            walk.unsure()
+            value = vars(value)[key]
+        else:
+            break
+        words += str(Taken(how, key))
+        if value is ABSENT:
+            break
+    return words, value
+
+
+def _has_of_its_own(value: object, name: str) -> bool:
+    """Tell whether an attribute is what stands in the own dictionary of a plain object of the user's."""
+    kind = type(value)
+    if isinstance(value, (type, ModuleType)):
+        return False
+    if kind not in _NAMESPACES:
+        is_users = isinstance(kind.__module__, str) and is_user_code(kind.__module__)
+        if not is_users or kind.__getattribute__ is not object.__getattribute__:
+            return False
+    if hasattr(kind, "__cache_token__") or find_hasher(kind) is not None:
+        return False
+    own = getattr(value, "__dict__", None)
+    if type(own) is not dict or type(name) is not str or name.startswith("__") or name not in own:
+        return False
+    shared = next((vars(cls)[name] for cls in kind.__mro__ if name in vars(cls)), None)
+    return not hasattr(type(shared), "__set__") and not hasattr(type(shared), "__delete__")

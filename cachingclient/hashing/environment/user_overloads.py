@@ -1,0 +1,69 @@
+"""Code that users register with a library, such as awkward overloads; the code that uses it does not name it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from itertools import chain
+from operator import is_
+from typing import Any
+
+from cachingclient.hashing.environment.environment import is_user_code
+
+Pairs = list[tuple[Any, Any]]
+
+
+_seen: tuple[tuple[Any, ...], Pairs] = ((), [])
+
+
+def awkward_overloads() -> Pairs:
+    """Return the overloads that users gave to all awkward arrays of a name.
+
+    `vector` registers hundreds of its own: they are gone through again when one of them is another object than before.
+    """
+    global _seen
+    behavior = getattr(sys.modules.get("awkward"), "behavior", {})
+    if 2 * len(behavior) != len(_seen[0]) or not all(map(is_, chain(behavior, behavior.values()), _seen[0])):
+        held = (*behavior, *behavior.values())
+        _seen = held, [pair for pair in behavior.items() if is_user_code(str(getattr(pair[1], "__module__", "")))]
+    return _seen[1]
+
+
+_seen_templates: tuple[tuple[int, int], Pairs] = ((0, 0), [])
+
+
+def numba_overloads() -> Pairs:
+    """Return the functions by which users teach Numba to compile others: ``@overload``, ``@intrinsic`` and their like.
+
+    Numba only ever adds to its registry, so that it is gone through again when it has grown.
+    """
+    global _seen_templates
+    registry = getattr(sys.modules.get("numba.core.typing.templates"), "builtin_registry", None)
+    functions, attributes = getattr(registry, "functions", []), getattr(registry, "attributes", [])
+    if (size := (len(functions), len(attributes))) != _seen_templates[0]:
+        found: Pairs = []
+        for template in (*functions, *attributes):
+            for name in ("_overload_func", "_definition_func"):
+                taught = vars(template).get(name)
+                taught = getattr(taught, "__func__", taught)
+                module = getattr(taught, "__module__", None)
+                if module is not None and is_user_code(module):
+                    found.append((f"{taught.__module__}.{taught.__qualname__}", taught))
+        _seen_templates = size, found
+    return _seen_templates[1]
+
+
+REGISTRIES: dict[str, Callable[[], Pairs]] = {"awkward": awkward_overloads, "numba": numba_overloads}
+"""For each distribution the function that returns the names and the code that users registered with it."""
+
+
+def added_by_users(distributions: Iterable[str]) -> Pairs:
+    """Return what users added to some libraries, in an order that doesn't depend on when.
+
+    Examples
+    --------
+    >>> added_by_users(["numpy"])
+    []
+    """
+    found = [pair for name in sorted(distributions) if name in REGISTRIES for pair in REGISTRIES[name]()]
+    return sorted(found, key=repr)

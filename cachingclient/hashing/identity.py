@@ -1,0 +1,68 @@
+"""What an identification gives: the identity of an object, and the encoding of a part that may be used again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cachingclient.hashing.inputs.fingerprint import Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What `identify` found.
+
+    Attributes
+    ----------
+    digest
+        32 hexadecimal characters, the same in every process that runs the same code on the same values.
+    ingredients
+        The named parts that went into it: of a number the encoding after a ``=``, of anything else its digest, and
+        after a blank how Python writes a small value.
+    warnings
+        What was seen that a key can't cover.
+    varying
+        Those of the warnings that say equal calls may give different results: a clock, unseeded random numbers.
+    inputs
+        The files it names and what they looked like.
+    memories
+        The functions behind `functools.cache` that it reaches: what they remember is seen by nobody.
+    rebinds
+        Where its code rebinds global variables. Their values are part of the digest, so it holds for as long as a
+        run leaves them as they are.
+    places
+        The file, the line and the name of the code of each function among the ingredients.
+    """
+
+    digest: str
+    ingredients: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    varying: tuple[str, ...] = ()
+    inputs: tuple[Fingerprint, ...] = ()
+    rebinds: tuple[str, ...] = ()
+    memories: tuple[Any, ...] = field(default=(), compare=False)
+    places: dict[str, tuple[str, int, str]] = field(default_factory=dict, compare=False)
+
+    @property
+    def is_users(self) -> bool:
+        """Whether there is code of the user's own in it, which counts by what it does."""
+        return any(not label.startswith("package ") for label in self.ingredients)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """An encoding that stands for itself, wherever it is met again: it refers to no code.
+
+    Attributes
+    ----------
+    encoded
+        The encoding.
+    distributions
+        The libraries whose versions count with it.
+    files
+        The files that it depends on, as they looked.
+    """
+
+    encoded: bytes
+    distributions: frozenset[str]
+    files: tuple[Fingerprint, ...]

@@ -1,0 +1,85 @@
+"""What folders look like: the names in one, and the looks of many files at once."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterable, Iterator
+
+import xxhash
+
+from cachingclient.forks.patience import NAME, got
+
+LISTING = "listing"
+"""The kind of fingerprint that holds the names in a folder."""
+MATCHES = "matches"
+"""The kind that holds those names in a folder that match a pattern, which stands in its ``uuid``."""
+STAMPS = "stamps"
+"""The kind that holds the names, sizes and times of the files in a folder."""
+THERE = "there"
+"""The kind that says no more than that something is there."""
+LINK = "link"
+"""The kind that says where a symbolic link leads."""
+MOST_NAMES = 100_000
+"""A folder with more files than this is too large to be looked at again."""
+
+
+def list_folder(folder: str, wanted: str = "") -> str | None:
+    """Return the digest of the names in a folder that match a pattern, None if there is no such folder.
+
+    Examples
+    --------
+    >>> list_folder("/no/such/folder") is None
+    True
+    """
+    got(NAME)
+    try:
+        names = os.listdir(folder)
+    except (OSError, ValueError):
+        return None
+    if wanted:
+        names = fnmatch.filter(names, wanted)
+    digest = xxhash.xxh3_128()
+    for name in sorted(names):
+        if name != "__pycache__":
+            digest.update(os.fsencode(name) + b"\0")
+    return digest.hexdigest()
+
+
+def target_of(link: str) -> str | None:
+    """Return where a symbolic link leads, None if it is none.
+
+    Examples
+    --------
+    >>> target_of("/no/such/link") is None
+    True
+    """
+    try:
+        return os.fsdecode(os.readlink(link))
+    except (OSError, ValueError):
+        return None
+
+
+def stamp_folder(folder: str) -> str | None:
+    """Return the digest of the files in a folder, without those below: their names, sizes and times.
+
+    None if there is no such folder, or it holds more than `MOST_NAMES` files.
+    """
+    digest = xxhash.xxh3_128()
+    try:
+        with os.scandir(folder) as entries:
+            files = sorted(_stamped(entries))
+    except (OSError, ValueError):
+        return None
+    if len(files) > MOST_NAMES:
+        return None
+    for name, found in files:
+        digest.update(os.fsencode(name) + b"\0%d %d\0" % (found.st_size, found.st_mtime_ns))
+    return digest.hexdigest()
+
+
+def _stamped(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str, os.stat_result]]:
+    for each in entries:
+        got(NAME)
+        if not each.is_dir():
+            yield each.name, each.stat()

@@ -1,0 +1,118 @@
+"""What is known of code and of a step: their keys, and what went into them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from cachingclient.graph import Key
+from cachingclient.hashing.identity import Identity
+from cachingclient.hashing.inputs.fingerprint import Fingerprint
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of a step: one function, or those of a fused subgraph.
+
+    Attributes
+    ----------
+    digest
+        16 bytes.
+    functions
+        The identity of each function in it.
+    inputs
+        The files that it names.
+    bound
+        The encodings of arguments inside it: those of a `functools.partial`, and of the calls of a fused subgraph.
+    values
+        The identities of those arguments that have code of the user's, such as a coffea processor.
+    """
+
+    digest: bytes
+    functions: tuple[Identity, ...]
+    inputs: tuple[Fingerprint, ...] = ()
+    bound: tuple[bytes, ...] = field(default=(), compare=False)
+    values: tuple[Identity, ...] = field(default=(), compare=False)
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """The digests of the functions and values whose ingredients explain a change of it."""
+        return tuple(each.digest for each in (*self.functions, *self.values))
+
+    @functools.cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know of."""
+        return tuple(warning for function in self.functions for warning in function.warnings)
+
+    @functools.cached_property
+    def varying(self) -> tuple[str, ...]:
+        """Why equal calls may give different results: clocks, random numbers without a seed."""
+        return tuple(warning for function in self.functions for warning in function.varying)
+
+    @functools.cached_property
+    def is_users(self) -> bool:
+        """Whether any of it is the user's own, which counts by what it does; the rest counts by its version."""
+        return any(function.is_users for function in self.functions)
+
+    @functools.cached_property
+    def memories(self) -> tuple[Any, ...]:
+        """The functions behind `functools.cache` that it reaches."""
+        return tuple(memory for function in self.functions for memory in function.memories)
+
+    @functools.cached_property
+    def rebinds(self) -> tuple[str, ...]:
+        """Where it rebinds global variables: its result may be kept only if a run left their values as they were."""
+        return tuple(place for function in self.functions for place in function.rebinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The identity of one step: its key and the parts of the key, or the reason why it has none.
+
+    Attributes
+    ----------
+    key
+        The step key, 16 bytes; None if the step is uncacheable.
+    reason
+        Why it is uncacheable, else empty.
+    code
+        Its code, also where only its inputs have no identity; None for data, and where the code has none.
+    parts
+        The encodings of its arguments, in order.
+    inputs
+        The files it names.
+    """
+
+    key: bytes | None
+    reason: str = ""
+    code: Code | None = None
+    parts: tuple[bytes, ...] = ()
+    inputs: tuple[Fingerprint, ...] = ()
+
+
+def arguments_inside(steps: Iterable[Step]) -> Iterator[bytes]:
+    """Yield the encodings of the arguments in a fused task that are no steps of it, each after its name if it has one.
+
+    Examples
+    --------
+    >>> list(arguments_inside([Step(b"", parts=(b"^other", b"=bins", b"i2"))]))
+    [b'=bins', b'i2']
+    """
+    for step in steps:
+        name: tuple[bytes, ...] = ()
+        for part in (*(step.code.bound if step.code is not None else ()), *step.parts):
+            if part.startswith(b"="):
+                name = (part,)
+                continue
+            if not part.startswith(b"^"):
+                yield from (*name, part)
+            name = ()
+
+
+class Known(Protocol):
+    """Finds the steps of earlier calls; a dict does."""
+
+    def get(self, key: Key, /) -> Step | None:
+        """Return the step behind a key, None if it is not known."""

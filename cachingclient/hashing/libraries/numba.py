@@ -1,0 +1,61 @@
+"""Numba: compiled functions by the Python they were made from, typed containers by their content."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cachingclient.hashing.digest import frame
+from cachingclient.hashing.errors import Unidentifiable
+from cachingclient.hashing.registry import register_hasher
+from cachingclient.hashing.scalars import encode_str
+
+if TYPE_CHECKING:
+    from cachingclient.hashing.walk import Walk
+
+
+@register_hasher("numba.core.dispatcher.Dispatcher", subclasses=True)
+def encode_dispatcher(dispatcher: Any, walk: Walk) -> bytes:
+    """Return the encoding of a jitted function by its source and options; which types it met so far is chance."""
+    fixed = () if dispatcher._can_compile else tuple(str(seen) for seen in dispatcher.signatures)
+    options = tuple(sorted(dispatcher.targetoptions.items()))
+    return walk.encode((dispatcher.py_func, options, dict(dispatcher.locals), fixed))
+
+
+@register_hasher("numba.np.ufunc.dufunc.DUFunc", subclasses=True)
+@register_hasher("numba.np.ufunc.gufunc.GUFunc", subclasses=True)
+def encode_universal_function(function: Any, walk: Walk) -> bytes:
+    """Return the encoding of a vectorised function by its source, its identity element and its fixed types."""
+    made_from = getattr(function, "_dispatcher", None)
+    if made_from is None:
+        made_from = function.gufunc_builder.py_func
+    fixed = tuple(function.types) if getattr(function, "_frozen", False) else ()
+    return walk.encode((made_from, getattr(function, "signature", None), function.identity, fixed))
+
+
+@register_hasher("numba.core.ccallback.CFunc", subclasses=True)
+def encode_callback(callback: Any, walk: Walk) -> bytes:
+    """Return the encoding of a C callback by its source and signature."""
+    return frame(b"(", [walk.encode(callback._pyfunc), encode_str(str(callback._sig))])
+
+
+@register_hasher("numba.typed.typeddict.Dict", subclasses=True)
+def encode_dict(mapping: Any, walk: Walk) -> bytes:
+    """Return the encoding of a typed dictionary by its types and items, in their order."""
+    parts = [encode_type(mapping._numba_type_, walk)] if mapping._typed else []
+    return frame(b"(", [*parts, *(walk.encode(part) for pair in mapping.items() for part in pair)])
+
+
+@register_hasher("numba.typed.typedlist.List", subclasses=True)
+def encode_list(items: Any, walk: Walk) -> bytes:
+    """Return the encoding of a typed list by its type and items."""
+    parts = [encode_type(items._numba_type_, walk)] if items._typed else []
+    return frame(b"(", [*parts, *map(walk.encode, items)])
+
+
+@register_hasher("numba.core.types.abstract.Type", subclasses=True)
+def encode_type(kind: Any, walk: Walk) -> bytes:
+    """Return the encoding of a type by its name: its number is handed out as types are met."""
+    name = str(kind)
+    if " at 0x" in name:
+        raise Unidentifiable(f"the Numba type {name}, which stands for one object of this process")
+    return encode_str(name)

@@ -1,0 +1,135 @@
+"""Giving a finished file its name in a local folder, and making folders.
+
+A hard link is what puts a whole file under a name that must not be taken yet. Where file systems have none (exFAT,
+AFS between folders, some that are mounted through FUSE) the name is looked at first: two processes that race for it
+may then both be told that they won, and the later one's file stays, whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import stat
+import threading
+from contextlib import suppress
+from typing import NamedTuple
+
+from cachingclient.forks.children import free_in_children
+
+NO_LINKS = {errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP}
+CHUNK = 4 << 20
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_numbers = itertools.count()
+_without_links = free_in_children(threading.Lock())
+
+
+PRIVATE, SHARED = 0o700, 0o2770  # the modes of folders
+
+
+class Place(NamedTuple):
+    """A name in a folder that is open."""
+
+    folder: int
+    name: str
+
+
+def mode_of(folder: str, mode: int) -> int:
+    """The mode that new folders get beside this one, if it is there; else the one that is asked for."""
+    try:
+        return stat.S_IMODE(os.lstat(folder).st_mode) & 0o2775 | PRIVATE
+    except OSError:
+        return mode
+
+
+def place(file: Place, target: Place, *, overwrite: bool) -> bool:
+    """Put a file under another name as well; False if that is taken by another."""
+    if overwrite:
+        _replace(file, target)
+        return True
+    try:
+        _link(file, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        with _without_links:
+            if _exists(target):
+                return False
+            _replace(file, target)
+    return True
+
+
+def move(file: Place, target: Place) -> None:
+    """Give a file another name, replacing what is there."""
+    os.replace(file.name, target.name, src_dir_fd=file.folder, dst_dir_fd=target.folder)
+
+
+def _replace(file: Place, target: Place) -> None:
+    spare = Place(file.folder, f"{file.name}-{next(_numbers)}")
+    try:
+        _link(file, spare)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        _copy(file, spare)
+    try:
+        move(spare, target)
+    except OSError:
+        os.unlink(spare.name, dir_fd=spare.folder)
+        raise
+
+
+def _link(file: Place, target: Place) -> None:
+    os.link(file.name, target.name, src_dir_fd=file.folder, dst_dir_fd=target.folder, follow_symlinks=False)
+
+
+def _copy(file: Place, spare: Place) -> None:
+    source = os.open(file.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=file.folder)
+    try:
+        copy = make_file(spare, stat.S_IMODE(os.fstat(source).st_mode))
+        try:
+            while part := os.read(source, CHUNK):
+                while part:
+                    part = part[os.write(copy, part) :]
+        finally:
+            os.close(copy)
+    finally:
+        os.close(source)
+
+
+def _exists(place: Place) -> bool:
+    try:
+        os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def make_root(path: str, mode: int) -> None:
+    """Make a folder and those above it (os.makedirs would leave these open to everyone)."""
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path)
+    make_root(above, mode)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise NotADirectoryError(20, "Not a directory", path) from None
+        return
+    if mode != PRIVATE:
+        with suppress(PermissionError):  # not one of our groups
+            os.chown(path, -1, os.stat(above).st_gid)
+        with suppress(PermissionError):  # a file system without owners
+            os.chmod(path, mode)
+
+
+def make_file(place: Place, mode: int) -> int:
+    """Make a new file, as open as a folder of this mode; its handle."""
+    handle = os.open(place.name, _NEW, 0o600, dir_fd=place.folder)
+    if mode != PRIVATE:
+        with suppress(PermissionError):  # a file system without owners
+            os.fchmod(handle, mode & 0o666)  # whatever the umask says
+    return handle

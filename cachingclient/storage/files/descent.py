@@ -1,0 +1,176 @@
+"""Reaching the files below a store's folder without following a link on the way.
+
+Folders that others can write to may hold links to anywhere, pipes that nobody writes into, and files that claim any
+size. So folders below the root are opened one by one by their parents' handles, and what was opened is looked at
+before it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from cachingclient.storage.files.layout import INVENTORY
+from cachingclient.storage.model import StoreError, StoreUnavailable
+
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+_LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+OTHERS_WRITE, OTHERS_ENTER = 0o022, 0o011
+
+
+def is_private(status: os.stat_result) -> bool:
+    """Whether a folder or file is ours, and nobody else may write to it."""
+    return status.st_uid in (os.geteuid(), 0) and not status.st_mode & OTHERS_WRITE
+
+
+class Descent:
+    """The way down from a folder: a context in which folders below it are opened by name.
+
+    Parameters
+    ----------
+    root
+        The folder, which may itself be reached by a link: its name is the user's.
+    private
+        Whether folders that others may write to are refused.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with Descent(tempfile.mkdtemp()) as way:
+    ...     os.stat("1", dir_fd=way.to("v1/steps", make=0o700))
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: '1'
+    """
+
+    def __init__(self, root: str, *, private: bool = False) -> None:
+        self.root = root
+        self._parts: list[str] = []
+        self._handles: list[int] = []
+        self._exposed = [private]  # for each handle, and for the root's: whether others could be below it
+
+    def __enter__(self) -> Self:
+        try:
+            self._keep(os.open(self.root, _FOLDER))
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, where: TracebackType | None) -> None:
+        while self._handles:
+            os.close(self._handles.pop())
+
+    def to(self, folder: str, *, make: int = 0) -> int:
+        """Return the handle of a folder, which lasts until the next call.
+
+        Parameters
+        ----------
+        folder
+            Its name, relative to the root, with ``/`` between its parts.
+        make
+            The mode of those that are made where they are missing; 0 makes none.
+
+        Raises
+        ------
+        OSError
+            It is missing, or a part of the way is a link or no folder.
+        StoreUnavailable
+            The store is private, and others may write to a part of the way.
+        """
+        parts = folder.split("/") if folder else []
+        while parts[: len(self._parts)] != self._parts:
+            self._parts.pop()
+            self._exposed.pop()
+            os.close(self._handles.pop())
+        for part in parts[len(self._parts) :]:
+            self._keep(self._opened(part, make))
+            self._parts.append(part)
+        return self._handles[-1]
+
+    def _opened(self, part: str, make: int) -> int:
+        above = self._handles[-1]
+        try:
+            return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+        except FileNotFoundError:
+            if not make:
+                raise
+        _make(part, above, make)
+        return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+
+    def _keep(self, handle: int) -> None:
+        self._handles.append(handle)
+        exposed = self._exposed[-1]
+        if exposed:
+            status = os.fstat(handle)
+            if not is_private(status):
+                raise StoreUnavailable(
+                    f"{self.root} was private, and others may write to it now, so nothing is read from it: "
+                    f"chmod -R go-w {shlex.quote(self.root)}"
+                )
+            exposed = bool(status.st_mode & OTHERS_ENTER)
+        self._exposed.append(exposed)
+
+    @contextmanager
+    def listed(self, folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+        """The files in a folder, by its handle; none where it is missing or no folder."""
+        try:
+            handle = os.open(".", _LISTED, dir_fd=self.to(folder))
+        except PermissionError as error:
+            if folder.startswith(INVENTORY):  # of what the other folders say
+                yield iter(())
+                return
+            # Empty it is not: entries would seem to be gone, and what belongs to them nobody's.
+            raise StoreError(f"{self.root}/{folder} can't be read ({error.strerror})") from error
+        except OSError:
+            yield iter(())
+            return
+        try:
+            with os.scandir(handle) as entries:
+                yield entries
+        finally:
+            os.close(handle)
+
+
+def _make(part: str, above: int, mode: int) -> None:
+    """Make a folder, for the group of the one above where it is to be shared."""
+    try:
+        os.mkdir(part, 0o700, dir_fd=above)
+    except FileExistsError:
+        return
+    if mode & 0o077:
+        made = os.open(part, _LISTED | os.O_NOFOLLOW, dir_fd=above)
+        try:
+            for change in (
+                lambda: os.fchown(made, -1, os.fstat(above).st_gid),  # may be none of our groups
+                lambda: os.fchmod(made, mode),  # a file system may have no owners
+            ):
+                try:
+                    change()
+                except PermissionError:
+                    continue
+        finally:
+            os.close(made)
+
+
+def open_file(name: str, folder: int, most: int) -> tuple[int, int]:
+    """Open a file in a folder to read it; its handle and size.
+
+    Raises
+    ------
+    OSError
+        It is missing, no regular file, or larger than ``most``.
+    """
+    handle = os.open(name, _FILE, dir_fd=folder)
+    status = os.fstat(handle)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= most:
+        return handle, status.st_size
+    os.close(handle)
+    if stat.S_ISREG(status.st_mode):
+        raise OSError(f"it has {status.st_size:,} bytes, and {most:,} at most were expected")
+    raise OSError("it is no regular file")

@@ -1,0 +1,252 @@
+"""One run of a step on a worker: what is known before it, what was seen of it, and what its entry says."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from cachingclient import config
+from cachingclient.hashing.content_keys import code_of_call
+from cachingclient.hashing.environment.environment import Environment
+from cachingclient.hashing.identity import Identity
+from cachingclient.hashing.inputs.fingerprint import Fingerprint
+from cachingclient.hashing.inputs.inputs import Inputs
+from cachingclient.hashing.inputs.trace import Trace
+from cachingclient.hashing.keys import Code
+from cachingclient.hashing.step_keys import Merkle
+from cachingclient.plan.hidden import details_of_code, for_description, shown_values
+from cachingclient.plan.user_classes import UserClasses, from_modules
+from cachingclient.plan.variants import OBSERVED
+from cachingclient.storage import Encoded, EntryInfo, Lease
+from cachingclient.worker import sent_tasks
+from cachingclient.worker.as_planned import as_planned
+from cachingclient.worker.context import Context
+from cachingclient.worker.fleeting import Fleeting
+from cachingclient.worker.given import Given
+from cachingclient.worker.observe import Observed, Watch
+from cachingclient.worker.observe.places import matches
+from cachingclient.worker.options import options_of
+from cachingclient.worker.outputs import stated_outputs
+from cachingclient.worker.process import process, versions
+from cachingclient.worker.seen import NotKept, folder_of_pattern, is_unread, trace_of_run, with_memories
+
+
+class Planned(Protocol):
+    """The step of an attempt, as far as its entry tells of it."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The user's function."""
+
+    @property
+    def code(self) -> bytes | None:
+        """The digest of its code on the client."""
+
+    @property
+    def parts(self) -> tuple[bytes, ...]:
+        """The encodings of its arguments."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What is known of one run of a step.
+
+    Attributes
+    ----------
+    arguments
+        The positional arguments.
+    keywords
+        The others.
+    code
+        Its code as this process has it; None if nobody looked.
+    why_not
+        Why the result is not that of the step as it was planned, or can't be kept; empty if it may be.
+    content
+        The content key, 32 hexadecimal characters; None if there is none.
+    found, value
+        Whether a kept result is taken instead of running the step, and which.
+    named
+        The inputs among the arguments and in the code, as they look here.
+    unplanned
+        The URLs among them that came with the result of another step.
+    inherited
+        What kept results depend on that steps called inside took.
+    memories
+        How often each memory that the code reaches was filled before the run.
+    seen
+        What was observed of the run.
+    opened
+        The files among `named`, and in folders among them, that were opened meanwhile; None if nobody can tell.
+    trace
+        What the result depends on beside its key.
+    given
+        The arguments, to be compared after the run.
+    spoiled
+        Whether the run changed them in place.
+    unobserved
+        Globs of files that do not count.
+    started
+        When the run began, in seconds since 1970.
+    keeping
+        The seconds of processor time that it takes to keep its result.
+    """
+
+    arguments: tuple[Any, ...] = ()
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    code: Code | None = None
+    why_not: str = ""
+    content: str | None = None
+    found: bool = False
+    value: Any = None
+    named: tuple[Fingerprint, ...] = ()
+    unplanned: list[str] = field(default_factory=list)
+    inherited: list[Trace] = field(default_factory=list)
+    memories: Mapping[Any, int] = field(default_factory=dict)
+    seen: Observed | None = None
+    opened: set[str] | None = None
+    trace: Trace = field(default_factory=Trace)
+    lease: Lease = field(default_factory=Lease)
+    peak: int | None = None
+    encoded: Encoded | None = None
+    classes: UserClasses = field(default_factory=lambda: UserClasses(Environment(), from_modules))
+    overwrite: bool = False
+    looked_at: list[tuple[object, Identity | str]] = field(default_factory=list)
+    given: Given = field(default_factory=Given)
+    spoiled: bool = False
+    unobserved: tuple[str, ...] = ()
+    started: float = 0.0
+    keeping: float = 0.0
+
+    def cannot_load(self, info: EntryInfo) -> bool:
+        """Tell whether an entry refers to a class that has changed: what the step gives now replaces it."""
+        self.overwrite = bool(self.classes.objection(info))
+        return self.overwrite
+
+    def adds(self, classes: Mapping[str, str]) -> None:
+        """Note that the result depends on some classes."""
+        if classes:
+            self.trace = self.trace.after([Trace(classes=classes)])
+
+    def compare_inputs(self, planned: Iterable[Fingerprint], before: Iterable[Fingerprint]) -> None:
+        """Compare the inputs with what the keys say of them: a result of others is not kept under such a key."""
+        named, self.unplanned, self.why_not = as_planned(self.named, planned, before)
+        self.named = tuple(named)
+
+    @property
+    def sound(self) -> bool | None:
+        """Whether the result is that of the step as it was planned; None if nobody looked."""
+        return None if self.code is None and not self.why_not else not self.why_not
+
+    def watch(self) -> Watch:
+        """Watch the files that are named, to see which are read."""
+        watched = [each.url for each in self.named if each.kind in ("file", "folder") and not each.in_key]
+        return Watch([*watched, *(folder for each in self.named if (folder := folder_of_pattern(each)))])
+
+    def named_and_read(self, seen: Observed) -> list[Fingerprint]:
+        """Return the inputs that count: of local files those that were opened, or were by an earlier step.
+
+        What an earlier step of this process read may be remembered by any code of the user's, and used without being
+        opened. A library's function that only hands file names on, as a merge does, remembers nothing.
+        """
+        is_users = self.code is not None and self.code.is_users
+        opened, memories = self.opened, process().memories
+        found = []
+        for each in self.named:
+            unread = opened is not None and is_unread(each, opened, seen)
+            remembered = is_users and memories.were_opened(each.url)
+            if unread and not each.in_key and not remembered:
+                continue
+            found.append(each)
+        for path in (opened or set()) - {each.url for each in found}:
+            folder = os.path.dirname(path)
+            if any(each.kind == "folder" and each.url in (path, folder) for each in self.named):
+                seen.opened_by_itself(path)
+        return found
+
+    def look_back(self, function: Callable[..., Any], context: Context, result: Any, seconds: float) -> None:
+        """Make the trace of what was observed; a result is not kept if its inputs changed, or can't be compared again.
+
+        Parameters
+        ----------
+        function
+            The step's function.
+        context
+            What the step shares with the others of its graph.
+        result
+            What it returned.
+        seconds
+            How long the run took.
+        """
+        try:
+            self._compare_given(function, context, seconds)
+            if not self.why_not and self.code is not None and self.seen is not None:
+                self._trace(function, self.seen, self.code, context)
+                self._compare_code(function, self.code, context)
+                self._look_into(result, self.seen, self.code)
+        except NotKept as why:
+            self.why_not = str(why)
+        except Exception as error:  # of the cache: it costs the keeping, never the result
+            self.why_not = f"what it depends on can't be told: {type(error).__name__}: {error}"
+
+    def _compare_given(self, function: Callable[..., Any], context: Context, seconds: float) -> None:
+        """Compare the arguments with what they were before the run."""
+        if self.given.needs_a_look(function, self.arguments, seconds):
+            what = self.given.changed(Merkle({}, Inputs(context.inputs), context.environment))
+            self.spoiled = bool(what)
+            self.why_not = self.why_not or (what and f"it changed what it was given, {what}; work on a copy")
+
+    def _trace(self, function: Callable[..., Any], seen: Observed, code: Code, context: Context) -> None:
+        """Make the trace of what was observed, and of what the user says that it writes."""
+        if why := sent_tasks.objection(seen):
+            raise NotKept(why)
+        if self.unplanned and (seen.remote or seen.connections):
+            url = self.unplanned[0]
+            raise NotKept(f"it reads {url}, which came with the result of another step: no key says how it looked")
+        outputs = stated_outputs(function, self.arguments, self.keywords)
+        if not seen.is_empty or self.named or self.inherited or outputs or code.memories:
+            memories, named = process().memories, self.named_and_read(seen)
+            named = [each for each in named if each.url not in outputs and not matches(each.url, self.unobserved)]
+            trace = trace_of_run(seen, named, Inputs(context.inputs), self.inherited, outputs)
+            memories.saw_opened({**trace.read, **trace.named})
+            memories.filled(self.memories, trace)
+            self.trace = with_memories(trace, seen, named, self.opened or (), code.memories, memories)
+        self.adds(self.classes.classes_of(self.looked_at))
+
+    def _compare_code(self, function: Callable[..., Any], code: Code, context: Context) -> None:
+        """See whether the run rebound a variable that its code reads."""
+        if not code.rebinds:
+            return
+        now = code_of_call(function, self.arguments, Merkle({}, Inputs(context.inputs), context.environment))
+        if not isinstance(now, Code) or now.digest != code.digest:
+            # The result is not that of the code as it was hashed: a variable of it has another value now.
+            raise NotKept(f"{code.rebinds[0]}, and this run did")
+
+    def _look_into(self, result: Any, seen: Observed, code: Code) -> None:
+        """See whether the result holds what is true of this run alone."""
+        names = [name for name in seen.made_up if not any(name in path for path in seen.writes)]
+        asks_clock = any(" calls " in text for text in code.varying)
+        fleeting = Fleeting(self.started, names=names, process=seen.asked_process, asks_clock=asks_clock)
+        if what := fleeting.in_result(result):
+            raise NotKept(f"varying: its result holds {what}")
+
+
+def details_of(step: Planned, attempt: Attempt, result: Any, encoded: Encoded, *, private: bool) -> dict[str, Any]:
+    """Return what the description of a result says beside what every description has; texts where it is private."""
+    details: dict[str, Any] = dict(versions())
+    details["code"] = step.code.hex() if step.code is not None else None
+    details["arguments"] = list(for_description(step.parts, private=private))
+    details |= details_of_code(attempt.code, private=private) if attempt.code is not None else {}
+    if private and (shown := shown_values(attempt.looked_at, [*details["arguments"], *details.get("bound", ())])):
+        details["shown"] = shown
+    details["classes"] = dict(encoded.classes)
+    details["type"] = f"{type(result).__module__}.{type(result).__qualname__}"
+    if attempt.trace:
+        details[OBSERVED] = attempt.trace.as_json()
+    known = (("site", config.site()), ("peak", attempt.peak))
+    details |= {name: value for name, value in known if value is not None}
+    if (ttl := options_of(step.function).ttl) is not None:
+        details["expires"] = time.time() + ttl
+    return details

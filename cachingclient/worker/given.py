@@ -1,0 +1,95 @@
+"""What a step was given, before and after its run: a step that changed it in place keeps nothing.
+
+The result of such a step is not all that it does, so loading it would leave the rest undone. And what it changed is
+the result of another step, which other steps may take after it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+from cachingclient.hashing.code.stores_into import may_store_into
+from cachingclient.hashing.environment.environment import is_user_code
+from cachingclient.hashing.identity import Identity
+from cachingclient.hashing.step_keys import Merkle
+
+MERGES = frozenset({"ROOT._distrdf.Backends.Base.distrdf_reducer"})
+"""Functions that merge into their first argument, whose library hands it to no other step."""
+FREE = 0.02
+"""The arguments are always looked at again where that takes less than this part of the run."""
+
+
+class Given:
+    """The arguments of one run as they were before it.
+
+    Parameters
+    ----------
+    looked_at
+        The values, each with its identity or the reason why it has none.
+    seconds
+        How long looking at them took.
+
+    Examples
+    --------
+    >>> values = [1, 2]
+    >>> merkle = Merkle({})
+    >>> _ = merkle.value(values)
+    >>> given = Given(merkle.looked_at, 1e-4)
+    >>> values.append(3)
+    >>> given.changed(Merkle({}))
+    'a list'
+    """
+
+    def __init__(self, looked_at: Iterable[tuple[object, Identity | str]] = (), seconds: float = 0.0) -> None:
+        self._before = [(value, found, _attributes(value)) for value, found in looked_at if isinstance(found, Identity)]
+        self._seconds = seconds
+
+    def needs_a_look(self, function: Any, args: tuple[Any, ...], seconds: float) -> bool:
+        """Whether the run may have changed them, or finding out costs next to nothing.
+
+        Parameters
+        ----------
+        function, args
+            The call.
+        seconds
+            How long the run took.
+        """
+        name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+        if not self._before or name in MERGES:
+            return False
+        return self._seconds < FREE * seconds or may_store_into(function, args)
+
+    def changed(self, merkle: Merkle) -> str:
+        """Return what kind of argument is another now, or an empty text; an attribute that was added is a memory."""
+        for value, before, attributes in self._before:
+            if _is_same(merkle, value, before) or (
+                attributes is not None and _is_same(merkle, _with_attributes(value, attributes), before)
+            ):
+                continue
+            return f"a {type(value).__name__}"
+        return ""
+
+
+def _is_same(merkle: Merkle, value: object, before: Identity) -> bool:
+    now = merkle.identity(value)
+    return isinstance(now, Identity) and now.digest == before.digest
+
+
+def _attributes(value: object) -> frozenset[str] | None:
+    if not is_user_code(type(value).__module__):
+        return None
+    own = getattr(value, "__dict__", None)
+    return frozenset(own) if isinstance(own, dict) else None
+
+
+def _with_attributes(value: Any, names: frozenset[str]) -> Any:
+    """Return a copy that has these attributes alone, of those that were set in the object itself."""
+    try:
+        twin = copy.copy(value)
+        for name in vars(twin).keys() - names:
+            del vars(twin)[name]
+    except Exception:  # of the user's class
+        return value
+    return twin

@@ -1,0 +1,178 @@
+"""Who asked: the user's code, or a library for purposes of its own."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator
+from types import CodeType, FrameType, FunctionType
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
+_STANDARD = os.path.dirname(os.__file__) + os.sep
+_FOR_THEMSELVES = ("/tempfile.py", "/_colorize.py")
+_PREFIX = re.compile("[A-Z][A-Z0-9]*_")
+_IMPORTERS = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
+
+
+def _library_folders() -> tuple[str, ...]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    found = {sysconfig.get_paths()[name] for name in names}
+    found.add(os.path.dirname(os.__file__))
+    found.update(site.getsitepackages())
+    if (personal := site.getusersitepackages()) is not None:
+        found.add(personal)
+    return tuple(
+        sorted({spelling.rstrip(os.sep) + os.sep for name in found for spelling in (name, os.path.realpath(name))})
+    )
+
+
+LIBRARY_FOLDERS = _library_folders()
+"""Folders of the standard library and of installed packages; an editable install lies elsewhere."""
+
+
+@functools.lru_cache(maxsize=20_000)
+def is_library_file(path: str) -> bool:
+    """Whether a file belongs to the standard library, to an installed package, or to this package.
+
+    Examples
+    --------
+    >>> import os
+    >>> is_library_file(os.__file__), is_library_file("/home/alice/analysis/select.py")
+    (True, False)
+    """
+    return path.startswith((*LIBRARY_FOLDERS, _PACKAGE, "<frozen ")) or "/site-packages/" in path
+
+
+def is_library(frame: FrameType) -> bool:
+    """Whether the code of a frame belongs to a library; what has no file goes by its module's."""
+    name = frame.f_code.co_filename
+    if name.startswith("<") and not name.startswith("<frozen "):
+        name = frame.f_globals.get("__file__") or name
+    return is_library_file(name)
+
+
+def is_step_boundary(frame: FrameType) -> bool:
+    """Whether the frame is this package's: the step was called from there."""
+    return frame.f_code.co_filename.startswith(_PACKAGE)
+
+
+def is_importing(frame: FrameType) -> bool:
+    """Whether the frame is the import system's."""
+    return frame.f_code.co_filename in _IMPORTERS
+
+
+def callers(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield a frame and those that called it, from the inside out."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def asked_by_user(frame: FrameType | None, accessors: frozenset[str] = frozenset()) -> bool:
+    """Whether code of the user called what runs in a frame, directly or through modules that only pass on.
+
+    Parameters
+    ----------
+    frame
+        The frame that is asked about.
+    accessors
+        Files of modules that act for whoever calls them.
+    """
+    for one in callers(frame):
+        if one.f_code.co_filename not in accessors:
+            return not is_library(one)
+    return False
+
+
+def is_imported_library(frame: FrameType) -> bool:
+    """Whether what runs in a frame belongs to a library that is being imported."""
+    for one in callers(frame):
+        if is_importing(one):
+            return True
+        if is_step_boundary(one) or not is_library(one):
+            return False
+    return False
+
+
+def is_standard(path: str) -> bool:
+    """Whether a file belongs to the standard library.
+
+    Examples
+    --------
+    >>> import os
+    >>> is_standard(os.__file__), is_standard(__file__)
+    (True, False)
+    """
+    return path.startswith(_STANDARD) and "/site-packages/" not in path
+
+
+def _passes_on(code: CodeType) -> bool:
+    path = code.co_filename
+    return is_standard(path) and not path.endswith(_FOR_THEMSELVES) and code.co_name != "get_terminal_size"
+
+
+def own_prefixes(frame: FrameType | None) -> tuple[str, ...]:
+    """Return what may begin the names that a library looks for among many, as its code has it: ``"NUMBA_"``."""
+    found: list[str] = []
+    for one in callers(frame):
+        if is_step_boundary(one) or not is_library(one):
+            break
+        found += _prefixes(one.f_code)
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=1000)
+def _prefixes(code: CodeType) -> tuple[str, ...]:
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    own = [each for each in code.co_consts if isinstance(each, str) and _PREFIX.fullmatch(each)]
+    return tuple(own + [each for one in inner for each in _prefixes(one)])
+
+
+def named_by_user(name: str, frame: FrameType | None, accessors: frozenset[str]) -> bool:
+    """Whether a name that a library looked up was given to it, instead of being one of its own.
+
+    A library that reads ``OMP_NUM_THREADS`` has that name among the constants of its code; one that reads a variable
+    for the user got the name from outside. What is read while a library is imported is its own. The standard library
+    asks for whoever called it, but for where temporary files go and how wide the terminal is.
+    """
+    own = False
+    for one in callers(frame):
+        code = one.f_code
+        if code.co_filename in accessors or _passes_on(code):
+            own = own or _is_constant(name, code)
+        elif is_importing(one):
+            return False
+        elif is_step_boundary(one) or not is_library(one):
+            return True
+        elif own or _is_constant(name, code):
+            return False
+    return not own
+
+
+@functools.lru_cache(maxsize=20_000)
+def _is_constant(name: str, code: CodeType) -> bool:
+    for constant in code.co_consts:
+        if (
+            constant == name
+            if isinstance(constant, str)
+            else isinstance(constant, (tuple, frozenset)) and name in constant
+        ):
+            return True
+    return False
+
+
+def file_of(module: str) -> str:
+    """Return the file name that frames of an imported module's code carry.
+
+    Examples
+    --------
+    >>> file_of("random").endswith("random.py")
+    True
+    """
+    loaded = sys.modules[module]
+    own = (value for value in vars(loaded).values() if isinstance(value, FunctionType) and value.__module__ == module)
+    return next((value.__code__.co_filename for value in own), str(getattr(loaded, "__file__", module)))

@@ -1,0 +1,101 @@
+"""What distributed itself holds and a task can use: variables, queues, events, published data, the worker, annotations.
+
+A lock or a semaphore that is only taken and given back tells a task nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from contextvars import ContextVar
+from types import FrameType
+from typing import Any
+
+from cachingclient.worker.observe.audit import tell
+from cachingclient.worker.observe.callers import asked_by_user, is_step_boundary
+from cachingclient.worker.observe.current import Observers
+from cachingclient.worker.observe.imports import when_imported
+from cachingclient.worker.observe.wrap import replace
+
+_WORKER = "the worker that it runs on"
+_USES = (
+    ("distributed.variable", "Variable.get", "the distributed Variable {name!r}"),
+    ("distributed.variable", "Variable.set", "the distributed Variable {name!r}"),
+    ("distributed.queues", "Queue.get", "the distributed Queue {name!r}"),
+    ("distributed.queues", "Queue.put", "the distributed Queue {name!r}"),
+    ("distributed.queues", "Queue.qsize", "the distributed Queue {name!r}"),
+    ("distributed.event", "Event.wait", "the distributed Event {name!r}"),
+    ("distributed.event", "Event.is_set", "the distributed Event {name!r}"),
+    ("distributed.event", "Event.set", "the distributed Event {name!r}"),
+    ("distributed.event", "Event.clear", "the distributed Event {name!r}"),
+    ("distributed.lock", "Lock.locked", "the distributed Lock {name!r}"),
+    ("distributed.multi_lock", "MultiLock.locked", "a distributed MultiLock"),
+    ("distributed.semaphore", "Semaphore.get_value", "the distributed Semaphore {name!r}"),
+    ("distributed.pubsub", "Pub.put", "the distributed topic {name!r}"),
+    ("distributed.pubsub", "Sub.get", "the distributed topic {name!r}"),
+    ("distributed.client", "Client.get_dataset", "a published data set"),
+    ("distributed.client", "Client.list_datasets", "the published data sets"),
+    ("distributed.client", "Client.publish_dataset", "the published data sets"),
+    ("distributed.client", "Client.unpublish_dataset", "the published data sets"),
+    ("distributed.client", "Client.get_metadata", "the scheduler's metadata"),
+    ("distributed.client", "Client.set_metadata", "the scheduler's metadata"),
+    ("distributed.client", "Client.scheduler_info", "the state of the scheduler"),
+    ("distributed.client", "Client.has_what", "the state of the scheduler"),
+    ("distributed.client", "Client.who_has", "the state of the scheduler"),
+    ("distributed.client", "Client.nthreads", "the state of the scheduler"),
+    ("distributed.client", "Client.run", "what Client.run gave"),
+    ("distributed.client", "Client.run_on_scheduler", "what Client.run_on_scheduler gave"),
+)
+
+
+def install() -> None:
+    """See uses of distributed's state from now on."""
+    for module, name, text in _USES:
+        when_imported(module, functools.partial(_wrap, name, text))
+    when_imported("distributed.worker", functools.partial(_watch, "_worker_cvar", "get_worker", _WORKER))
+    when_imported("dask.base", functools.partial(_watch, "_annotations", "get_annotations", "dask's annotations"))
+
+
+def _wrap(name: str, text: str, module: Any) -> None:
+    def make(original: Any) -> Any:
+        def using(*args: Any, **kwargs: Any) -> Any:
+            tell(_used, (text, args[0] if args else None), sys._getframe(1))
+            return original(*args, **kwargs)
+
+        return using
+
+    replace(module, name, make)
+
+
+class _ObservedVariable:
+    """Stands for a context variable that one function asks for others: that was imported by name everywhere."""
+
+    def __init__(self, variable: Any, asked_by: str, text: str) -> None:
+        self._variable = variable
+        self._asked_by = asked_by
+        self._text = text
+        self.set, self.reset, self.name = variable.set, variable.reset, variable.name
+
+    def get(self, *default: Any) -> Any:
+        frame = sys._getframe(1)
+        if frame.f_code.co_name == self._asked_by and frame.f_back is not None:
+            tell(_used, (self._text, None), frame.f_back)
+        return self._variable.get(*default)
+
+
+def _watch(variable: str, asked_by: str, text: str, module: Any) -> None:
+    if isinstance(found := getattr(module, variable, None), ContextVar):
+        setattr(module, variable, _ObservedVariable(found, asked_by, text))
+    else:
+        _wrap(asked_by, text, module)
+
+
+def _used(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    """Where distributed itself asks, such as `get_client` for the worker, a task learns nothing."""
+    text, owner = args
+    is_step = is_step_boundary(frame) and frame.f_code.co_name == "run_timed"  # what asks is the step's own function
+    if not is_step and not asked_by_user(frame):
+        return
+    for seen in found:
+        if len(seen.state) < 1000:
+            seen.state.add(text.format(name=getattr(owner, "name", "")))

@@ -1,0 +1,152 @@
+"""The system's entropy, seen where it is asked for.
+
+A library that asks for it to name something, such as a temporary file or a connection, draws nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import secrets
+import sys
+import tempfile
+import threading
+import uuid
+from types import FrameType
+from typing import Any
+
+from cachingclient.worker.observe.audit import Handler, tell
+from cachingclient.worker.observe.callers import (
+    asked_by_user,
+    callers,
+    file_of,
+    is_importing,
+    is_library,
+    is_standard,
+    is_step_boundary,
+)
+from cachingclient.worker.observe.current import Observers
+
+_SYSTEM = "the system's entropy"
+_MOST_NAMES = 1000
+_SOURCES = {"uuid.py": "uuid4", "secrets.py": "secrets", "random.py": _SYSTEM}
+_ACCESSORS = frozenset({__file__, *(file_of(module.__name__) for module in (random, secrets, uuid))})
+_asked = threading.local()
+"""Where entropy was asked for last in a thread, and for whom that was the first time."""
+
+
+def install() -> None:
+    """See who asks for entropy from now on."""
+    original = os.urandom
+
+    @functools.wraps(original)
+    def urandom(size: int, /) -> bytes:
+        tell(_drew_entropy, (), sys._getframe(1))
+        return original(size)
+
+    for module in (os, sys.modules["posix"], random):
+        setattr(module, "_urandom" if module is random else "urandom", urandom)
+    names: Any = vars(tempfile)["_RandomNameSequence"]
+    following = names.__next__
+
+    @functools.wraps(following)
+    def observed_next(self: Any) -> Any:
+        name = following(self)
+        tell(_made_up_a_name, (name,), sys._getframe(1))
+        return name
+
+    names.__next__ = observed_next
+    _replace_getpid()
+    if callable(time_based := getattr(uuid, "_generate_time_safe", None)):
+        vars(uuid)["_generate_time_safe"] = _telling(time_based, _drew_entropy)
+
+
+def _replace_getpid() -> None:
+    wrapper = _telling(os.getpid, _asked_for_process)
+    for module in (os, sys.modules["posix"]):  # it is pickled and identified under the second
+        vars(module)["getpid"] = wrapper
+
+
+def _telling(original: Any, handle: Handler) -> Any:
+    @functools.wraps(original)
+    def asked() -> Any:
+        tell(handle, (), sys._getframe(1))
+        return original()
+
+    return asked
+
+
+def _asked_for_process(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    if asked_by_user(frame):
+        for seen in found:
+            seen.asked_process = True
+
+
+def _made_up_a_name(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    for seen in found:
+        if len(seen.made_up) < _MOST_NAMES:
+            seen.made_up.add(args[0])
+    # A file of that name would be seen; the name alone can only go into the result.
+    if frame.f_code.co_name == "mktemp" and asked_by_user(frame, frozenset({file_of("tempfile")})):
+        _drew(found, "the name of a temporary file")
+
+
+def _drew_entropy(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    """Tell a draw from a name: numpy's generators draw for whoever makes one, the rest draws where the user asks."""
+    asked_by = [os.path.basename(one.f_code.co_filename) for one in _up_to_caller(frame)]
+    caller = next((one for one in callers(frame) if one.f_code.co_filename not in _ACCESSORS), None)
+    if caller is None or (is_library(caller) and not _is_for_numbers(asked_by, frame, caller)):
+        return
+    source = _SOURCES.get(asked_by[-1] if asked_by else "", "os.urandom")
+    if frame.f_code.co_name == "uuid1":
+        source = "uuid1"
+    if source is _SYSTEM:
+        _asked.last = (id(caller), caller.f_lasti), [seen for seen in found if _SYSTEM not in seen.drew]
+    _drew(found, source)
+
+
+def _up_to_caller(frame: FrameType) -> list[FrameType]:
+    found: list[FrameType] = []
+    for one in callers(frame):
+        if one.f_code.co_filename not in _ACCESSORS:
+            break
+        found.append(one)
+    return found
+
+
+def _is_for_numbers(asked_by: list[str], frame: FrameType, caller: FrameType) -> bool:
+    """Whether a library asks for entropy as numpy's seed sequences do, and not while it is imported."""
+    if asked_by != ["random.py"] or frame.f_code.co_name != "getrandbits" or is_standard(caller.f_code.co_filename):
+        return False
+    for one in callers(caller):
+        if is_step_boundary(one):
+            return True
+        if is_importing(one):
+            return False
+        if not is_library(one):
+            return True
+    return True
+
+
+def _drew(found: Observers, source: str) -> None:
+    for seen in found:
+        seen.drew.add(source)
+
+
+def forget_draw(frame: FrameType) -> None:
+    """Take back the entropy that was asked for in the same call: a seed took its place."""
+    where, drawn_for = getattr(_asked, "last", (None, ()))
+    if where == (id(frame), frame.f_lasti):
+        for seen in drawn_for:
+            seen.drew.discard(_SYSTEM)
+    _asked.last = (None, ())
+
+
+def made_unseeded(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    """Note that a generator of Python's own is made without a seed."""
+    if isinstance(args[0], random.SystemRandom):
+        return
+    caller = next((one for one in callers(frame) if one.f_code.co_filename not in _ACCESSORS), None)
+    if caller is not None and not is_library(caller):
+        _drew(found, "a generator that was given no seed")

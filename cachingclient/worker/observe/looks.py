@@ -1,0 +1,74 @@
+"""Files that are asked about without being opened: whether one is there, its size and time, where a link leads.
+
+``os.path.exists`` and its like come down to ``os.stat``, of which the interpreter tells nobody.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from itertools import islice
+from types import FrameType
+from typing import Any
+
+from cachingclient.worker.observe.audit import Handler, note_path, tell
+from cachingclient.worker.observe.callers import callers, file_of
+from cachingclient.worker.observe.current import Observers
+from cachingclient.worker.observe.open_folders import from_folder
+from cachingclient.worker.observe.record import Observed
+from cachingclient.worker.observe.wrap import set_in_class
+
+_ASK_WHETHER_THERE = frozenset(
+    {"exists", "lexists", "isfile", "isdir", "islink", "ismount", "is_file", "is_dir", "is_symlink", "is_mount"}
+    | {"realpath", "_joinrealpath", "resolve", "makedirs", "mkdir", "walk", "_walk", "glob", "iglob"}
+)
+"""Functions that take nothing from a look at a file but whether it is there, and what kind it is."""
+_REMOVERS = file_of("shutil")
+
+
+def install() -> None:
+    """See what is asked about files from now on."""
+    for name in ("stat", "lstat", "access"):
+        _replace(name, _look)
+    _replace("readlink", _follow)
+    stat = os.DirEntry.stat
+
+    @functools.wraps(stat)
+    def entry_stat(self: os.DirEntry[Any], *args: Any, **kwargs: Any) -> os.stat_result:
+        tell(_look_at_entry, (self.path,), sys._getframe(1))
+        return stat(self, *args, **kwargs)
+
+    set_in_class(os.DirEntry, "stat", entry_stat)
+
+
+def _replace(name: str, note: Handler) -> None:
+    original: Callable[..., Any] = getattr(os, name)
+
+    @functools.wraps(original)
+    def looked(path: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(path) is not int:
+            folder = kwargs.get("dir_fd")
+            tell(note, (path, -1 if folder is None else folder), sys._getframe(1))
+        return original(path, *args, **kwargs)
+
+    for module in (os, sys.modules["posix"]):  # it is pickled and identified under the second
+        setattr(module, name, looked)
+    for abilities in (os.supports_fd, os.supports_dir_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+        if original in abilities:
+            abilities.add(looked)
+
+
+def _look(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    whether = any(one.f_code.co_name in _ASK_WHETHER_THERE for one in islice(callers(frame), 2))
+    note_path(found, from_folder(*args), frame, Observed.asked_for if whether else Observed.read)
+
+
+def _look_at_entry(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    if frame.f_code.co_filename != _REMOVERS:
+        note_path(found, args[0], frame, Observed.read)
+
+
+def _follow(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    note_path(found, from_folder(*args), frame, Observed.followed)

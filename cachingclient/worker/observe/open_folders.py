@@ -1,0 +1,67 @@
+"""Paths that are relative to an open folder, as ``dir_fd`` says: the interpreter tells of ``os.open`` without it."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import sys
+import threading
+from types import CodeType, FrameType
+from typing import Any
+
+_opening = threading.local()
+_wrapper: CodeType | None = None
+
+
+def install() -> None:
+    """Have the event of ``os.open`` know the open folder."""
+    global _wrapper
+    original = os.open
+
+    def opened(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if dir_fd is None:
+            return original(path, flags, mode)
+        _opening.folder = dir_fd
+        try:
+            return original(path, flags, mode, dir_fd=dir_fd)
+        finally:
+            del _opening.folder
+
+    _wrapper = opened.__code__
+    functools.update_wrapper(opened, original)
+    for module in (os, sys.modules["posix"]):  # it is pickled and identified under the second
+        vars(module)["open"] = opened
+    os.supports_dir_fd.add(opened)
+
+
+def who_opens(frame: FrameType) -> FrameType:
+    """Return the frame that caused an event: what stands for ``os.open`` is nobody who opens."""
+    return frame if frame.f_code is not _wrapper or frame.f_back is None else frame.f_back
+
+
+def from_where_it_is_opened(path: Any) -> Any:
+    """Return the path that is being opened, made absolute if it is relative to an open folder."""
+    return from_folder(path, getattr(_opening, "folder", -1))
+
+
+def from_folder(path: Any, folder: int) -> Any:
+    """Return a path that is relative to an open folder as one that is not.
+
+    Examples
+    --------
+    >>> from_folder("jec.json", -1)
+    'jec.json'
+    """
+    if folder == -1 or (name := os.fsdecode(path)).startswith(os.sep):
+        return path
+    return os.path.join(_path_of(folder), name)
+
+
+def _path_of(descriptor: int) -> str:
+    """Return where an open folder lies, as Linux tells it, or macOS."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except FileNotFoundError:
+        told = fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024))  # type: ignore[attr-defined]
+        return os.fsdecode(told.rstrip(b"\0"))

@@ -1,0 +1,187 @@
+"""The background writer: results are written to the store while the computation goes on.
+
+One thread a process keeps up with a disk. Each write to a remote store waits for answers, so several threads write at
+once. Some stores gather entries and send them together; such an entry counts as kept once it is sent, not before.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import multiprocessing.util
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cachingclient.forks.children import free_in_children, reset_in_children
+from cachingclient.hashing.inputs.trace import Trace
+from cachingclient.plan.record import NOTHING
+from cachingclient.storage import Entry, Store, StoreError
+from cachingclient.warn_once import CacheWarning
+from cachingclient.worker.allowance import processor_seconds
+from cachingclient.worker.filing import file_result
+
+MOST_THREADS = 8
+SLOW = 0.005
+"""Stores that take longer than this to answer, in seconds, are written to by several threads."""
+
+
+def _nobody(seconds: float) -> None:
+    """Where nobody is charged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A result to write, and what to call afterwards.
+
+    Attributes
+    ----------
+    store, entry, overwrite, trace
+        As `file_result` takes them.
+    done
+        ``done(fact, note)``, with the key that it is filed under, or with an empty key and the reason why it is not.
+    charge
+        Takes the seconds of processor time that writing took, before ``done`` is called.
+    """
+
+    store: Store
+    entry: Entry
+    overwrite: bool
+    done: Callable[[str, str], None]
+    trace: Trace = NOTHING
+    charge: Callable[[float], None] = _nobody
+
+
+class Writer:
+    """Writes entries on threads of its own, one of them unless a store is slow to answer.
+
+    Parameters
+    ----------
+    most_pending_bytes
+        The bytes that may wait. Beyond them a result is written by the thread that computed it, which slows the
+        computation down instead of filling the memory.
+
+    Notes
+    -----
+    Entries that wait are lost when the process is killed: their results were never reported as kept.
+    """
+
+    def __init__(self, most_pending_bytes: int) -> None:
+        self.most_pending_bytes = most_pending_bytes
+        self._jobs: deque[Job] = deque()
+        self._pending_bytes = 0
+        self._running = 0
+        self._changed = free_in_children(threading.Condition())
+        self._threads: list[threading.Thread] = []
+        self._stores: set[Store] = set()
+        self._gathered: dict[Store, list[Callable[[str], None]]] = {}
+        reset_in_children(self.forget)
+        atexit.register(self.flush)
+        # A process of a pool leaves without running what atexit knows.
+        multiprocessing.util.Finalize(None, self.flush, exitpriority=10)
+
+    def forget(self) -> None:
+        """Leave what waits to the parent of this forked child, which has the threads that write it."""
+        self._jobs.clear()
+        self._gathered.clear()
+        self._stores.clear()
+        self._threads.clear()
+        self._pending_bytes = self._running = 0
+
+    def write(self, job: Job) -> None:
+        """Write an entry now, with all that its store gathers: for a process that may end at any moment."""
+        self._write(job)
+        if job.store.gathers:
+            self.flush()
+
+    def submit(self, job: Job) -> None:
+        """Have an entry written soon."""
+        with self._changed:
+            self._stores.add(job.store)
+            room = self._pending_bytes + job.entry.encoded.nbytes <= self.most_pending_bytes
+            if room:
+                self._jobs.append(job)
+                self._pending_bytes += job.entry.encoded.nbytes
+                self._see_to_threads(job.store)
+                self._changed.notify_all()
+        if not room:
+            self._write(job)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was submitted is written; False if that took longer than the time given."""
+        with self._changed:
+            written = self._changed.wait_for(lambda: not self._jobs and not self._running, timeout)
+            stores, self._stores = self._stores, set()
+            gathered, self._gathered = self._gathered, {}
+        for store in stores | gathered.keys():
+            note = _flushed(store)
+            for done in gathered.get(store, ()):
+                done(note)
+        return written
+
+    def _see_to_threads(self, store: Store) -> None:
+        """Start a thread if there is none, or one more if all are busy and the store is slow."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        busy = self._running + len(self._jobs) > len(self._threads)
+        if not self._threads or (busy and len(self._threads) < MOST_THREADS and _is_slow(store)):
+            thread = threading.Thread(target=self._work, name="cachingclient-writer", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._jobs))
+                job = self._jobs.popleft()
+                self._running += 1
+            try:
+                self._write(job)
+            finally:
+                with self._changed:
+                    self._running -= 1
+                    self._pending_bytes -= job.entry.encoded.nbytes
+                    del job
+                    self._changed.notify_all()
+
+    def _write(self, job: Job) -> None:
+        """Write one entry and call its `done`; if the store fails, the entry is not kept and nothing else happens."""
+        before = processor_seconds()
+        try:
+            fact = file_result(job.store, job.entry, job.trace, overwrite=job.overwrite)
+            if job.store.read_only:  # as some stores only turn out to be by writing to them
+                raise StoreError(f"{job.store.url} can't be written from here")
+            gathers = job.store.gathers
+        except Exception as error:
+            job.done("", f"not kept: {error}")
+            return
+        job.charge(processor_seconds() - before)
+        done = functools.partial(_tell, job.done, fact)  # the entry itself is not held until it is sent
+        if gathers:
+            with self._changed:
+                self._gathered.setdefault(job.store, []).append(done)
+        else:
+            done("")
+
+
+def _tell(done: Callable[[str, str], None], fact: str, note: str) -> None:
+    """Tell that a result is kept, unless its store could not be flushed."""
+    done("" if note else fact, note and f"not kept: {note}")
+
+
+def _flushed(store: Store) -> str:
+    """Have a store send the entries that it gathered; return why it could not, or an empty text."""
+    try:
+        store.flush()
+    except Exception as error:
+        warnings.warn(f"{store.url} could not take all that is to be kept: {error}", CacheWarning, stacklevel=2)
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _is_slow(store: Store) -> bool:
+    try:
+        return store.latency >= SLOW
+    except StoreError:
+        return False  # a store that can't be opened fails at once
