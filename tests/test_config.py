@@ -11,7 +11,8 @@ from pathlib import Path
 import dask
 import pytest
 
-from cachingclient import config
+from cachingclient import DiracClient, config
+from cachingclient.config import check
 
 
 def test_defaults() -> None:
@@ -46,12 +47,18 @@ def test_environment_variables_and_yaml_reach_a_new_process(tmp_path: Path) -> N
     ("name", "value", "read", "takes"),
     [
         ("store", 3, config.store, "a URL"),
+        ("keep-budget", "101%", config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
+        ("keep-budget", "-1%", config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
+        ("keep-budget", 0.03, config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
+        ("keep-budget", "much%", config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
         ("store", "", config.store, "a URL"),
         ("store-options", ["verify"], config.store_options, "names with values"),
         ("store-options", {1: 2}, config.store_options, "names with values"),
         ("policy", "always", config.policy, "'auto' or 'all'"),
         ("mode", "write", config.mode, "'readwrite', 'read', 'refresh' or 'off'"),
         ("inputs", None, config.inputs, "'stat', 'content' or 'name'"),
+        ("unobserved", "*.log", config.unobserved, "a list of globs of absolute paths"),
+        ("unobserved", ["logs/*.log"], config.unobserved, "a list of globs of absolute paths"),
         ("environment.pin", True, config.environment, "'reached' or 'all'"),
         ("environment.precision", "minor", config.environment, "'full' or 'major.minor'"),
         ("environment.ignore", "rich", config.environment, "a list of names"),
@@ -75,6 +82,17 @@ def test_a_wrong_value_is_named(name: str, value: object, read: Callable[[], obj
     assert text.startswith(f"the setting cachingclient.{name} is {value!r}; it takes {takes}")
 
 
+@pytest.mark.parametrize("read", [config.mode, config.store_options])
+@pytest.mark.parametrize("name", ["near-store", "near_store"])
+def test_a_setting_that_is_no_more_names_its_place_now(name: str, read: Callable[[], object]) -> None:
+    """The setting of a near store, in either spelling, is refused with the option that took its place."""
+    with (
+        dask.config.set({f"cachingclient.{name}": "file:///scratch/near"}),
+        pytest.raises(config.ConfigurationError, match=r"store-options: \{near: file:///scratch/near\}"),
+    ):
+        read()
+
+
 def test_off_in_yaml_is_off() -> None:
     """An unquoted `off`, which YAML reads as False, is the mode off."""
     with dask.config.set({"cachingclient.mode": False}):
@@ -90,9 +108,12 @@ def test_no_patience_is_none() -> None:
 def test_misspelled_settings_are_found() -> None:
     """Names that no setting has are listed, in either spelling of dask's; known ones are not."""
     with dask.config.set({"cachingclient.modus": "read", "cachingclient.timeouts.flush_": 1}):
-        assert config.unknown() == ["cachingclient.modus", "cachingclient.timeouts.flush-"]
+        assert check.unknown() == {
+            "cachingclient.modus": "cachingclient.mode",
+            "cachingclient.timeouts.flush-": "cachingclient.timeouts.flush",
+        }
     with dask.config.set({"cachingclient.write_queue": "1MB", "cachingclient.store-options": {"anything": 1}}):
-        assert config.unknown() == []
+        assert check.unknown() == {}
 
 
 def test_a_setting_made_before_the_import_does_not_take_the_defaults_along() -> None:
@@ -106,3 +127,14 @@ def test_a_setting_made_before_the_import_does_not_take_the_defaults_along() -> 
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["all", "readwrite", "auto", "readwrite", "300.0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("recent-results", -1), ("size-limit", "-2GB"), ("timeouts.look-up", -1), ("inputs", "stats")]
+)
+def test_a_client_refuses_senseless_settings_by_their_names(name: str, value: object) -> None:
+    """Before it connects to anything, and not in the midst of a run on a worker."""
+    with dask.config.set({f"cachingclient.{name}": value}):
+        assert len(check.faults()) == 1
+        with pytest.raises(config.ConfigurationError, match=f"cachingclient.{name} is {value!r}; it takes"):
+            DiracClient("tcp://127.0.0.1:1")

@@ -13,11 +13,11 @@ import dask
 import numpy as np
 import pytest
 
-from cachingclient import calls
-from cachingclient.context import configured_context
-from cachingclient.memory import recent_results
-from cachingclient.notes import NoteKeeper
-from cachingclient.worker import process
+from cachingclient.warn_once import NoteKeeper
+from cachingclient.worker import direct_call as calls
+from cachingclient.worker.context import configured_context
+from cachingclient.worker.process import process
+from cachingclient.worker.recent_results import recent_results
 
 ANALYSIS = """
 import numpy as np

@@ -9,7 +9,7 @@ import dask
 import pytest
 
 from cachingclient import step
-from cachingclient.hashing.walk import identify
+from cachingclient.hashing.identify import identify
 
 if TYPE_CHECKING:
     from cachingclient import DiracClient
@@ -54,8 +54,25 @@ def test_resources_are_no_part_of_a_key() -> None:
     assert identify(other).digest == identify(demanding).digest
 
 
-@pytest.mark.parametrize("resources", [{"cores": 0}, {"memory": "much"}, {"gpus": True}, {7: 1}])
+@pytest.mark.parametrize("resources", [{"cores": 0}, {"memory": "much"}, {"gpus": True}])
 def test_resources_that_no_worker_can_have(resources: Any) -> None:
     """They are refused where the step is marked."""
     with pytest.raises(ValueError, match="resources has"):
         step(resources=resources)(len)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("cpu", "'cores'"), ("gpu", "'gpus'"), ("mem", "'memory'"), (7, "it takes")]
+)
+def test_resources_that_nobody_heeds(name: Any, meant: str) -> None:
+    """A name that no cluster knows is refused, with the name that was meant."""
+    with pytest.raises(ValueError, match=f"resources names {name!r}.*{meant}"):
+        step(resources={name: 1})(len)
+
+
+@pytest.mark.parametrize("option", [{"ttl": "x"}, {"ttl": True}, {"ttl": -1}, {"cache": "no"}])
+def test_options_of_a_wrong_kind(option: dict[str, Any]) -> None:
+    """They are refused by their name and with what they got."""
+    ((name, value),) = option.items()
+    with pytest.raises((TypeError, ValueError), match=f"{name} is {value!r}; it takes"):
+        step(**option)

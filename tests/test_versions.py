@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,10 +11,10 @@ from distributed import Client, LocalCluster
 
 import cachingclient
 from cachingclient import CacheWarning, DiracClient
-from cachingclient.versions import VersionCheck, own_version
-from tests.waiting import until
-
-BLOCKED = "import sys\nsys.modules['cachingclient'] = None\n"
+from cachingclient.scheduler.version_check import VersionCheck
+from cachingclient.versions import own_version
+from tests.support.waiting import until
+from tests.support.workers import BLOCKED, worker
 
 
 @pytest.fixture
@@ -25,23 +22,6 @@ def empty() -> Iterator[LocalCluster]:
     """A cluster whose workers the test starts."""
     with LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
         yield cluster
-
-
-@contextmanager
-def worker(cluster: LocalCluster, folder: Path, preload: str | Path, **environment: str) -> Iterator[None]:
-    """A worker in a process of its own."""
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
-    command += ["--no-nanny", "--no-dashboard", "--preload", str(preload)]
-    # Not here, where this package is.
-    process = subprocess.Popen(
-        command, cwd=folder, env={"PATH": "/usr/bin:/bin", **environment}, stderr=subprocess.DEVNULL
-    )
-    try:
-        cluster.wait_for_workers(1, timeout=300)
-        yield
-    finally:
-        process.terminate()
-        process.wait(300)
 
 
 def test_a_worker_without_the_package_runs_graphs_as_dask_sends_them(
@@ -55,7 +35,7 @@ def test_a_worker_without_the_package_runs_graphs_as_dask_sends_them(
         assert client.submit(pow, 2, 10).result(timeout=300) == 1024
         assert not list(client.cache.scan())
     with client:
-        until(lambda: not client._fitness.lacking)
+        until(lambda: not client._worker_check.lacking)
 
 
 def test_another_version_of_the_package_is_said_to_clients(
@@ -64,7 +44,7 @@ def test_another_version_of_the_package_is_said_to_clients(
     """Which worker has which, before it gets a task."""
     copy = tmp_path / "other" / "cachingclient"
     shutil.copytree(Path(cachingclient.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "report.py").write_text((copy / "report.py").read_text() + "\n# newer\n")
+    (copy / "units.py").write_text((copy / "units.py").read_text() + "\n# newer\n")
     empty.scheduler.add_plugin(VersionCheck())
-    with Client(empty), worker(empty, tmp_path, "cachingclient.preload", PYTHONPATH=str(copy.parent)):
+    with Client(empty), worker(empty, tmp_path, "cachingclient.worker.startup", PYTHONPATH=str(copy.parent)):
         until(lambda: any(f"instead of {own_version()}" in str(each.message) for each in recwarn))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import awkward as ak
+import dask
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ pytest.importorskip("coffea")
 
 ROOT = Path(__file__).parents[2]
 EVENTS = 60
+UNOBSERVED = ["*/log"]
 
 
 def write_events(path: Path, seed: int, entries: int = EVENTS) -> Path:
@@ -49,6 +51,14 @@ def write_events(path: Path, seed: int, entries: int = EVENTS) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _logs_count_for_no_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Processors and steps write a line for each call into a file named log, which is no part of what they do."""
+    monkeypatch.setenv("DASK_CACHINGCLIENT__UNOBSERVED", repr(UNOBSERVED))  # for processes of pools
+    with dask.config.set({"cachingclient.unobserved": UNOBSERVED}):
+        yield
+
+
 @pytest.fixture
 def two_files(tmp_path: Path) -> list[Path]:
     """Two files of one data set."""
@@ -67,6 +77,7 @@ def run_program(tmp_path: Path, store_url: str) -> Callable[..., str]:
             "PYTHONDONTWRITEBYTECODE": "1",
             "DASK_CACHINGCLIENT__STORE": store_url,
             "DASK_CACHINGCLIENT__POLICY": "all",
+            "DASK_CACHINGCLIENT__UNOBSERVED": repr(UNOBSERVED),
         }
         done = subprocess.run(
             [sys.executable, name, *arguments],

@@ -13,8 +13,8 @@ import pytest
 
 from cachingclient import CacheWarning
 from cachingclient.coffea import Checkpointer, checkpointer
-from cachingclient.notes import NoteKeeper
 from cachingclient.storage import open_store
+from cachingclient.warn_once import NoteKeeper
 
 processor = pytest.importorskip("coffea.processor")
 

@@ -18,6 +18,8 @@ processor = pytest.importorskip("coffea.processor")
 from coffea.nanoevents import NanoAODSchema  # noqa: E402
 from coffea.processor.executor import DEFAULT_METADATA_CACHE, Ok  # noqa: E402
 
+from tests.coffea.conftest import write_events  # noqa: E402
+
 if TYPE_CHECKING:
     from cachingclient import DiracClient
 
@@ -97,6 +99,28 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "separate pre-executor": {"pre_executor": processor.IterativeExecutor(status=False)},
     "aligned to clusters": {"align_clusters": True},
 }
+
+
+def test_a_warm_run_looks_into_no_file(
+    make_client: Callable[..., DiracClient], two_files: list[Path], tmp_path: Path
+) -> None:
+    """coffea's own look at the files is loaded too, until one of them is another file."""
+
+    def steps_that_ran() -> dict[str, int]:
+        client = make_client()
+        run(client, two_files, tmp_path / "log")
+        client.flush()
+        ran = Counter(record.name for report in client.reports for record in report.records if record.action == "ran")
+        client.close()
+        return ran
+
+    cold = steps_that_ran()
+    assert (cold["get_metadata"], cold["Analysis"]) == (2, CHUNKS)  # the look at each file, and each chunk
+    assert not steps_that_ran()
+    write_events(two_files[1], 7)
+    edited = steps_that_ran()
+    assert (edited["get_metadata"], edited["Analysis"]) == (1, CHUNKS // 2)
+    assert not steps_that_ran()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

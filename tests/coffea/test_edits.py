@@ -21,7 +21,9 @@ if __name__ == "__main__":
     with DiracClient(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
         executor = processor.DaskExecutor(client=client, status=False)
         run = processor.Runner(executor=executor, schema=NanoAODSchema, chunksize=30)
-        print(json.dumps(run(data, processor_instance=analysis.Analysis())))
+        with client.reporting() as report:
+            result = run(data, processor_instance=analysis.Analysis())
+        print(json.dumps(result | {"because": report.to_dict()["because"]}))
 """
 
 ANALYSIS = """
@@ -53,34 +55,47 @@ def unused():
 """
 
 EDITS = (
-    ("nothing", "analysis.py", "", "", 0),
-    ("a comment and a moved line", "analysis.py", "CUT = 30\n", "# in GeV\n\nCUT = 30\n", 0),
-    ("an unused constant", "analysis.py", '"unused"', '"other"', 0),
-    ("an unused helper", "selection.py", "return 1", "return 2", 0),
-    ("a module constant", "analysis.py", "CUT = 30", "CUT = 50", 4),
-    ("a helper in another file", "selection.py", "pt > cut", "pt > cut + 20", 4),
-    ("the processor", "analysis.py", '"count": int(', '"count": 2 * int(', 4),
+    ("nothing", "analysis.py", "", "", ""),
+    ("a comment and a moved line", "analysis.py", "CUT = 30\n", "# in GeV\n\nCUT = 30\n", ""),
+    ("an unused constant", "analysis.py", '"unused"', '"other"', ""),
+    ("an unused helper", "selection.py", "return 1", "return 2", ""),
+    ("a module constant", "analysis.py", "CUT = 30", "CUT = 50", "CUT in analysis.py changed: 30 -> 50"),
+    (
+        "a helper in another file",
+        "selection.py",
+        "pt > cut",
+        "pt > cut + 20",
+        "the body of selection.good changed (selection.py:2)",
+    ),
+    (
+        "the processor",
+        "analysis.py",
+        '"count": int(',
+        '"count": 2 * int(',
+        "the body of analysis.Analysis.process changed",
+    ),
 )
 
 
 def test_edits_run_what_they_reach(run_program: Callable[..., str], two_files: list[Path], tmp_path: Path) -> None:
-    """Each edit is made, run in a process of its own, and taken back."""
+    """Each edit is made, run in a process of its own, and taken back; the report names it."""
     sources = {"main.py": MAIN, "analysis.py": ANALYSIS, "selection.py": SELECTION}
     log = tmp_path / "log"
     arguments = [str(log), *map(str, two_files)]
 
-    def session() -> tuple[int, int]:
+    def session() -> tuple[int, int, str]:
         log.write_text("")
-        count: int = json.loads(run_program("main.py", *arguments).splitlines()[-1])["count"]
-        return count, len(log.read_text().splitlines())
+        told = json.loads(run_program("main.py", *arguments).splitlines()[-1])
+        return told["count"], len(log.read_text().splitlines()), "; ".join(told["because"].values())
 
     for name, text in sources.items():
         (tmp_path / name).write_text(text)
-    first, processed = session()
+    first, processed, _ = session()
     assert processed == 4
-    for edit, file, old, new, expected in EDITS:
+    for edit, file, old, new, named in EDITS:
         (tmp_path / file).write_text(sources[file].replace(old, new, 1))
-        count, processed = session()
+        count, processed, because = session()
         (tmp_path / file).write_text(sources[file])
-        assert processed == expected, edit
-        assert (count == first) == (expected == 0), edit
+        assert processed == (4 if named else 0), edit
+        assert (count == first) == (not named), edit
+        assert named in because, edit

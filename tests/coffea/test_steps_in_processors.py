@@ -15,13 +15,14 @@ import dask
 import numpy as np
 import pytest
 
-from cachingclient import CacheWarning, calls, step
-from cachingclient.context import configured_context
-from cachingclient.memory import recent_results
-from cachingclient.notes import NoteKeeper
-from cachingclient.picture import _boxes
+from cachingclient import CacheWarning, step
+from cachingclient.plan.picture import _boxes
 from cachingclient.storage import open_store
-from cachingclient.worker import process
+from cachingclient.warn_once import NoteKeeper
+from cachingclient.worker import direct_call
+from cachingclient.worker.context import configured_context
+from cachingclient.worker.process import process
+from cachingclient.worker.recent_results import recent_results
 
 processor = pytest.importorskip("coffea.processor")
 
@@ -38,7 +39,7 @@ CHUNKS = 4
 def _as_in_a_new_process(monkeypatch: pytest.MonkeyPatch, store_url: str) -> Iterator[None]:
     """Steps use this test's store, here and in the processes of pools, with nothing remembered."""
     monkeypatch.setattr(NanoAODSchema, "warn_missing_crossrefs", False)
-    monkeypatch.setattr(calls, "_notes", NoteKeeper())
+    monkeypatch.setattr(direct_call, "_notes", NoteKeeper())
     monkeypatch.setenv("DASK_CACHINGCLIENT__STORE", store_url)
     monkeypatch.setenv("DASK_CACHINGCLIENT__POLICY", "all")
     with dask.config.set({"cachingclient.store": store_url, "cachingclient.policy": "all"}):
@@ -118,7 +119,9 @@ def run(executed: Any, files: list[Path], log: Path, used: Any) -> tuple[Any, Co
     out = runner(fileset, processor_instance=used)
     if client := getattr(executed, "client", None):
         client.flush()
-        client.run(lambda: __import__("cachingclient.memory").memory.recent_results().clear())
+        client.run(
+            lambda: __import__("cachingclient.worker.recent_results").worker.recent_results.recent_results().clear()
+        )
     forget()
     return out, Counter(log.read_text().split()) if log.exists() else Counter()
 
@@ -178,7 +181,7 @@ def test_a_report_of_a_run_shows_the_steps_inside(
     rows = {row.name: (row.ran, row.cut_off) for row in report.summary().rows}
     assert rows["Analysis"] == rows["select"] == (CHUNKS, 0)
     assert rows["scale"] == (CHUNKS, CHUNKS)
-    after = {box.name: {follower.name for follower in box.after} for box in _boxes(report.plan, report.records)}
+    after = {box.name: {follower.name for follower in box.after} for box in _boxes(report.plan.steps, report.records)}
     assert after["select"] == after["scale"] == {"Analysis"}
     assert after["Analysis"] == {"reduce"}
 
@@ -280,7 +283,7 @@ def test_whole_collections_are_not_read_to_be_kept(
     two_files: list[Path], store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step that hands a lot of lazy columns on is not made to read them: it says what to return instead."""
-    monkeypatch.setattr("cachingclient.calls.MOST_UNREAD_COLUMNS", 2)
+    monkeypatch.setattr("cachingclient.hashing.libraries.awkward.links.MOST_UNREAD_COLUMNS", 2)
 
     @step
     def lazy(events: Any) -> Any:

@@ -19,7 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cachingclient.hashing.walk import Unidentifiable, identify
+from cachingclient.hashing.errors import Unidentifiable
+from cachingclient.hashing.identify import identify
 from tests.corpus.layouts import LAYOUTS
 from tests.corpus.programs.seeds import SEEDS
 

@@ -15,7 +15,7 @@ from dask.delayed import delayed
 from dask.utils import key_split
 
 from cachingclient import DiracClient
-from cachingclient.plan import Action
+from cachingclient.plan.steps import Action
 from cachingclient.storage import open_store
 from tests.corpus.case import Case
 
@@ -60,7 +60,11 @@ def run(case: Case, folder: Path, store: str, client: DiracClient, style: str) -
     client.run(enter, str(folder))
     try:
         wanted = _graph(load(folder, style), case.graph)
-        client.cache = open_store(store)
+        submission = client._submission
+        assert submission is not None
+        assert submission.links is not None
+        client.cache = submission.store = submission.links.store = open_store(store)
+        submission._drawn.clear()  # a new session has drawn nothing yet
         result = client.compute(wanted, sync=True)
         client.flush()
         report = client.report

@@ -10,6 +10,7 @@ from tests.corpus.case import Case
 from tests.corpus.mutations import mutate
 from tests.corpus.programs import CASES
 from tests.corpus.run import faults, outcomes
+from tests.corpus.surroundings import mutate as mutate_surroundings
 
 Results = dict[str, tuple[dict[str, Any], dict[str, Any]]]
 
@@ -37,3 +38,11 @@ def test_mutations_find_nothing_stale_and_nothing_needless() -> None:
     assert not counts.stale
     assert not counts.needless
     assert counts.changed > 100
+
+
+def test_mutations_of_files_variables_outputs_and_memory_find_nothing_stale() -> None:
+    """Whatever changes of what steps read and wrote, each call gives what the plain function gives."""
+    stale, world, kept = mutate_surroundings(150, seed=5)
+    assert not stale
+    assert len(world.kinds) == 6
+    assert kept > 10, "and results are kept"

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cachingclient.dirac.api import DiracApi
-from cachingclient.dirac.errors import NotOffered, ServerUnavailable
-from cachingclient.dirac.job import Job
-from cachingclient.dirac.records import Identity, JobStatus, Transition
+from cachingclient.dirac.api.errors import NotOffered, ServerUnavailable
+from cachingclient.dirac.api.interface import DiracApi
+from cachingclient.dirac.api.job import Job
+from cachingclient.dirac.api.models import Identity, JobStatus, Transition
 
 
 class JobsHere(DiracApi):

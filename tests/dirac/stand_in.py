@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
-from cachingclient.dirac.sandbox import pack
+from cachingclient.dirac.api.sandbox import pack
 
 DATE = {"__dCls": "dt", "obj": "2026-11-20 10:00:00"}
 JOB = {

@@ -1,4 +1,4 @@
-"""The example's folder on the import path, and a small set of its samples."""
+"""The example, and the programs that run it and make its pages, on the import path; and a small set of its samples."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-AGC = Path(__file__).resolve().parents[2] / "examples" / "agc"
-sys.path.insert(0, str(AGC))
+ROOT = Path(__file__).resolve().parents[2]
+AGC = ROOT / "examples" / "agc"
+sys.path[:0] = [str(AGC), str(ROOT / "benchmarks" / "agc"), str(ROOT / "docs" / "notebooks")]
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +21,6 @@ def agc() -> Path:
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Samples of 10,000 events in all, made once for the session."""
-    from make_data import make_data
+    from generator.make_data import make_data
 
     return make_data(tmp_path_factory.mktemp("samples"), scale=0.05)

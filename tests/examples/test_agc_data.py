@@ -9,7 +9,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
-from make_data import MANIFEST, SAMPLES, generate, jobs, make_data, write
+from generator.make_data import MANIFEST, SAMPLES, generate, jobs, make_data, write
 
 TYPES = {
     "run": "uint32_t",
@@ -96,7 +96,7 @@ def test_samples_are_made_once(manifest: Path, tmp_path: Path) -> None:
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file is whole or not there."""
-    monkeypatch.setattr("make_data.BASKET", 0)  # range() refuses it after the file was begun
+    monkeypatch.setattr("generator.make_data.BASKET", 0)  # range() refuses it after the file was begun
     with pytest.raises(ValueError, match="range"):
         write(jobs(0.001)[0], tmp_path / "sample.root")
     assert list(tmp_path.iterdir()) == []

@@ -46,7 +46,7 @@ def test_edits_of_the_analysis_run_what_they_reach(tmp_path: Path) -> None:
     counts = json.loads(shown(notebook.cells.pop()))
 
     def ran(run: str) -> set[str]:
-        return {step for step, (ran, _) in counts[run].items() if ran} - {"lambda", "automatic_retries", "reduce"}
+        return {step for step, (ran, _) in counts[run].items() if ran} - {"lambda", "get_metadata", "reduce"}
 
     assert ran("again") == set()
     assert ran("binning") == {"Ttbar"}

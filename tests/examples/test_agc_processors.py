@@ -17,8 +17,8 @@ processor = pytest.importorskip("coffea.processor")
 pytest.importorskip("xgboost", reason="the model needs xgboost: pip install 'cachingclient[notebook]'")
 
 from coffea.nanoevents import BaseSchema  # noqa: E402
+from generator.train import labelled, train  # noqa: E402
 from processors import AssignedTtbar, SteppedTtbar, Ttbar, fileset, normalised  # noqa: E402
-from train import labelled, train  # noqa: E402
 
 
 @pytest.fixture(scope="module")

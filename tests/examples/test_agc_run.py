@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,8 +16,8 @@ import pytest
 import uproot
 from draw import draw
 from edits import EDITS, Edit, edited
+from generator.make_data import branch, generate, jobs
 from inputs import describe
-from make_data import branch, generate, jobs
 from phase import Phase
 from phase import run as run_phase
 from run import same
@@ -28,11 +29,11 @@ RunExample = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def run_example(agc: Path, tmp_path: Path) -> RunExample:
+def run_example(tmp_path: Path) -> RunExample:
     """Start `run.py` with an output folder of this test's own."""
 
     def start(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, agc / "run.py", "--output", tmp_path / "output", *arguments]
+        command = [sys.executable, ROOT / "benchmarks" / "agc" / "run.py", "--output", tmp_path / "output", *arguments]
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         return subprocess.run(
             list(map(str, command)), capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
@@ -152,3 +153,10 @@ def test_a_difference_of_one_bit_is_seen(manifest: Path) -> None:
     assert same(one, other)
     other["4j2b"].view(flow=True)["value"][-1] += 1e-16 + 1.0
     assert not same(one, other)
+
+
+def test_the_readme_tells_what_each_file_holds(agc: Path) -> None:
+    """A file that comes or goes has its line."""
+    rows = re.findall(r"^\| (`.*?) \|", (agc / "README.md").read_text(), re.MULTILINE)
+    files = {path.name for path in agc.glob("*.py")} | {"generator/"}
+    assert set(re.findall(r"`([^`]+)`", " ".join(rows))) == files

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cachingclient.storage import Store
-from tests.storage.entries import entry
+from tests.support.entries import entry
 
 CALLS = ("open", "write", "close", "link", "replace", "unlink", "mkdir", "stat")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cachingclient.storage import EntryLost, open_store
-from cachingclient.storage.layout import BLOBS, STEPS
+from cachingclient.storage.files.layout import BLOBS, STEPS
 from tests.faults.processes import is_right, value_of
-from tests.storage.entries import entry, new_key
+from tests.support.entries import entry, new_key
 
 HARMS = 150  # of each sort
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from cachingclient.storage import StoreError, open_store, prune, verify
-from cachingclient.storage.layout import step_name
+from cachingclient.storage.files.layout import step_name
 from tests.faults.processes import is_right, value_of
-from tests.storage.entries import entry, new_key
+from tests.support.entries import entry, new_key
 
 
 def test_a_full_disk_refuses_and_keeps_what_it_has(small_disk: Path) -> None:

@@ -12,7 +12,7 @@ from cachingclient.storage import open_store, prune, verify
 from tests.faults.kills import kill
 from tests.faults.processes import Child, dying_at, is_right, value_of, write_and_tell
 from tests.faults.traps import TRAPS
-from tests.storage.entries import entry, new_key
+from tests.support.entries import entry, new_key
 
 KILLS = 200
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from cachingclient.storage import EntryLost, open_store, prune
 from tests.faults.processes import Child, is_right, value_of, write_and_tell
-from tests.storage.entries import entry, new_key
+from tests.support.entries import entry, new_key
 
 RACES = 1000
 

@@ -51,17 +51,17 @@ def _both_parts(folder: str, what: str, function: str) -> list[Trap]:
 
 
 _EVERYWHERE = [
-    Trap("before the result is encoded", "cachingclient.steps:encode"),
-    Trap("after the result is encoded", "cachingclient.steps:encode", after=True),
-    Trap("before it is handed to the writer", "cachingclient.writer:Writer.submit"),
-    Trap("after it is handed to the writer", "cachingclient.writer:Writer.submit", after=True),
-    Trap("before the client is told", "cachingclient.worker:Process.record"),
-    Trap("after the client is told", "cachingclient.worker:Process.record", after=True),
+    Trap("before the result is encoded", "cachingclient.worker.tasks:encode"),
+    Trap("after the result is encoded", "cachingclient.worker.tasks:encode", after=True),
+    Trap("before it is handed to the writer", "cachingclient.worker.writer:Writer.submit"),
+    Trap("after it is handed to the writer", "cachingclient.worker.writer:Writer.submit", after=True),
+    Trap("before the client is told", "cachingclient.worker.process:ProcessState.record"),
+    Trap("after the client is told", "cachingclient.worker.process:ProcessState.record", after=True),
 ]
-_LOCAL = "cachingclient.storage.local"
-_S3 = "cachingclient.storage.s3:S3Folder"
-_XROOTD = "cachingclient.storage.xrootd:XRootDFolder"
-_RUCIO = "cachingclient.storage.rucio:RucioStore"
+_LOCAL = "cachingclient.storage.files.local"
+_S3 = "cachingclient.storage.files.s3:S3Folder"
+_XROOTD = "cachingclient.storage.files.xrootd:XRootDFolder"
+_RUCIO = "cachingclient.storage.rucio.store:RucioStore"
 TRAPS: dict[str, list[Trap]] = {
     "file": [
         *_EVERYWHERE,
@@ -84,7 +84,7 @@ TRAPS: dict[str, list[Trap]] = {
         Trap("before pack and index are sent", "rucio.client.uploadclient:UploadClient.upload"),
         Trap("after pack and index are sent", "rucio.client.uploadclient:UploadClient.upload", after=True),
         Trap("after they are registered", "rucio.client.replicaclient:ReplicaClient.add_replicas", after=True),
-        Trap("after they are in the dataset", "cachingclient.storage.catalogue:Catalogue.add", after=True),
+        Trap("after they are in the dataset", "cachingclient.storage.rucio.catalogue:Catalogue.add", after=True),
     ],
 }
 
@@ -105,7 +105,7 @@ def set_trap(trap: Trap, call: int) -> None:
     real = getattr(owner, name)
 
     def counts(arguments: tuple[Any, ...]) -> bool:
-        if trap.part and name in ("put", "_create_one", "move", "place"):
+        if trap.part and name in ("put", "_create_one"):
             return f"v1/{trap.part}/" in str(arguments[1:3])
         return not trap.part or getattr(_writing, "part", "") == trap.part
 
@@ -131,14 +131,15 @@ def set_trap(trap: Trap, call: int) -> None:
 
 
 def _note_what_is_written(folder: Any) -> None:
-    """Have calls below `put` know whether a blob or a description is written."""
-    real = folder.put
+    """Have calls below `put` know whether a blob or a description is written, on the thread that writes it."""
+    name = "_put" if hasattr(folder, "_put") else "put"  # a local folder writes on a thread that it can give up
+    real = getattr(folder, name)
 
     def put(self: Any, names: Any, *arguments: Any, **keywords: Any) -> Any:
         _writing.part = names[0].split("/")[1]
         return real(self, names, *arguments, **keywords)
 
-    _replace(folder, "put", put)
+    _replace(folder, name, put)
 
 
 def _replace(owner: Any, name: str, new: Any) -> None:

@@ -24,11 +24,30 @@ def environment(name: str) -> Path:
         pytest.skip(str(error))
 
 
+SUITES: list[tuple[str, str, str, str]] = []
+"""What suites came to in other environments: name, passed, failed, minutes."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the suites came to, as the page on reliability has it."""
+    if SUITES:
+        terminalreporter.section("releases")
+        rows = [("environment", "passed", "failed", "minutes"), ("---",) * 4, *SUITES]
+        terminalreporter.write("".join(f"| {' | '.join(row)} |\n" for row in rows))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long in environments of its own is asked for."""
+    for item in items:
+        if item.get_closest_marker("matrix") and "matrix" not in config.option.markexpr:
+            item.add_marker(pytest.mark.skip(reason="only with -m matrix, as make matrix has it"))
+
+
 @pytest.fixture
 def run_in(tmp_path: Path, store_url: str) -> RunIn:
     """Run Python in one of the environments, in this test's folder and with its store; gives what it prints."""
 
-    def run(name: str, *arguments: str, folder: Path = tmp_path) -> str:
+    def run(name: str, *arguments: str, folder: Path = tmp_path, check: bool = True) -> str:
         settings = {"DASK_CACHINGCLIENT__STORE": store_url, "DASK_CACHINGCLIENT__POLICY": "all"}
         done = subprocess.run(
             [str(environment(name)), "-W", "ignore", *arguments],
@@ -37,9 +56,8 @@ def run_in(tmp_path: Path, store_url: str) -> RunIn:
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
         )
-        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+        assert not check or done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
         return done.stdout
 
     return run

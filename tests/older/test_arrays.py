@@ -10,13 +10,14 @@ import pytest
 
 from tests.older.conftest import environment
 
-AGC = Path(__file__).resolve().parents[2] / "examples" / "agc"
-sys.path.insert(0, str(AGC))
+ROOT = Path(__file__).resolve().parents[2]
+AGC = ROOT / "examples" / "agc"
+sys.path[:0] = [str(AGC), str(ROOT / "benchmarks" / "agc")]
 
 import dask  # noqa: E402 - the example is no package: its folder is put on the path first
 from assembly import build  # noqa: E402
 from edits import EDITS, edited  # noqa: E402
-from make_data import make_data  # noqa: E402
+from generator.make_data import make_data  # noqa: E402
 from phase import Phase, run  # noqa: E402
 from run import same  # noqa: E402
 from samples import read_samples  # noqa: E402

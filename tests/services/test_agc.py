@@ -10,10 +10,11 @@ import pytest
 from tests.services.rucio import Rucio
 from tests.services.s3 import KEY, SECRET, S3Service, best_available
 
-AGC = Path(__file__).resolve().parents[2] / "examples" / "agc"
-sys.path.insert(0, str(AGC))
+ROOT = Path(__file__).resolve().parents[2]
+AGC = ROOT / "examples" / "agc"
+sys.path[:0] = [str(AGC), str(ROOT / "benchmarks" / "agc")]
 
-from make_data import make_data  # noqa: E402 - the example is no package: its folder is put on the path first
+from generator.make_data import make_data  # noqa: E402 - the example is no package: its folder is put on the path first
 from phase import Outcome, Phase, run  # noqa: E402
 from run import same  # noqa: E402
 

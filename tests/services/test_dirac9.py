@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from cachingclient.dirac import CredentialsError, DiracApi, Job, NotOffered, Refused, ServerUnavailable, open_api
-from cachingclient.dirac.http import Http
-from cachingclient.dirac.rest import DiracRest
+from cachingclient.dirac.api.dirac8 import Dirac8
+from cachingclient.dirac.api.http import Http
 from tests.services.dirac9 import BANNED, SITES, STORAGE, VO, Dirac9
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.dirac9
 HERE, THERE = SITES
@@ -105,10 +105,10 @@ def test_a_hundred_jobs_take_at_most_ten_requests(alice: DiracApi, requests_sent
 def test_jobs_that_are_not_confirmed_are_withdrawn(alice: DiracApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """They would stay Submitting for ever."""
 
-    def fails(self: DiracRest, ids: list[int]) -> None:
+    def fails(self: Dirac8, ids: list[int]) -> None:
         raise ServerUnavailable("gone")
 
-    monkeypatch.setattr(DiracRest, "_confirm", fails)
+    monkeypatch.setattr(Dirac8, "_confirm", fails)
     with pytest.raises(ServerUnavailable, match="gone"):
         alice.submit(Job(executable="true", group="unconfirmed", sites=[THERE]), ["a", "b", "c"])
     assert [job.state for job in alice.jobs(group="unconfirmed")] == ["Deleted"] * 3
@@ -168,7 +168,7 @@ def test_the_catalogue(alice: DiracApi) -> None:
 
 def test_what_the_server_does_not_have(alice: DiracApi) -> None:
     """Methods that other versions have, such as getMaxParametricJobs, are told from failures."""
-    assert isinstance(alice, DiracRest)
+    assert isinstance(alice, Dirac8)
     with pytest.raises(NotOffered, match="getMaxParametricJobs"):
         alice._rpc("WorkloadManagement/JobManager", "getMaxParametricJobs")
     with pytest.raises(NotOffered, match="No/Service"):
@@ -216,7 +216,7 @@ def test_a_renewed_proxy_is_taken_up(dirac9_service: Dirac9, tmp_path: Path) -> 
     proxy = tmp_path / "proxy"
     shutil.copy2(dirac9_service.authority.proxy("alice", "tests_user"), proxy)
     with open_api(dirac9_service.url, VO, proxy, ca=dirac9_service.ca) as api:
-        assert isinstance(api, DiracRest)
+        assert isinstance(api, Dirac8)
         assert api.whoami().group == "tests_user"
         proxy.unlink()
         shutil.copy2(dirac9_service.authority.proxy("alice", "tests_admin"), proxy)
@@ -229,7 +229,7 @@ def test_a_proxy_from_the_environment(dirac9_service: Dirac9, monkeypatch: pytes
     monkeypatch.setenv("X509_CERT_DIR", str(dirac9_service.ca))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
     with open_api(dirac9_service.url, VO) as api:
-        assert isinstance(api, DiracRest)
+        assert isinstance(api, Dirac8)
         assert api.whoami().user == "alice"
 
 

@@ -13,7 +13,7 @@ from cachingclient.dirac import DiracApi, DiracCluster, Environment, open_api
 from tests.services.conftest import service_folder
 from tests.services.dirac9 import SITES, VO, Dirac9
 from tests.services.sites import Sites
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.dirac9
 

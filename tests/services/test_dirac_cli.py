@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from cachingclient.cli import cli
 from tests.services.diracx import VO, DiracX
-from tests.waiting import until
+from tests.support.waiting import until
 
 SITE = "LCG.Cli.uk"
 Cachectl = Callable[..., Result]

@@ -17,17 +17,18 @@ from distributed import Client
 
 from cachingclient import DiracClient
 from cachingclient.dirac import DiracApi, open_api
-from cachingclient.dirac.cluster import DiracCluster
-from cachingclient.dirac.environment import Environment
+from cachingclient.dirac.workers.cluster import DiracCluster
+from cachingclient.dirac.workers.environment import Environment
 from cachingclient.vine import VineCluster
 from tests.services.conftest import service_folder
 from tests.services.diracx import VO, DiracX
 from tests.services.sites import Host, Sites
-from tests.waiting import until
+from tests.support.waiting import until
 
 SITES = {"siteA": "LCG.SiteA.uk", "siteB": "LCG.SiteB.uk"}
 SLOTS = 2
-AGC = Path(__file__).resolve().parents[2] / "examples" / "agc"
+ROOT = Path(__file__).resolve().parents[2]
+AGC = ROOT / "examples" / "agc"
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +129,9 @@ def test_the_ttbar_example_cold_and_warm(
 ) -> None:
     """The analysis gives what it gives here, is read back by the next cluster, and leaves no job behind."""
     monkeypatch.syspath_prepend(AGC)
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "agc")
     import assembly
-    from make_data import make_data
+    from generator.make_data import make_data
     from run import same
     from samples import read_samples
 
@@ -197,5 +199,5 @@ def test_sites_of_one_cluster_may_be_jobs(api: DiracApi, head: Host) -> None:
             client.wait_for_workers(3, timeout=300)
             made = client.map(bytes, [1_000_000] * 4, pure=False, resources={"site:far": 1})
             assert client.gather(client.map(len, made, resources={"site:here": 1})) == [1_000_000] * 4
-        (grid,) = cluster.grids.values()
+        (grid,) = cluster.launchers.values()
     assert all_cancelled(api, grid.group)

@@ -25,11 +25,11 @@ from cachingclient.dirac import (
     TokenFile,
     open_api,
 )
-from cachingclient.dirac.diracx import DiracX as Client
-from cachingclient.dirac.http import Http
-from cachingclient.dirac.tokens import log_in
+from cachingclient.dirac.api.diracx import DiracX as Client
+from cachingclient.dirac.api.http import Http
+from cachingclient.dirac.api.tokens import log_in
 from tests.services.diracx import VO, DiracX
-from tests.waiting import until
+from tests.support.waiting import until
 
 SITE = "LCG.Here.uk"
 NOWHERE = "LCG.Nowhere.uk"
@@ -174,7 +174,7 @@ def test_a_smaller_limit_of_the_server_is_kept(
     diracx_service: DiracX, monkeypatch: pytest.MonkeyPatch, requests_sent: list[str]
 ) -> None:
     """What is refused as too much at once goes in smaller pieces, as large as the server says."""
-    monkeypatch.setattr("cachingclient.dirac.bulk.AS_THEY_COME", 50)
+    monkeypatch.setattr("cachingclient.dirac.api.batches.AS_THEY_COME", 50)
     with open_api(diracx_service.url, VO, diracx_service.credentials(), ca=diracx_service.ca) as api:
         ids = api.submit(Job(executable="true", sites=[NOWHERE]), [str(number) for number in range(45)])
         assert len(set(ids)) == 45

@@ -12,7 +12,7 @@ from cachingclient.storage import open_store, prune, verify
 from tests.services import file_systems
 from tests.services.conftest import service_folder
 from tests.storage.contract import BIG, StoreContract
-from tests.storage.entries import entry, new_key
+from tests.support.entries import entry, new_key
 
 
 @pytest.fixture(scope="module", params=[file_systems.exfat, file_systems.ssh], ids=["exfat", "sshfs"])

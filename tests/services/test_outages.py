@@ -12,14 +12,14 @@ import pytest
 
 from cachingclient import CacheWarning, DiracClient
 from cachingclient.storage import Store, StoreUnavailable, open_store
-from cachingclient.storage.filesystem import FileSystemStore
-from cachingclient.storage.remote import RemoteFolder
+from cachingclient.storage.files.fsspec_folder import RemoteFolder
+from cachingclient.storage.files.store import FileSystemStore
 from tests.services.conftest import service_folder
 from tests.services.rucio import Rucio
 from tests.services.s3 import Rclone, best_available
 from tests.services.service import Service
 from tests.services.xrootd import XRootD
-from tests.storage.entries import entry, new_key
+from tests.support.entries import entry, new_key
 
 
 def test_a_server_that_stops_and_starts(tmp_path: Path) -> None:

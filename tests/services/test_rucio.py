@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from cachingclient.storage import EntryLost, Store, StoreError, StoreUnavailable, open_store
-from cachingclient.storage.rucio import RucioStore
+from cachingclient.storage.rucio.store import RucioStore
 from tests.services.rucio import RSE, Rucio
 from tests.storage.contract import BIG, StoreContract
-from tests.storage.entries import entry, new_key
+from tests.support.entries import entry, new_key
 
 
 @pytest.fixture
@@ -67,6 +67,33 @@ def test_what_is_flushed_is_found_elsewhere(store: Store, elsewhere: Store) -> N
     assert elsewhere.read(found[kept[1].keys[0]])[7] == 7
 
 
+def test_an_expression_takes_an_rse_that_can_be_written_to(rucio_service: Rucio, tmp_path: Path) -> None:
+    """By an attribute, where the first of them is closed; and by a set of them, where the first by name is open."""
+    places = ("rse-FAST_SCRATCHDISK", "rse")
+
+    def files(place: str) -> int:
+        return sum(path.is_file() for path in (rucio_service.folder / place).rglob("*"))
+
+    for expression, taken in (("quality=fast", "FAST_SCRATCHDISK"), ("quality=fast|quality=bulk", RSE)):
+        url = f"rucio://user.alice/cache-{new_key()[:8]}?rse={expression}&lifetime=1d"
+        kept, before = entry(np.arange(BIG) + len(taken)), {place: files(place) for place in places}
+        store = open_store(url, local=str(tmp_path / taken))
+        store.write(kept)
+        store.flush()
+        elsewhere = open_store(f"{url}&read_rse={expression}", local=str(tmp_path / f"{taken}-elsewhere"))
+        assert elsewhere.read(elsewhere.find(kept.keys)[kept.keys[0]])[7] == 7 + len(taken)
+        place = places[1] if taken == RSE else places[0]
+        assert files(place) > before[place]
+        away = open_store(f"{url}&read_rse=BUSY_SCRATCHDISK", local=str(tmp_path / f"{taken}-away"))
+        assert away.find(kept.keys) == {}
+    for expression, says in (
+        ("quality=none", "Rucio knows no RSE 'quality=none'"),
+        ("quality=fast\\FAST_SCRATCHDISK", "can be written to now: BUSY_SCRATCHDISK"),
+    ):
+        with pytest.raises(StoreUnavailable, match=says):
+            open_store(f"rucio://user.alice/cache?rse={expression}", local=str(tmp_path / "none"))
+
+
 def test_what_was_found_before_a_flush_is_readable_after(store: Store) -> None:
     """The pack's name changes, the entry does not."""
     kept = entry(np.arange(BIG))
@@ -74,6 +101,31 @@ def test_what_was_found_before_a_flush_is_readable_after(store: Store) -> None:
     info = store.find(kept.keys)[kept.keys[0]]
     store.flush()
     assert store.read(info)[7] == 7
+
+
+def test_what_was_found_before_a_flush_is_filed_under_another_key_after(store: Store, elsewhere: Store) -> None:
+    """The other key leads to the pack that was sent, for everybody."""
+    kept, *others = entry(np.arange(BIG)), new_key(), new_key()
+    store.write(kept)
+    found = store.find(kept.keys)[kept.keys[0]]
+    store.flush()
+    store.alias(found, others[:1])
+    store.alias(store.find(kept.keys)[kept.keys[0]], others[1:])
+    store.flush()
+    for key, info in elsewhere.find(others).items():
+        assert elsewhere.read(info)[5] == 5, key
+    assert elsewhere.find(others).keys() == set(others)
+
+
+def test_what_was_found_near_is_filed_under_another_key(url: str, elsewhere: Store, tmp_path: Path) -> None:
+    """Others find it in the pack, of which the near store knows nothing."""
+    tiered = open_store(url, local=str(tmp_path / "here"), near=str(tmp_path / "near"))
+    kept, other = entry(np.arange(BIG)), new_key()
+    tiered.write(kept)
+    tiered.flush()
+    tiered.alias(tiered.find(kept.keys)[kept.keys[0]], [other])
+    tiered.flush()
+    assert elsewhere.read(elsewhere.find([other])[other])[5] == 5
 
 
 def test_a_deleted_entry_is_deleted_elsewhere(store: Store, elsewhere: Store) -> None:
@@ -137,7 +189,7 @@ def test_what_a_host_with_a_slow_clock_deletes_stays_deleted(
     store.write(kept)
     store.flush()
     with monkeypatch.context() as patch:
-        patch.setattr("cachingclient.storage.gathering.time", SimpleNamespace(time=lambda: 1e9))
+        patch.setattr("cachingclient.storage.rucio.pack_writer.time", SimpleNamespace(time=lambda: 1e9))
         elsewhere.delete(kept.keys)
         elsewhere.flush()
     assert open_store(url, local=str(tmp_path / "third")).find(kept.keys) == {}

@@ -16,12 +16,12 @@ import pytest
 
 from cachingclient import DiracClient
 from cachingclient.storage import StoreError, StoreUnavailable, open_store, prune, verify
-from cachingclient.storage.filesystem import FileSystemStore
-from cachingclient.storage.s3 import S3Folder
-from cachingclient.storage.uses import UseJournal
+from cachingclient.storage.files.access_log import AccessLog
+from cachingclient.storage.files.s3 import S3Folder
+from cachingclient.storage.files.store import FileSystemStore
 from tests.services.s3 import Ceph, Rclone, S3Service
 from tests.storage.contract import BIG, StoreContract
-from tests.storage.entries import entry, new_key
+from tests.support.entries import entry, new_key
 
 _numbers = itertools.count()
 
@@ -144,8 +144,8 @@ def test_files_are_moved_together(
     if in_parts:
         if isinstance(s3_service, Rclone):
             pytest.skip("rclone does not copy parts")
-        monkeypatch.setattr("cachingclient.storage.s3.MOST_COPIED", 0)
-        monkeypatch.setattr("cachingclient.storage.multipart.COPIED", 5 << 20)
+        monkeypatch.setattr("cachingclient.storage.files.s3.MOST_COPIED", 0)
+        monkeypatch.setattr("cachingclient.storage.files.s3_multipart.COPIED", 5 << 20)
     folder = S3Folder(url, **options)
     names = {f"v1/blobs/{number}": f"v1/tmp/{number}" for number in range(5)}
     contents = {name: name.encode() for name in names} | {"v1/blobs/0": bytes(12_000_000)}
@@ -216,5 +216,5 @@ def test_what_short_lived_workers_read_counts_as_used(url: str, options: dict[st
     for _ in ("cold", "warm"):
         with DiracClient(n_workers=1, cache=store, policy="all", dashboard_address=":0") as client:
             assert client.compute(step, sync=True)[-1] == BIG - 1
-    used = UseJournal(store.folder).read()
+    used = AccessLog(store.folder).read()
     assert store.find(used)

@@ -18,7 +18,7 @@ from cachingclient.vine import VineCluster
 from tests.services.conftest import service_folder
 from tests.services.sites import Sites
 from tests.services.slurm import Slurm
-from tests.waiting import until
+from tests.support.waiting import until
 
 AGC = Path(__file__).resolve().parents[2] / "examples" / "agc"
 ROOT = AGC.parents[1]
@@ -82,8 +82,9 @@ def test_the_ttbar_example_cold_and_warm(
 ) -> None:
     """The analysis gives what it gives here, is read back by the next cluster, and leaves no job behind."""
     monkeypatch.syspath_prepend(AGC)
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "agc")
     import assembly
-    from make_data import make_data
+    from generator.make_data import make_data
     from run import same
     from samples import read_samples
 
@@ -108,7 +109,7 @@ def test_the_script_for_htcondor_labels_the_site() -> None:
     """HTCondor's daemons can't be had here: its job script has the worker's command with the site's label."""
     site = {"workers": 0, "how": "htcondor", "nthreads": 2, "options": {"memory": "2GB", "disk": "1GB"}}
     with VineCluster({"Bristol": site}, host="127.0.0.1", dashboard_address=None) as cluster:
-        from cachingclient.vine.starting import worker_spec
+        from cachingclient.vine.launch.launch import worker_spec
 
         spec = worker_spec(cluster.sites["Bristol"], cluster)
         script = spec["cls"](cluster.scheduler_address, name="Bristol-0", **spec["options"]).job_script()

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from cachingclient.storage import StoreUnavailable, open_store
-from cachingclient.storage.uses import UseJournal
+from cachingclient.storage.files.access_log import AccessLog
 from tests.services.service import free_port
 from tests.services.xrootd import XRootD
 from tests.storage.contract import BIG, StoreContract
-from tests.storage.entries import entry, new_key
+from tests.support.entries import entry, new_key
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,7 +63,7 @@ def test_what_a_process_used_is_known_after_its_end(url: str) -> None:
     program = f"from cachingclient.storage import open_store; open_store({url!r}).touch({list(kept.keys)!r})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
-    assert UseJournal(store.folder).read().keys() == set(kept.keys)
+    assert AccessLog(store.folder).read().keys() == set(kept.keys)
 
 
 def test_an_unreachable_server_is_given_up_in_time() -> None:

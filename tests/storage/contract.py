@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cachingclient.storage import EntryLost, Store, StoreError, open_store
-from tests.storage.entries import entry, new_key
+from tests.support.entries import entry, new_key
 
 BIG = 40_000  # numbers, so that their bytes go into a blob
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from cachingclient.storage.entry import FORMAT, MAGIC, DamagedEntryError, _digest, describe, pack, unpack
-from cachingclient.storage.packs import Flag, Record, read_index, write_index
-from tests.storage.entries import entry, new_key
+from cachingclient.storage.rucio.pack_format import Flag, Record, read_index, write_index
+from tests.support.entries import entry, new_key
 
 
 def flips(data: bytes) -> Iterator[bytes]:

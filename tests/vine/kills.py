@@ -10,8 +10,8 @@ import time
 from distributed import Client
 
 from cachingclient.vine import VineCluster
+from tests.support.waiting import until
 from tests.vine.pools import ENGINES, kill_worker, run_here, slowly, workers_of
-from tests.waiting import until
 
 TASKS = 24
 

@@ -10,8 +10,8 @@ import psutil
 from distributed import Client
 
 from cachingclient.vine import VineCluster
+from tests.support.waiting import until
 from tests.vine.pools import ENGINES, numbers, run_here, square
-from tests.waiting import until
 
 BATCH = 500
 LARGE = 5_000

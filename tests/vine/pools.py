@@ -19,7 +19,7 @@ from dask import config
 from cachingclient.vine import VineCluster
 from cachingclient.vine.engine import EngineMissing, find_engine
 from tests.services.sites import Sites
-from tests.waiting import until
+from tests.support.waiting import until
 
 ENGINES = ["dask", "workqueue", "taskvine"]
 POOLS = ["workqueue", "taskvine"]
@@ -77,7 +77,9 @@ def kill_worker(cluster: VineCluster, site: str, number: int = 0) -> None:
 
 def manager_of(cluster: VineCluster) -> psutil.Process:
     """The process of a pool's manager."""
-    found = [each for each in psutil.Process().children() if "cachingclient.vine.pool.manager" in each.cmdline()]
+    found = [
+        each for each in psutil.Process().children() if "cachingclient.vine.engines.pool.manager" in each.cmdline()
+    ]
     return next(each for each in found if each.cwd() == str(cluster.engine.folder))
 
 

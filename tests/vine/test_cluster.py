@@ -18,7 +18,7 @@ from distributed import Client, Security, get_worker
 from cachingclient import DiracClient, step
 from cachingclient.vine import Site, VineCluster
 from cachingclient.vine.engine import EngineMissing, Needs, find_engine
-from tests.waiting import ended, until
+from tests.support.waiting import ended, until
 
 
 def place(*_: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from cachingclient import DiracClient
 from cachingclient.vine import VineCluster
 from tests.services.conftest import service_folder
 from tests.services.sites import Sites
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,16 +47,15 @@ def open_cluster(far: Sites) -> Iterator[Callable[..., VineCluster]]:
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Callable[[], Any], Any]]:
     """What builds the analysis of some hundred events, and the histograms that it gives without any cluster."""
-    sys.path.insert(0, str(AGC))
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(AGC)
+        patch.syspath_prepend(ROOT / "benchmarks" / "agc")
         from assembly import build
-        from make_data import make_data
+        from generator.make_data import make_data
         from samples import read_samples
 
         samples = read_samples(make_data(tmp_path_factory.mktemp("samples"), scale=0.01))[:4]
         yield lambda: build(samples, 150), build(samples, 150).compute(scheduler="sync")
-    finally:
-        sys.path.remove(str(AGC))
 
 
 def test_cold_then_warm(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.corpus.case import Case
-from tests.corpus.programs import constructs, dynamic, modules, physics, runtime, styles, trackers
+from tests.corpus.programs import classes, configurations, constructs, dynamic, modules, observed, physics, runtime, styles, trackers
 
 CASES: list[Case] = [
     *constructs.CASES,
@@ -13,5 +13,8 @@ CASES: list[Case] = [
     *styles.CASES,
     *dynamic.CASES,
     *runtime.CASES,
+    *classes.CASES,
+    *observed.CASES,
+    *configurations.CASES,
 ]
 """All cases, in the order of the summary."""

@@ -52,7 +52,13 @@ def _cases() -> Iterator[Case]:
         yield case(f"{name}: neighbour edited", "only what is used counts", files, [("pkg/limits.py", "UNUSED = 1", "UNUSED = 2")])
 
 
+SETTING = {
+    "main.py": "import style\nimport decimal\ndef f(x):\n    return float(decimal.Decimal(x) / 3)",
+    "style.py": "import decimal\ndecimal.getcontext().prec = 3\nprint('styled')\n",
+}
 OTHERS = [
+    case("library's setting in a module that is imported", "what it sets counts", SETTING, [("style.py", "= 3", "= 7")], runs="f"),
+    case("print beside a library's setting", "it sets nothing", SETTING, [("style.py", "'styled'", "'done'")]),
     case(
         "inheritance across modules", "bases count wherever they are",
         {"main.py": "from base import Base\nclass A(Base):\n    pass\ndef f(x):\n    return A().g(x)", "base.py": "class Base:\n    def g(self, x):\n        return x + 7"},

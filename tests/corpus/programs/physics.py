@@ -44,7 +44,7 @@ CASES = [
     analysis("cut operator", "> is not >=", "selection.py", "event[0] > PT_CUT", "event[0] >= PT_CUT", AFTER_SELECT),
     analysis("unused cut", "a constant that nothing reads", "selection.py", "ETA_CUT = 2.4", "ETA_CUT = 2.1", ""),
     analysis("config default", "a default of a config dataclass", "config.py", "least_jets: int = 2", "least_jets: int = 3", AFTER_SELECT),
-    analysis("config tuple", "systematics in a config: the object is used as a whole, its result is the same", "config.py", "('up', 'down')", "('up',)", "select"),
+    analysis("config tuple", "systematics in a config, of which a step takes another attribute", "config.py", "('up', 'down')", "('up',)", ""),
     analysis("region bounds", "a dict of regions", "regions.py", "'4j2b': (3, 9)", "'4j2b': (4, 9)", "regions fill merge"),
     analysis("region added", "a new region", "regions.py", "'4j1b': (2, 3), ", "'4j1b': (2, 3), '4j0b': (0, 2), ", "regions fill merge"),
     analysis("regions reordered", "the order of a dict is seen", "regions.py", "'4j1b': (2, 3), '4j2b': (3, 9)", "'4j2b': (3, 9), '4j1b': (2, 3)", "regions fill merge"),

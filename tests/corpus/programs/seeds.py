@@ -22,6 +22,13 @@ SEEDS: dict[str, tuple[str, dict[str, str]]] = {
         "def run(x):\n    return MODEL.apply(x) - Derived.half(x)\ndef describe(x):\n    return MODEL.name, Kind(x).label()\ndef configured(x):\n    return x > CONFIG.pt, CONFIG.labels[0], CONFIG.scale - x\ndef plain(x):\n    return x + 1\n",
         {"run": "[9]", "describe": "[2]", "configured": "[30]", "plain": "[4]"},
     ),
+    "configuration": (
+        "from types import SimpleNamespace\nCONFIG = {'global': {'bins': 25, 'title': 'pt'}, 'samples': {'ttbar': 729.8, 'wjets': 61457.0}, 'regions': ['4j1b', '4j2b', '5j'], 3: (1, 2, 5)}\nOPTIONS = SimpleNamespace(cut=30, labels={'x': 'mass', 'y': 'events'}, bins=[5, 7, 9])\n"
+        "def make(table, scale=2):\n    def inner(x):\n        return table['global']['bins'] * x + scale, table.get('era', 2018)\n    def other(x):\n        return [table[key] for key in (3, 'regions')], x\n    return inner, other\ninner, other = make(CONFIG)\n"
+        "def bins(x):\n    return CONFIG['global']['bins'] * x, CONFIG['regions'][-1]\ndef titled(x):\n    return CONFIG['global'].get('title', 'none').upper() + str(x)\ndef weighed(x):\n    return {name: CONFIG['samples'][name] * x for name in ('ttbar', 'wjets')}, CONFIG[3][1]\n"
+        "def attributes(x):\n    return OPTIONS.cut + x, OPTIONS.labels['y'], sum(OPTIONS.bins[n] for n in range(2))\ndef absent(x):\n    try:\n        return CONFIG['era'][x]\n    except KeyError:\n        return CONFIG['regions'][0], CONFIG[3][-1] if x > 2 else CONFIG['samples']\ndef whole(x):\n    return len(CONFIG), sorted(map(str, CONFIG)), vars(OPTIONS)['cut'] * x\n",
+        {"bins": "[3]", "titled": "[3]", "weighed": "[2]", "attributes": "[4]", "absent": "[5]", "whole": "[2]", "inner": "[3]", "other": "[1]"},
+    ),
     "functions": (
         "import functools\nimport math\nimport operator\nTABLE = {}\n"
         "def register(name):\n    def wrap(function):\n        TABLE[name] = function\n        return function\n    return wrap\n"

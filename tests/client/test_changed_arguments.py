@@ -1,0 +1,119 @@
+"""Steps that change what they are given: nothing of theirs is kept, and nothing of what the changed value led to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import LocalCluster
+
+from cachingclient import DiracClient
+
+
+def make(n: int) -> Any:
+    return np.arange(n)
+
+
+def double(values: Any) -> int:
+    values *= 2
+    return len(values)
+
+
+def total(values: Any, after: Any = None) -> int:
+    return int(np.sum(values))
+
+
+def append(values: list[int]) -> int:
+    values.append(7)
+    return len(values)
+
+
+class Table:
+    def __init__(self) -> None:
+        self.values = [1, 2, 3]
+
+    @property
+    def size(self) -> int:
+        if not hasattr(self, "_size"):
+            self._size = len(self.values)
+        return self._size
+
+
+def table(n: int) -> Table:
+    return Table()
+
+
+def size(given: Table) -> int:
+    return given.size
+
+
+@pytest.fixture
+def connect(tmp_path: Path) -> Iterator[Callable[[], DiracClient]]:
+    """Workers in threads of this process, where steps share what they are given."""
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
+        yield lambda: DiracClient(cluster, cache=(tmp_path / "cache").as_uri(), policy="all")
+
+
+def run(connect: Callable[[], DiracClient], work: Callable[[DiracClient], Any]) -> tuple[Any, dict[str, Any]]:
+    with connect() as client:
+        value = work(client)
+        client.flush()
+        return value, {record.name: record for report in client.reports for record in report.records}
+
+
+def test_a_step_that_changes_its_array(connect: Callable[[], DiracClient]) -> None:
+    """The step is not kept, nor is one that takes the array after it; one that came before is."""
+
+    def work(client: DiracClient) -> list[int]:
+        made = client.submit(make, 4)
+        before = client.submit(total, made).result()
+        doubled = client.submit(double, made)
+        return [before, doubled.result(), client.submit(total, made, doubled).result()]
+
+    for _ in range(3):
+        value, records = run(connect, work)
+        assert value == [6, 4, 12]
+        assert records["double"].action == "ran"
+        assert "changed what it was given, a ndarray" in records["double"].note
+
+    def alone(client: DiracClient) -> int:
+        result: int = client.submit(total, client.submit(make, 4), 4).result()
+        return result
+
+    assert run(connect, alone)[0] == 6, "what was made of the changed array is filed under no step's key"
+
+
+def test_a_list_among_the_arguments(connect: Callable[[], DiracClient]) -> None:
+    """A list of the caller that is appended to is appended to in each session."""
+    for _ in range(2):
+        value, records = run(connect, lambda client: client.submit(append, [1, 2]).result())
+        assert value == 3
+        assert "changed what it was given, a list" in records["append"].note
+
+
+def test_a_list_that_came_with_its_task(client: DiracClient) -> None:
+    """In another process the step appends to a copy of its own: nobody else sees it, and the result is kept."""
+    assert client.submit(append, [1, 2]).result() == 3
+    client.flush()
+    assert client.report is not None
+    assert [record.kept for record in client.report.records] == [True]
+
+
+def test_store_into_an_array(connect: Callable[[], DiracClient]) -> None:
+    """`da.store` fills an array in each session."""
+    for _ in range(2):
+        target = np.zeros(10, dtype=int)
+        run(connect, lambda client, target=target: da.store(da.arange(10, chunks=5) * 2, target, lock=False))
+        assert target.tolist() == list(range(0, 20, 2))
+
+
+def test_a_memory_of_an_object_is_no_change(connect: Callable[[], DiracClient]) -> None:
+    """An attribute that is filled when it is first read does not keep the step from being kept."""
+    run(connect, lambda client: client.submit(size, client.submit(table, 1)).result())
+    value, records = run(connect, lambda client: client.submit(size, client.submit(table, 1)).result())
+    assert value == 3
+    assert records["size"].action == "loaded"

@@ -1,0 +1,127 @@
+"""Steps that draw random numbers: unseeded draws stay different, seeded ones are kept."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+
+import dask
+import numpy as np
+import pytest
+
+from cachingclient import CacheWarning, DiracClient
+from tests.support.reported import counts
+
+
+def draw() -> float:
+    return float(np.random.default_rng().random())
+
+
+def drawn_from_the_global_generator() -> float:
+    return float(np.random.random())
+
+
+def seeded(seed: int) -> float:
+    return float(np.random.default_rng(seed).random())
+
+
+@pytest.mark.filterwarnings("ignore:.*draws random numbers")
+def test_unseeded_draws_stay_different(make_client: Callable[..., DiracClient]) -> None:
+    """Draws that are written alike are different draws: in one graph, and in graphs one after another."""
+    for _ in range(2):
+        client = make_client()
+        seen: list[float] = client.compute([dask.delayed(draw)() for _ in range(3)], sync=True)
+        for number in range(3):
+            seen.append(client.submit(draw, key=f"draw-{number}").result())
+            seen.append(dask.delayed(draw)().compute())
+            client.flush()
+        assert len(set(seen)) == 9
+        client.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*draws random numbers")
+def test_what_follows_draws_differs(client: DiracClient) -> None:
+    """What is computed from draws that are written alike differs as they do."""
+    sums = []
+    for _ in range(3):
+        sums.append(dask.delayed(sum)([dask.delayed(draw)() for _ in range(3)]).compute())
+        sums.append(dask.delayed(abs)(dask.delayed(draw)()).compute())
+        client.flush()
+    assert len(set(sums)) == 6
+
+
+def test_draws_from_the_global_generator_blame_no_worker(client: DiracClient) -> None:
+    """A draw from NumPy's process-wide generator is warned of as what it is."""
+    with warnings.catch_warnings(record=True, action="always") as seen:
+        client.submit(drawn_from_the_global_generator).result()
+        client.flush()
+    assert not any("restart the workers" in str(warning.message) for warning in seen)
+    assert any("without a seed" in str(warning.message) for warning in seen)
+
+
+def test_seeded_draws_are_kept(make_client: Callable[..., DiracClient]) -> None:
+    """With a seed a draw is a step like any other."""
+    cold = make_client()
+    expected = cold.gather(cold.map(seeded, range(3)))
+    cold.close()
+    warm = make_client()
+    assert warm.gather(warm.map(seeded, range(3))) == expected
+    assert counts(warm) == (0, 3, 0)
+
+
+def asks_the_clock(x: int) -> bool:
+    return time.time() > x
+
+
+def test_a_step_that_asks_the_clock_is_warned_of_and_kept(make_client: Callable[..., DiracClient]) -> None:
+    """Most that look at a clock only time themselves, so that it is a warning and no refusal."""
+    cold = make_client()
+    with pytest.warns(CacheWarning, match="time.time"):
+        assert cold.submit(asks_the_clock, 0).result()
+    cold.close()
+    warm = make_client()
+    with warnings.catch_warnings(action="ignore"):
+        assert warm.submit(asks_the_clock, 0).result()
+    assert counts(warm) == (0, 1, 0)
+
+
+def stamped(x: int) -> tuple[int, str]:
+    return x, time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def named(x: int) -> tuple[int, str]:
+    with tempfile.NamedTemporaryFile() as file:
+        return x, file.name
+
+
+GENERATOR = np.random.default_rng(3)
+
+
+def goes_on(x: int) -> float:
+    return x + float(GENERATOR.normal())
+
+
+@pytest.mark.filterwarnings("ignore:.*:cachingclient.CacheWarning")
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (stamped, "its result holds the time at which it ran"),
+        (named, "its result holds the name of a temporary file"),
+        (goes_on, "goes on from call to call"),
+    ],
+)
+def test_what_is_true_of_one_run_alone_is_not_kept(
+    make_client: Callable[..., DiracClient], function: Callable[[int], object], why: str
+) -> None:
+    """Neither the step nor what follows it is loaded in a later session, and the report says why."""
+    notes = []
+    for _ in range(2):
+        client = make_client()
+        client.submit(str, client.submit(function, 1)).result()
+        client.flush()
+        notes += [record.note for report in client.reports for record in report.records]
+        assert all(report.summary().total.loaded == 0 for report in client.reports)
+        client.close()
+    assert any(why in note for note in notes)

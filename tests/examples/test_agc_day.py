@@ -1,0 +1,74 @@
+"""The edits of a day of the ttbar example: the same for a seed, as often as they are meant to be, and each applies."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from day import LINES, PARTS, DayEdit, day, in_hindsight, table
+from phase import Outcome
+from rich.console import Console
+
+
+def test_a_seed_tells_the_day() -> None:
+    """Policies are compared on the same edits, and another seed gives others."""
+    assert day(50, 1) == day(50, 1) != day(50, 2)
+    counts = Counter(edit.kind for edit in day(5000, 3))
+    assert all(abs(counts[kind] / 50 - part) < 3 for kind, part in PARTS.items())
+
+
+def test_each_edit_changes_one_line_more_or_back(tmp_path: Path) -> None:
+    """What was edited before stays as it is, in modules that can be compiled."""
+    folders = [edit.write(tmp_path / f"{number}") for number, edit in enumerate([DayEdit("cold", {}), *day(30, 1)])]
+    for folder in folders:
+        compile((folder / "ttbar.py").read_text(), "ttbar.py", "exec")
+    texts = [(folder / "ttbar.py").read_text() + (folder / "columns.py").read_text() for folder in folders]
+    for before, after in pairwise(texts):
+        lines = zip(before.split("\n"), after.split("\n"), strict=True)
+        assert sum(one != other for one, other in lines) == 1
+
+
+def test_every_line_is_there(tmp_path: Path) -> None:
+    """A line that the example does not have any more is named."""
+    for kind, lines in LINES.items():
+        for line in lines:
+            for other in line.others:
+                DayEdit(kind, {line: other}).write(tmp_path / f"{kind}{hash(other)}")
+    line = LINES["selection"][0]
+    gone = type(line)(line.module, "NOTHING = 1", ("NOTHING = 2",))
+    with pytest.raises(ValueError, match="'NOTHING = 1' 0 times"):
+        DayEdit("selection", {gone: "NOTHING = 2"}).write(tmp_path / "gone")
+
+
+def outcome(seconds: float, spent: float) -> Outcome:
+    return Outcome({}, 1, seconds, spent={"select": spent / 2, "fill": spent / 2})
+
+
+def test_hindsight_runs_only_what_is_new() -> None:
+    """At plain's speed: half of the steps take half of its time, none takes nothing."""
+    plain = [outcome(10.0, 0.0)] * 3
+    everything = [outcome(14.0, 16.0), outcome(8.0, 8.0), outcome(1.0, 0.0)]
+    assert in_hindsight(plain, everything) == [10.0, 5.0, 0.0]
+
+
+def test_the_table_has_a_row_a_policy() -> None:
+    """With the whole day, and the mean after each kind of edit."""
+    console = Console(width=140, file=io.StringIO(), record=True)
+    console.print(table(["cold", "histogram"], {"plain": [10.0, 10.0], "auto": [12.0, 4.0]}, {"auto": [8.0, 8.0]}))
+    [row] = [line for line in console.export_text().splitlines() if line.startswith("│ auto")]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["auto", "16", "1.25", "16", "12.0", "4.0"]
+
+
+@pytest.mark.slow
+def test_a_short_day(agc: Path) -> None:
+    """Two edits of very few events, by the program as it is started."""
+    script = agc.parents[1] / "benchmarks" / "agc" / "day.py"
+    command = [sys.executable, str(script), "--edits", "2", "--scale", "0.002", "--workers", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [name in done.stdout for name in ("plain", "auto", "all", "best in hindsight")] == [True] * 4

@@ -1,0 +1,233 @@
+"""What modules set in libraries when they are imported is part of the identity of what is in them."""
+
+from __future__ import annotations
+
+import argparse
+import decimal
+import gc
+import importlib
+import inspect
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import pytest
+
+from cachingclient.hashing.code import import_effects
+from cachingclient.hashing.code.import_effects import _parsed
+from cachingclient.hashing.identify import identify
+
+_numbers = itertools.count()
+Identity = Callable[..., str]
+
+
+@pytest.fixture
+def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Identity]:
+    """Return the digest of the function `cut` of a module with a text, beside other modules; each anew."""
+    before = decimal.getcontext().copy()
+
+    def of(text: str, **others: str) -> str:
+        folder = tmp_path / str(next(_numbers))
+        folder.mkdir()
+        names = {"cuts_of_tests": text + "\ndef cut(x): return x / 3\n", **others}
+        for name, content in names.items():
+            (folder / f"{name}.py").write_text(content)
+            sys.modules.pop(name, None)
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(folder))
+            importlib.invalidate_caches()
+            return identify(importlib.import_module("cuts_of_tests").cut).digest
+
+    yield of
+    for name in ("cuts_of_tests", "settings_of_tests"):
+        sys.modules.pop(name, None)
+    decimal.setcontext(before)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("import decimal\ndecimal.getcontext().prec = 9", "import decimal\ndecimal.getcontext().prec = 5"),
+        (
+            "import numpy as np\nnp.set_printoptions(precision=3)",
+            "import numpy as np\nnp.set_printoptions(precision=8)",
+        ),
+        (
+            "P = 3\nimport numpy as np\nnp.set_printoptions(precision=P)",
+            "P = 8\nimport numpy as np\nnp.set_printoptions(precision=P)",
+        ),
+        (
+            "from fractions import Fraction\ndef new(self): return 1\nFraction.of_tests = new",
+            "from fractions import Fraction\ndef new(self): return 2\nFraction.of_tests = new",
+        ),
+        (
+            "import decimal\ndef go(): decimal.getcontext().prec = 9\ngo()",
+            "import decimal\ndef go(): decimal.getcontext().prec = 5\ngo()",
+        ),
+        (
+            "import decimal\nif decimal:\n    with decimal.localcontext():\n        decimal.getcontext().prec = 9",
+            "import decimal\nif decimal:\n    with decimal.localcontext():\n        decimal.getcontext().prec = 5",
+        ),
+        (
+            "from matplotlib import rcParams\nrcParams['lines.linewidth'] = 2",
+            "from matplotlib import rcParams\nrcParams['lines.linewidth'] = 3",
+        ),
+    ],
+)
+def test_what_is_set_counts(identity: Identity, before: str, after: str) -> None:
+    """It changes what functions give that never mention it."""
+    assert identity(before) != identity(after)
+    assert identity(before) == identity(before)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "print('hello')"),
+        ("import decimal\ndecimal.getcontext().prec = 9", "import decimal\n\ndecimal.getcontext().prec=9  # digits"),
+        ("", "import sys\nsys.path.append('/of/this/machine')"),
+        ("", "import logging\nlogging.getLogger('cuts').setLevel(10)"),
+        ("", "import warnings\nwarnings.filterwarnings('ignore', 'of tests')"),
+        ("", "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--pt')"),
+        ("", "import decimal\nif __name__ == '__main__':\n    decimal.getcontext().prec = 4"),
+        ("", "import decimal\ndef other(): decimal.getcontext().prec = 4"),
+        ("import decimal\nHERE = '/a'\nprint(HERE)", "import decimal\nHERE = '/b'\nprint(HERE)"),
+    ],
+)
+def test_what_sets_nothing_does_not_count(identity: Identity, before: str, after: str) -> None:
+    """An edit of it runs no step again."""
+    assert identity(before) == identity(after)
+
+
+def test_modules_that_are_imported_for_what_they_set(identity: Identity) -> None:
+    """They are named nowhere else."""
+    one, other = (f"import decimal\ndecimal.getcontext().prec = {digits}\n" for digits in (9, 5))
+    first = identity("import settings_of_tests", settings_of_tests=one)
+    assert identity("import settings_of_tests", settings_of_tests=one) == first
+    assert identity("import settings_of_tests", settings_of_tests=other) != first
+    assert identity("import settings_of_tests", settings_of_tests="") != first
+
+
+def test_modules_that_are_imported_for_type_checkers_alone(identity: Identity) -> None:
+    """A worker has not imported them."""
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import settings_of_tests"
+    first = identity(text)
+    one = "import decimal\ndecimal.getcontext().prec = 9\n"
+    identity("import settings_of_tests", settings_of_tests=one)
+    module = sys.modules["settings_of_tests"]
+    assert identity(text, settings_of_tests=one) == first
+    sys.modules["settings_of_tests"] = module
+    import_effects._seen.clear()
+    assert identify(sys.modules["cuts_of_tests"].cut).digest == first
+
+
+def test_a_module_that_travels_by_value_sets_nothing_where_it_arrives(identity: Identity) -> None:
+    """A worker gets its functions without its other statements."""
+    plain = identity("import decimal")
+    identity("import decimal\ndecimal.getcontext().prec = 9")
+    module = sys.modules["cuts_of_tests"]
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        assert identify(module.cut).digest == plain
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
+STEPS = """
+import decimal, functools
+from cachingclient import step
+import dask
+decimal.getcontext().prec = PREC
+class Cuts:
+    def method(self, x): return x
+    @staticmethod
+    def static(x): return x
+    @step
+    def marked_method(self, x): return x
+@step
+def marked(x): return x
+@functools.cache
+def cached(x): return x
+def wrapping(f):
+    @functools.wraps(f)
+    def wrapper(x): return f(x)
+    return wrapper
+@wrapping
+def wrapped(x): return x
+@dask.delayed
+def delayed(x): return x
+def make():
+    def made(x): return x
+    return made
+"""
+
+
+@pytest.mark.parametrize(
+    ("of", "counts"),
+    [
+        (lambda module: module.Cuts().method, True),
+        (lambda module: module.Cuts.static, True),
+        (lambda module: module.Cuts().marked_method, True),
+        (lambda module: module.marked, True),
+        (lambda module: module.wrapped, True),
+        (lambda module: module.cached, True),
+        (lambda module: module.delayed.key and module.delayed.dask[module.delayed.key].value, False),
+        (lambda module: module.make(), False),
+        (lambda module: module.cut, True),
+    ],
+)
+def test_what_workers_import_by_its_name(identity: Identity, of: Callable[[Any], Any], counts: bool) -> None:
+    """What is sent to them as it is comes without its module's settings, there and so in its identity here."""
+    found = []
+    for digits in ("5", "9"):
+        identity(STEPS.replace("PREC", digits))
+        found.append(identify(of(sys.modules["cuts_of_tests"])).digest)
+    assert (found[0] != found[1]) is counts
+
+
+def test_a_module_that_is_loaded_again_sets_what_it_says_now(identity: Identity, tmp_path: Path) -> None:
+    """Until then it is as it was, whatever its file says."""
+    first = identity("import decimal\ndecimal.getcontext().prec = 9")
+    module = sys.modules["cuts_of_tests"]
+    assert module.__file__ is not None
+    path = Path(module.__file__)
+    path.write_text(path.read_text().replace("9", "12"))
+    assert identify(module.cut).digest == first
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(path.parent))
+        importlib.reload(module)
+    assert identify(module.cut).digest != first
+
+
+def test_threads_that_parse_at_once() -> None:
+    """Python 3.11 fails to parse where it changes threads in the middle, as it may while it collects garbage."""
+    source = inspect.getsource(argparse)
+
+    def change_threads(phase: str, info: dict[str, int]) -> None:
+        time.sleep(0)
+
+    before = gc.get_threshold()
+    gc.set_threshold(50)
+    gc.callbacks.append(change_threads)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(tree.body for tree in pool.map(_parsed, [source] * 16))
+    finally:
+        gc.callbacks.remove(change_threads)
+        gc.set_threshold(*before)
+
+
+def test_who_loads_a_module_does_not_count(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loader that tells no source, as pytest's, leaves it where it is."""
+    text = "import decimal\ndecimal.getcontext().prec = 9"
+    first = identity(text)
+    import_effects._seen.clear()
+    spec = sys.modules["cuts_of_tests"].__spec__
+    assert spec is not None
+    monkeypatch.setattr(spec, "loader", object())
+    assert identify(sys.modules["cuts_of_tests"].cut).digest == first != identity("import decimal")

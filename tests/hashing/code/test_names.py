@@ -1,0 +1,35 @@
+"""Names that are made at run time."""
+
+from __future__ import annotations
+
+import functools
+from collections import namedtuple
+
+import pytest
+
+from cachingclient.hashing.code.names import without_addresses
+from cachingclient.hashing.identify import identify
+
+
+@pytest.mark.parametrize("address", [140421837221968, 94111222333444])
+def test_a_class_named_by_an_address_is_the_same_in_each_process(address: int) -> None:
+    """Libraries name a class by the ``id`` of the object that it belongs to, as sparse histograms do."""
+    one = namedtuple(f"SparseTuple{address}", ["process", "channel"])
+    other = namedtuple(f"SparseTuple{address + 4096}", ["process", "channel"])
+    different = namedtuple(f"SparseTuple{address}", ["process", "systematic"])
+    assert identify(one(1, 2)).digest == identify(other(1, 2)).digest
+    assert identify(one(1, 2)).digest != identify(different(1, 2)).digest
+
+
+def test_other_numbers_in_names_count() -> None:
+    """Run periods, versions and small numbers tell classes apart."""
+    assert identify(namedtuple("Run2016", ["a"])).digest != identify(namedtuple("Run2017", ["a"])).digest
+    assert without_addresses("Event_v12") == "Event_v12"
+
+
+def test_a_partial_whose_attributes_were_asked_for() -> None:
+    """Asking a partial for its attributes makes a dictionary of them, which is empty and no change."""
+    partial = functools.partial(max, key=abs)
+    before = identify(partial).digest
+    assert vars(partial) == {}
+    assert identify(partial).digest == before
