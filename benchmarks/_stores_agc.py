@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-AGC = Path(__file__).resolve().parents[1] / "examples" / "agc"
+ROOT = Path(__file__).resolve().parents[1]
+AGC = ROOT / "examples" / "agc"
 
 
 @contextmanager
@@ -36,8 +37,8 @@ def stores(folder: Path) -> Iterator[dict[str, str]]:
 
 def measure(folder: Path, scale: float) -> Iterator[tuple[str, Any, Any]]:
     """Each run's name with its outcome and the plain one's; the plain runs are interleaved with the others."""
-    sys.path.insert(0, str(AGC))
-    from make_data import make_data, usual_folder
+    sys.path[:0] = [str(AGC), str(ROOT / "benchmarks" / "agc")]
+    from generator.make_data import make_data, usual_folder
     from phase import Phase, run
     from run import same
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from cachingclient.storage import Entry, encode, filesystem, open_store
-from cachingclient.storage.layout import INVENTORY, STEPS
+from cachingclient.storage.files.layout import INVENTORY, STEPS
 
 COMMANDS = ("list --limit 20", "stats --totals", "stats", "prune --dry-run --older-than 1d --max-size 100MB")
 PRUNES = (

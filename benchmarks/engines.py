@@ -27,7 +27,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cachingclient.vine import VineCluster
-from cachingclient.vine.pool.workers import LocalWorkers
+from cachingclient.vine.engines.pool.workers import LocalWorkers
 from tests.vine.pools import ENGINES, place_for
 
 SECONDS = 0.1

@@ -24,8 +24,9 @@ import xxhash
 from rich.console import Console
 from rich.table import Table
 
+from cachingclient.hashing.identify import identify
 from cachingclient.hashing.scalars import encode_int, encode_plain_str
-from cachingclient.hashing.walk import Walk, identify
+from cachingclient.hashing.walk import Walk
 
 WANTED = 0.8
 

@@ -20,8 +20,8 @@ import numpy as np
 from coffea.analysis_tools import PackedSelection
 from coffea.processor import ProcessorABC
 
-from cachingclient.hashing.merkle import Merkle
-from cachingclient.hashing.walk import identify
+from cachingclient.hashing.identify import identify
+from cachingclient.hashing.step_keys import Merkle
 
 B_TAG = 0.5
 MOST_ETA = 2.4

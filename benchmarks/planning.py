@@ -25,16 +25,16 @@ from dask.order import order
 from rich.console import Console
 from rich.table import Table
 
-from cachingclient.context import Context
+from cachingclient.client.rewrite import rewrite
 from cachingclient.graph import lower
-from cachingclient.hashing.environment import Environment
-from cachingclient.hashing.inputs import Inputs
-from cachingclient.hashing.merkle import Merkle
-from cachingclient.plan import Choices
-from cachingclient.planner import make_plan
-from cachingclient.policy import find_policy
-from cachingclient.rewrite import rewrite
+from cachingclient.hashing.environment.environment import Environment
+from cachingclient.hashing.inputs.inputs import Inputs
+from cachingclient.hashing.step_keys import Merkle
+from cachingclient.plan.planner import make_plan
+from cachingclient.plan.policy import find_policy
+from cachingclient.plan.steps import Constraints
 from cachingclient.storage import EntryInfo, open_store
+from cachingclient.worker.context import Context
 
 STEPS_PER_CHUNK = 3
 FAN_IN = 10
@@ -116,13 +116,13 @@ def measure_once(tasks: int) -> Costs:
     ordering, _ = timed(lambda: order(lowered.nodes))
     hashing, identities = timed(lambda: a_merkle().steps(lowered.nodes, wanted))
     cold = Lookups()
-    planning, plan = timed(lambda: make_plan(lowered, wanted, a_merkle(), cold, Choices()))
+    planning, plan = timed(lambda: make_plan(lowered, wanted, a_merkle(), cold, Constraints()))
     rewriting, _ = timed(lambda: rewrite(plan, lowered, context, {}))
     top = identities[wanted[0]].key
     assert top is not None
     entry = EntryInfo(top.hex(), "result", "merge", "pickle", top.hex(), 1, 0.0, 1.0, {}, b"x")
     kept = Lookups({entry.key: entry})
-    warm, _ = timed(lambda: make_plan(lowered, wanted, a_merkle(), kept, Choices()))
+    warm, _ = timed(lambda: make_plan(lowered, wanted, a_merkle(), kept, Constraints()))
     count = len(lowered.nodes)
     spent = [seconds / count * 1e6 for seconds in (materialising, ordering, hashing, planning, rewriting, warm)]
     return Costs(count, *spent, cold.calls)

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from cachingclient.storage import Entry, Store, encode, open_store
-from cachingclient.writer import Job, Writer
+from cachingclient.worker.writer import Job, Writer
 
 MB = 1e6
 REPEATS = 3

@@ -25,8 +25,8 @@ from pathlib import Path
 
 from distributed import Security
 
-from cachingclient.dirac.certificates import Certificates
-from cachingclient.dirac.tunnel import Tunnel
+from cachingclient.tunnel.certificates import Certificates
+from cachingclient.tunnel.head import Tunnel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the tests' sites are used
 REPEATS = 3
@@ -48,8 +48,8 @@ while True:
 AGENT = """
 import asyncio, json, sys
 from pathlib import Path
-from cachingclient.dirac.agent import Agent
-from cachingclient.dirac.launch import client_context, write_certificates
+from cachingclient.tunnel.agent import Agent
+from cachingclient.dirac.workers.launch import client_context, write_certificates
 
 async def run(order):
     context = client_context(write_certificates(Path(order["folder"]), order["certificates"]))

@@ -29,10 +29,10 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 AGC = ROOT / "examples" / "agc"
-sys.path[:0] = [str(AGC), str(ROOT)]
+sys.path[:0] = [str(AGC), str(ROOT / "benchmarks" / "agc"), str(ROOT)]
 
 from assembly import build  # noqa: E402 - neither the example nor the tests are packages that are installed
-from make_data import make_data, usual_folder  # noqa: E402
+from generator.make_data import make_data, usual_folder  # noqa: E402
 from run import same  # noqa: E402
 from samples import read_samples  # noqa: E402
 

@@ -1,7 +1,7 @@
 """Which jet came from which parton: features of every way to assign four jets, and a model that ranks them.
 
 An assignment names the b jet of the hadronic top, the two jets of its W, and the b jet of the
-other top. The model was trained on generated events, where the truth is known (`train.py`).
+other top. The model was trained on generated events, where the truth is known (`generator/train.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import xgboost
-from kinematics import Floats, Ints, four_vectors, masses
+from vectors import Floats, Ints, four_vectors, masses
 
 JETS_MAX = 6  # the softest jets are left out: the number of assignments grows fast
 FEATURES = (

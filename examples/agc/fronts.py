@@ -45,8 +45,8 @@ def stepped(client: Any, samples: list[Sample]) -> Histograms:
 
 def assigned(client: Any, samples: list[Sample]) -> Histograms:
     """A coffea processor with a model, the long step of which is called again and again."""
+    from generator.train import train
     from processors import AssignedTtbar
-    from train import train
 
     return run_processor(client, samples, AssignedTtbar(train()))
 

@@ -38,7 +38,7 @@ class Sample:
 
 
 def read_samples(manifest: Path) -> list[Sample]:
-    """The samples that `make_data.py` left, or another manifest of that form."""
+    """The samples that `generator` left, or another manifest of that form."""
     described = json.loads(manifest.read_text())["samples"]
     return [
         Sample(

@@ -1,6 +1,6 @@
 """Write the samples of the ttbar analysis as NanoAOD-like ROOT files.
 
-    python make_data.py --scale 1
+    python -m generator.make_data --scale 1
 
 Nine samples, 200,000 events at scale 1. The same parameters give the same events and the
 same file UUIDs, on every machine; files that are there with the right parameters stay.
@@ -19,13 +19,14 @@ from typing import Any
 
 import awkward as ak
 import click
-import kinematics
 import numpy as np
 import uproot
-from detector import reconstructed
-from kinematics import NOMINAL, Particles, Tune
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from generator import kinematics
+from generator.detector import reconstructed
+from generator.kinematics import NOMINAL, Particles, Tune
 
 FORMAT = 1  # raise it when the same parameters would no longer give the same events
 SEED = 20150611
@@ -241,11 +242,11 @@ def make_data(folder: Path, scale: float = 1.0, console: Console | None = None) 
 
 def usual_folder(scale: float) -> Path:
     """Where the example's programs look for the samples of a scale."""
-    return Path(__file__).resolve().parent / "data" / f"scale-{scale:g}"
+    return Path(__file__).resolve().parents[1] / "data" / f"scale-{scale:g}"
 
 
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), help="[default: data/scale-SCALE beside this file]")
+@click.option("--folder", type=click.Path(path_type=Path), help="[default: data/scale-SCALE in the example's folder]")
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="1: 200k.")
 def main(folder: Path | None, scale: float) -> None:
     """Write the samples of the ttbar analysis into FOLDER."""

@@ -1,6 +1,6 @@
 """Run the ttbar analysis as an analyst does: once in full, again, and after edits of one step.
 
-    python run.py
+    python benchmarks/agc/run.py
 
 Every run has a cluster of its own, so nothing is remembered but the store. The edited analyses
 are compared, bit for bit, with what dask's own client makes of the same edited code. The exit
@@ -17,14 +17,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-import inputs
-from draw import draw
 from edits import EDITS, edited
-from fronts import FRONTS
-from make_data import make_data, usual_folder
-from phase import HERE, Outcome, Phase, run
+from phase import AGC, Outcome, Phase, run
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(AGC))
+
+import inputs
+from draw import draw
+from fronts import FRONTS
+from generator.make_data import make_data, usual_folder
 from samples import LUMINOSITY
 
 PICTURED = EDITS[1]  # of its run some steps load, some run and some are not needed
@@ -170,7 +173,7 @@ def the_manifest(files: tuple[Path, ...], scale: float, folder: Path, console: C
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    default=HERE / "output",
+    default=Path(__file__).resolve().parent / "output",
     help="Folder for the pictures and the cache.",
 )
 @click.option("--keep-cache", is_flag=True, help="Start with what the store holds.")
@@ -193,7 +196,7 @@ def main(
     output.mkdir(parents=True, exist_ok=True)
     store = fresh_store(cache, keep_cache, output, console)
     manifest = the_manifest((*files, *more), scale, output, console)
-    order = Phase("plain", str(HERE), str(manifest), policy=policy, workers=workers, front=front)
+    order = Phase("plain", str(AGC), str(manifest), policy=policy, workers=workers, front=front)
     plan = output / "plan.png"
     try:
         rows = compared(order, store, plan, console)

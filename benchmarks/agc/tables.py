@@ -1,4 +1,4 @@
-"""What the runs of `agc.py` come to: tables, and the figures that have to be reached."""
+"""What the runs of `gains.py` come to: tables, and the figures that have to be reached."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from phase import Outcome  # the example's folder is on the path
+from phase import Outcome
 from rich.table import Table
 from run import same
 from ttbar import jet_shifts, variation_names
@@ -145,15 +145,13 @@ def budgets(repetitions: list[Repetition], costs: Any) -> list[Budget]:
 
 
 def cold_budgets(repetitions: list[Repetition], front: str) -> list[Budget]:
-    """What keeping costs: until the histograms are there, until all is kept, and in processor time."""
-    plain, cold, warm = plain_of(front), (front, "cold"), (front, "nothing")
+    """What a cold run costs: until the histograms are there, until all is kept, and in processor time."""
+    plain, cold = plain_of(front), (front, "cold")
     ratio = 1 / speed_up(repetitions, cold)
     flushed = statistics.median(
         (found[cold].seconds + found[cold].flush_seconds) / found[plain].seconds for found in repetitions
     )
-    # A warm run is a start of everything and little else: it is left out of both.
-    idle = median(repetitions, warm, "cpu_seconds")
-    worked = (median(repetitions, cold, "cpu_seconds") - idle) / (median(repetitions, plain, "cpu_seconds") - idle)
+    worked = statistics.median(found[cold].work_seconds / found[plain].work_seconds for found in repetitions)
     figures = {"": ratio, " until all is kept": flushed, ", processor time": worked}
     return [
         Budget(f"{front}, cold run{what}", f"{figure - 1:+.1%}", f"{COLD_AT_MOST - 1:+.0%}", figure <= COLD_AT_MOST)

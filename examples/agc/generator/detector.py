@@ -6,19 +6,17 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-from kinematics import (
+from vectors import Floats, Ints, four_vectors, pt_eta_phi
+
+from generator.kinematics import (
     BOTTOM,
     CHARM,
     ELECTRON,
     LIGHT,
     MUON,
     TAU,
-    Floats,
-    Ints,
     Particles,
     Tune,
-    four_vectors,
-    pt_eta_phi,
 )
 
 PILEUP = 0

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+AGC = Path(__file__).resolve().parents[2] / "examples" / "agc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ EDITS = (
 )
 
 
-def edited(edit: Edit, folder: Path, module: Path = HERE / "ttbar.py") -> Path:
+def edited(edit: Edit, folder: Path, module: Path = AGC / "ttbar.py") -> Path:
     """Put the edited module into `folder`; gives the folder.
 
     Raises

@@ -1,6 +1,6 @@
 """Train the model that assigns jets to partons, on generated events whose truth is known.
 
-python train.py
+python -m generator.train
 """
 
 from __future__ import annotations
@@ -10,30 +10,29 @@ from pathlib import Path
 
 import awkward as ak
 import click
-import detector
 import numpy as np
 import xgboost
 from assignment import JETS_MAX, assignments, features
-from kinematics import (
+from ttbar import JET_ETA_MAX, JET_LEPTON_DR_MIN, JET_PT_MIN, JETS_MIN, LEPTON_ETA_MAX, LEPTON_PT_MIN
+from vectors import Floats, Ints, pt_eta_phi
+
+from generator import detector
+from generator.kinematics import (
     CHARM,
     LIGHT,
     NOMINAL,
     TOP_MASS,
     TOP_WIDTH,
-    Floats,
-    Ints,
     Particles,
     decayed_top,
     initial_radiation,
     particles,
     produced,
-    pt_eta_phi,
     recoiling,
     two_body,
 )
-from ttbar import JET_ETA_MAX, JET_LEPTON_DR_MIN, JET_PT_MIN, JETS_MIN, LEPTON_ETA_MAX, LEPTON_PT_MIN
 
-MODEL = Path(__file__).resolve().parent / "data" / "assignment.json"
+MODEL = Path(__file__).resolve().parents[1] / "data" / "assignment.json"
 SEED = 172_500
 SETTINGS = {"max_depth": 5, "eta": 0.2, "objective": "binary:logistic", "tree_method": "hist", "seed": 1, "nthread": 1}
 ROUNDS = 60

@@ -1,7 +1,7 @@
 """What the cache wins and costs on the ttbar example, by front end and by what was edited.
 
-    python benchmarks/agc.py --repeats 3
-    python benchmarks/agc.py --scale 10 --repeats 1
+    python benchmarks/agc/gains.py --repeats 3
+    python benchmarks/agc/gains.py --scale 10 --repeats 1
 
 Each run has a process and a cluster of its own. The runs of a repetition follow each other, the
 plain client's first for each kind of work, so that a machine that slows down slows all of them.
@@ -20,24 +20,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-from planning import measure
+from edits import EDITS, edited
+from phase import AGC, ROOT, Phase, run
 from rich.console import Console
 
-ROOT = Path(__file__).resolve().parents[1]
-AGC = ROOT / "examples" / "agc"
-sys.path[:0] = [str(AGC), str(ROOT)]
+sys.path[:0] = [str(AGC), str(ROOT / "benchmarks"), str(ROOT)]
 
-from _agc_tables import (  # noqa: E402 - neither the example nor the tests are packages that are installed
-    Budget,
-    Repetition,
-    budgets,
-    budgets_table,
-    edits_table,
-)
-from edits import EDITS, edited  # noqa: E402
-from make_data import make_data, usual_folder  # noqa: E402
-from phase import Phase, run  # noqa: E402
-from train import train  # noqa: E402
+from generator.make_data import make_data, usual_folder  # noqa: E402 - neither this nor the tests are installed
+from generator.train import train  # noqa: E402
+from planning import measure  # noqa: E402
+from tables import Budget, Repetition, budgets, budgets_table, edits_table  # noqa: E402
 
 from tests.older.environments import NotInstalled, interpreter  # noqa: E402
 
@@ -95,6 +87,7 @@ def as_json(repetitions: list[Repetition], found: list[Budget]) -> str:
                 "seconds": outcome.seconds,
                 "flush_seconds": outcome.flush_seconds,
                 "cpu_seconds": outcome.cpu_seconds,
+                "work_seconds": outcome.work_seconds,
                 "counts": outcome.counts,
             }
             for (front, edit), outcome in each.items()

@@ -21,7 +21,8 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[2]
+AGC = ROOT / "examples" / "agc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Phase:
     manifest: str
     cache: str | None = None
     policy: str = "auto"
+    mode: str = "readwrite"
     workers: int = 2
     front: str = "delayed"
     picture: str | None = None
@@ -50,7 +52,8 @@ class Outcome:
     `seconds` is what the user waits for the histograms, `flush_seconds` what the store takes to
     be complete after that, `process_seconds` all, with imports and the start of the cluster, and
     `cpu_seconds` the processor time of client, scheduler and workers in it: a busy machine
-    changes it less. `spent` is what the steps of each name took.
+    changes it less. `work_seconds` is the part of it that the graph took until the store is
+    complete, without imports and the start of anything. `spent` is what the steps of each name took.
     """
 
     histograms: dict[str, Any]
@@ -59,6 +62,7 @@ class Outcome:
     flush_seconds: float = 0.0
     process_seconds: float = 0.0
     cpu_seconds: float = 0.0
+    work_seconds: float = 0.0
     planning_seconds: float = 0.0
     counts: dict[str, float] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
@@ -71,12 +75,12 @@ def run(phase: Phase) -> Outcome:
     with TemporaryDirectory(prefix="agc-") as folder:
         answer = Path(folder) / "outcome.pickle"
         # Workers are processes of their own and find the modules by the environment, another interpreter this package.
-        places = [phase.code, str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH")]
+        places = [phase.code, str(AGC), str(ROOT), os.environ.get("PYTHONPATH")]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
         if phase.cache is None:
             environment["DASK_CACHINGCLIENT__MODE"] = "off"  # steps inside a processor are then plain functions
         order = json.dumps(asdict(phase))
-        # -P: an edited copy of the analysis goes before the module beside this one.
+        # -P: an edited copy of the analysis goes before the example's own module.
         command = [phase.python, "-P", __file__, order, str(answer)]
         done = subprocess.run(command, env=environment)
         if done.returncode:
@@ -106,7 +110,7 @@ def connected(phase: Phase) -> Iterator[Any]:
             dask.config.set({"cachingclient.store": phase.cache})
             if phase.cache.startswith("file:"):
                 dask.config.set({"cachingclient.store-options": {}})
-            client = DiracClient(cluster, policy=phase.policy)
+            client = DiracClient(cluster, policy=phase.policy, mode=phase.mode)
         with client:
             client.wait_for_workers(phase.workers)
             module = {"coffea": "processors", "dask-awkward": "arrays"}.get(phase.front.partition(",")[0], "assembly")
@@ -115,6 +119,11 @@ def connected(phase: Phase) -> Iterator[Any]:
             if module == "processors":
                 importlib.import_module("dask.dataframe")  # which coffea's executor asks for, and takes a second
             yield client
+
+
+def processor_time(client: Any) -> float:
+    """The processor's seconds so far of this process, where the client and its scheduler run, and of the workers."""
+    return time.process_time() + sum(client.run(time.process_time).values())
 
 
 def work(phase: Phase) -> dict[str, Any]:
@@ -127,16 +136,18 @@ def work(phase: Phase) -> dict[str, Any]:
         raise ImportError(f"ttbar comes from {ttbar.__file__}, not from {phase.code}")
     samples = read_samples(Path(phase.manifest))
     with connected(phase) as client:
-        started = time.perf_counter()
+        before, started = processor_time(client), time.perf_counter()
         histograms = FRONTS[phase.front](client, samples)
         done = time.perf_counter()
         outcome = {"histograms": histograms, "seconds": done - started}
         if phase.cache is None:
             prefixes = client.cluster.scheduler.task_prefixes.values()
             steps = sum(prefix.state_counts["memory"] for prefix in prefixes)
-            return outcome | {"steps": steps, "counts": {"ran": steps}}
+            worked = processor_time(client) - before
+            return outcome | {"steps": steps, "work_seconds": worked, "counts": {"ran": steps}}
         client.flush()
-        return outcome | {"flush_seconds": time.perf_counter() - done} | told(client, phase)
+        flushed, worked = time.perf_counter() - done, processor_time(client) - before
+        return outcome | {"flush_seconds": flushed, "work_seconds": worked} | told(client, phase)
 
 
 def told(client: Any, phase: Phase) -> dict[str, Any]:

@@ -10,9 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from vectors import Floats, Ints, four_vectors, masses, pt_eta_phi
 
 TOP_MASS, TOP_WIDTH = 172.5, 1.4
 W_MASS, W_WIDTH = 80.4, 2.1
@@ -65,20 +63,6 @@ def particles(p4: Floats, kind: int | Ints, event: Ints | None = None) -> Partic
     """One particle for each event, unless `event` says otherwise."""
     events = np.arange(len(p4)) if event is None else event
     return Particles(events, p4, np.broadcast_to(np.asarray(kind, dtype=np.int64), len(p4)).copy())
-
-
-def four_vectors(pt: Floats, eta: Floats, phi: Floats, mass: Floats | float) -> Floats:
-    px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
-    return np.stack([px, py, pz, np.sqrt(px**2 + py**2 + pz**2 + np.square(mass))], axis=1)
-
-
-def masses(p4: Floats) -> Floats:
-    return np.sqrt(np.maximum(p4[:, 3] ** 2 - (p4[:, :3] ** 2).sum(axis=1), 0.0))
-
-
-def pt_eta_phi(p4: Floats) -> tuple[Floats, Floats, Floats]:
-    pt = np.hypot(p4[:, 0], p4[:, 1])
-    return pt, np.arcsinh(p4[:, 2] / np.maximum(pt, 1e-9)), np.arctan2(p4[:, 1], p4[:, 0])
 
 
 def boosted(p4: Floats, frame: Floats) -> Floats:
