@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import awkward as ak
+import numpy as np
 import xxhash
 
 from cachingclient.storage.checks.awkward import Layout
@@ -32,8 +33,7 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
         return None
     is_record = isinstance(value, ak.Record)
     layout = value.layout.array[value.layout.at : value.layout.at + 1] if is_record else value.layout
-    packed = ak.to_packed(ak.materialize(layout, highlevel=False), highlevel=False)
-    form, length, buffers = ak.to_buffers(packed, backend="cpu")
+    form, length, buffers = ak.to_buffers(_packed(layout), backend="cpu")
     return {
         "form": form.to_dict(verbose=False),
         "length": length,
@@ -89,6 +89,27 @@ def _has_class_of_behavior(value: Any) -> bool:
     """Whether nothing but its own behavior gives a value its class: only then it has that class again when loaded."""
     kind = type(value)
     return kind in (ak.Array, ak.Record) or any(kind is given for given in (value.behavior or {}).values())
+
+
+def _packed(layout: Any) -> Any:
+    """The layout, read, without what can't be reached in it; most results are that already, and finding out is quick."""
+    return layout if _is_packed(layout) else ak.to_packed(ak.materialize(layout, highlevel=False), highlevel=False)
+
+
+def _is_packed(node: Any) -> bool:
+    """Whether a layout is known to be read and packed: packing it would give the same buffers."""
+    kind = type(node)
+    if kind is ak.contents.NumpyArray:
+        values = node.data
+        return type(values) is np.ndarray and values.ndim == 1 and bool(values.flags.c_contiguous)
+    if kind is ak.contents.ListOffsetArray:
+        offsets = node.offsets.data
+        if type(offsets) is not np.ndarray or offsets.dtype != np.int64 or not offsets.flags.c_contiguous:
+            return False
+        return bool(offsets[0] == 0) and _is_packed(node.content) and bool(offsets[-1] == node.content.length)
+    if kind is ak.contents.RecordArray:
+        return all(_is_packed(content) and content.length == node.length for content in node.contents)
+    return False
 
 
 def _frames(buffers: Mapping[str, Any], writer: Any) -> dict[str, int]:

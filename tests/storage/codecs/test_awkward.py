@@ -60,6 +60,45 @@ def test_a_selection_does_not_carry_what_it_was_selected_from() -> None:
     assert encode(array[array.x < 10]).nbytes < 4000
 
 
+def _layouts() -> dict[str, Any]:
+    """Layouts that packing leaves as they are, and such as hold more than can be reached, at each level."""
+    numbers = ak.contents.NumpyArray(np.arange(10.0))
+    offsets = np.array([0, 3, 3, 10])
+    records = ak.contents.RecordArray([numbers, numbers], ["x", "y"])
+    return {
+        "numbers": numbers,
+        "every other number": ak.contents.NumpyArray(np.arange(20.0)[::2]),
+        "a table of numbers": ak.contents.NumpyArray(np.arange(20.0).reshape(10, 2)),
+        "lists": ak.contents.ListOffsetArray(ak.index.Index64(offsets), records),
+        "lists that begin late": ak.contents.ListOffsetArray(ak.index.Index64(offsets[1:]), records),
+        "lists that end early": ak.contents.ListOffsetArray(ak.index.Index64(offsets[:3]), records),
+        "lists by short numbers": ak.contents.ListOffsetArray(ak.index.Index32(offsets.astype("i4")), numbers),
+        "records": records,
+        "a part of records": ak.contents.RecordArray([numbers, numbers], ["x", "y"], length=4),
+        "records of nothing": ak.contents.RecordArray([], [], length=4),
+        "text": ak.Array(["muon", "", "jet"]).layout,
+        "missing": ak.Array([1, None, 3]).layout,
+    }
+
+
+@pytest.mark.parametrize("name", _layouts())
+def test_what_is_packed_already_is_written_as_if_it_were_packed(name: str) -> None:
+    """Awkward's own packing, which takes longer than all else, changes nothing of what is kept."""
+    layout = _layouts()[name]
+    packed = ak.to_packed(layout, highlevel=False)
+    assert b"".join(encode(ak.Array(layout)).frames) == b"".join(encode(ak.Array(packed)).frames)
+    assert encode(ak.Array(layout)).nbytes < 2000
+    assert roundtrip(ak.Array(layout))[1].to_list() == ak.to_list(layout)
+
+
+def test_columns_are_written_from_where_they_are() -> None:
+    """No copy is made of an array that holds what it shows, and only that."""
+    jagged = ak.unflatten(np.arange(1000.0), [400, 600])
+    column = np.asarray(jagged.layout.content.data)
+    frames = encode(jagged).frames
+    assert sum(np.shares_memory(column, np.frombuffer(frame, "u1")) for frame in frames) == 1
+
+
 def test_a_virtual_array_is_read_in_a_copy() -> None:
     """It loads equal to what it stands for."""
     real = ak.Array([[1, 2], [], [3]])
