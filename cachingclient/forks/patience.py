@@ -114,6 +114,24 @@ def got(seconds: float) -> None:
         task.until += seconds
 
 
+def begins_anew(seconds: float) -> None:
+    """Tell whoever waits that one of several things is done, and the next may take so long.
+
+    Raises
+    ------
+    GivenUpError
+        Nobody waits.
+
+    Examples
+    --------
+    >>> begins_anew(10)
+    """
+    task: _Task | None = getattr(_of_this_thread, "task", None)
+    if task is not None:
+        got(0)
+        task.until = max(task.until, time.monotonic() + seconds)
+
+
 def helped_seconds() -> float:
     """Return the processor time that helpers took for this thread so far.
 

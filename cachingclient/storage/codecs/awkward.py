@@ -92,7 +92,7 @@ def _has_class_of_behavior(value: Any) -> bool:
 
 
 def _packed(layout: Any) -> Any:
-    """The layout, read, without what can't be reached in it; most results are that already, and finding out is quick."""
+    """The layout, read, without what can't be reached in it; most results are, and finding out is quick."""
     return layout if _is_packed(layout) else ak.to_packed(ak.materialize(layout, highlevel=False), highlevel=False)
 
 

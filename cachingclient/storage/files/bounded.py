@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from cachingclient.forks.children import free_in_children
-from cachingclient.forks.patience import in_time
+from cachingclient.forks.patience import begins_anew, in_time
 from cachingclient.storage.limits import limits
 from cachingclient.storage.model import StoreUnavailable
 
@@ -34,7 +34,7 @@ class Rest:
         self._lock = free_in_children(threading.Lock())
 
     def bounded(self, action: Callable[[], T]) -> T:
-        """Return what an action returns.
+        """Return what an action returns; each of those inside another one has its own time.
 
         Raises
         ------
@@ -44,6 +44,7 @@ class Rest:
         seconds = limits().seconds
         if time.monotonic() < self._until:
             raise StoreUnavailable(f"{self.url} did not answer within {seconds:g} s, and is left alone for a while")
+        begins_anew(seconds)
         try:
             value = in_time(action, seconds)
         except TimeoutError:

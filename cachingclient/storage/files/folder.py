@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from cachingclient.storage.files.bounded import Rest
 from cachingclient.storage.model import Frame
 
 MOST_FETCHED = 64 << 20  # bytes of a description or a file of the inventory; what has more is none of these
+T = TypeVar("T")
 
 
 class FileStat(NamedTuple):
@@ -41,6 +43,11 @@ class Folder(ABC):
     checks_are_cheap: bool = False  # whether asking for a file's size costs no round trip
     latency: float = 0.0005
     bandwidth: float = 1e9
+    rest: Rest | None = None  # what ends calls that may hang
+
+    def together(self, action: Callable[[], T]) -> T:
+        """Do what takes several calls, one after the other, in one thread: each of them would change to another."""
+        return action() if self.rest is None else self.rest.bounded(action)
 
     @abstractmethod
     def fetch(self, names: Sequence[str]) -> dict[str, bytes]:

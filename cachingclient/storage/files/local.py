@@ -70,7 +70,7 @@ class LocalFolder(Folder):
     def __init__(self, path: str, *, memory_map: bool | None = None, shared: bool = False) -> None:
         self.root = os.path.abspath(os.path.expanduser(path))
         self.url = Path(self.root).as_uri()
-        self.rest = Rest(self.url)
+        self.rest: Rest = Rest(self.url)
         self._touched: dict[str, float] = {}
         self._temporary = f"{socket.gethostname()}-{os.urandom(4).hex()}"
         if os.path.exists(self.root) and not os.path.isdir(self.root):

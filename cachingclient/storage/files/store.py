@@ -148,8 +148,9 @@ class FileSystemStore(Store):
         return self.folder.private and digest in self._verified
 
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
-        if self.read_only:
-            return False
+        return not self.read_only and self.folder.together(lambda: self._write(entry, overwrite))
+
+    def _write(self, entry: Entry, overwrite: bool) -> bool:
         encoded = entry.encoded
         if not overwrite:
             name = step_name(entry.keys[0])
@@ -218,8 +219,9 @@ class FileSystemStore(Store):
         return not self.data_only or ("pickle" not in info.details["codecs"] and info.nbytes <= limits().nbytes)
 
     def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
-        if self.read_only:
-            return 0
+        return 0 if self.read_only else self.folder.together(lambda: self._alias(info, keys))
+
+    def _alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
         names = {step_name(key): key for key in keys}
         new = names.keys() - self.folder.stat(list(names)).keys()
         others = (under(names[name], info) for name in sorted(new))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cachingclient.forks.patience import GivenUpError, got, in_time
@@ -66,6 +67,38 @@ def test_it_is_asked_again_later(store: Store, hung: threading.Event, monkeypatc
     hung.set()
     set_by(lambda: Limits(seconds=60))
     assert store.find(["0f" * 16]) == {}
+
+
+def test_what_takes_several_calls_goes_to_one_thread(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To write an entry takes six calls, each of which would change to another thread and back."""
+    asked = []
+
+    def counting(action: Callable[[], Any], seconds: float) -> Any:
+        asked.append(threading.current_thread())
+        return in_time(action, seconds)
+
+    monkeypatch.setattr(bounded, "in_time", counting)
+    here = threading.current_thread()
+    large = entry(np.arange(100_000))
+    assert store.write(large)
+    assert asked.count(here) == 1 < len(asked)
+    info = store.find(large.keys)[large.keys[0]]
+    assert store.read(info).sum() == 4_999_950_000
+    del asked[:]
+    assert store.alias(info, ["0e" * 16]) == 1
+    assert asked.count(here) == 1 < len(asked)
+
+
+def test_each_of_several_calls_has_its_own_time() -> None:
+    """A slow disk is not given up because a whole entry takes it longer than one call may."""
+    rest, never = bounded.Rest("file:///scratch/cache"), threading.Event()
+    before = limits()
+    set_by(lambda: Limits(seconds=4))
+    try:
+        calls = rest.bounded(lambda: [rest.bounded(lambda: never.wait(2.5)) for _ in range(2)])
+    finally:
+        set_by(lambda: before)
+    assert calls == [False, False]
 
 
 def test_opening_ends(cache_folder: Path, hung: threading.Event) -> None:
