@@ -29,6 +29,8 @@ class StepFunction(Marked, Generic[P, R]):
 
     function: Callable[P, R]
     __name__: str
+    unkept: str = "cache=False"
+    """What reports say of results that are not kept because the mark says so."""
     __cache_token_reads__: ClassVar[tuple[str, ...] | None] = "function", "options"
     """The attributes that `__cache_token__` reads: as long as they are the same, so is the token."""
 
@@ -175,6 +177,7 @@ def step(
     resources: Mapping[str, float | str] | None = None,
     outputs: Iterable[str] = (),
     unobserved: Iterable[str] = (),
+    rows: bool = False,
 ) -> Callable[[Callable[P, R]], StepFunction[P, R]]: ...
 
 
@@ -189,6 +192,7 @@ def step(
     resources: Mapping[str, float | str] | None = None,
     outputs: Iterable[str] = (),
     unobserved: Iterable[str] = (),
+    rows: bool = False,
 ) -> Any:
     """Mark a function as a step.
 
@@ -216,6 +220,9 @@ def step(
         seen. A kept result counts only while the files are there as the step left them.
     unobserved
         Globs of absolute paths that do not count, whether the step reads or writes them, such as ``"*/logs/*.log"``.
+    rows
+        True for the promise that what the step returns for a range of events is what it returns for the parts of the
+        range, one after another: each row comes of one event alone. `cachingclient.coffea.run_steps` uses it.
 
     Raises
     ------
@@ -236,8 +243,9 @@ def step(
     """
     if function is not None:
         return step()(function)
-    if not isinstance(cache, bool):
-        raise TypeError(f"cache is {cache!r}; it takes True or False")
+    for flag, given in {"cache": cache, "rows": rows}.items():
+        if not isinstance(given, bool):
+            raise TypeError(f"{flag} is {given!r}; it takes True or False")
     if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not ttl > 0):
         raise ValueError(f"ttl is {ttl!r}; it takes a number of seconds above 0, or None")
     if not (resources is None or isinstance(resources, Mapping)):
@@ -250,7 +258,7 @@ def step(
     for glob in globs:
         if not glob.startswith(("/", "*")):
             raise ValueError(f"unobserved has {glob!r}; it takes globs of absolute paths, such as '*/logs/*.log'")
-    options = Options(version, named["ignore"], cache, ttl, asked, named["outputs"], globs)
+    options = Options(version, named["ignore"], cache, ttl, asked, named["outputs"], globs, rows)
 
     def mark(marked: Any) -> Any:
         if isinstance(marked, (staticmethod, classmethod)):

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from cachingclient.coffea.checkpointer import Checkpointer
     from cachingclient.coffea.chunks import Chunk, chunks_of
     from cachingclient.coffea.graph import run_steps
+    from cachingclient.coffea.row_checks import check_rows
 
-__all__ = ["Checkpointer", "Chunk", "chunks_of", "run_steps"]
+__all__ = ["Checkpointer", "Chunk", "check_rows", "chunks_of", "run_steps"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(
@@ -19,6 +20,7 @@ if not TYPE_CHECKING:
         {
             "Checkpointer": "checkpointer",
             "Chunk": "chunks",
+            "check_rows": "row_checks",
             "chunks_of": "chunks",
             "run_steps": "graph",
         },

@@ -119,7 +119,9 @@ class Chunk:
         return factory.events()
 
 
-def chunks_of(fileset: Mapping[str, Any], chunksize: int = 100_000, *, tree: str = "Events") -> list[Chunk]:
+def chunks_of(
+    fileset: Mapping[str, Any], chunksize: int = 100_000, *, tree: str = "Events", multiple_of: int = 1
+) -> list[Chunk]:
     """Return the chunks of a file set, of about equal size within a file.
 
     Parameters
@@ -131,21 +133,26 @@ def chunks_of(fileset: Mapping[str, Any], chunksize: int = 100_000, *, tree: str
         The largest number of events in a chunk.
     tree
         The tree of files for which none is named.
+    multiple_of
+        Chunks begin at multiples of this many events, where `chunksize` allows that.
 
     Raises
     ------
     ValueError
-        If `chunksize` is not above 0.
+        If `chunksize` or `multiple_of` is not above 0.
     TypeError
         If a data set is neither a list nor a dict with ``files``.
     """
     if chunksize <= 0:
         raise ValueError(f"chunksize is {chunksize}; it takes a number of events above 0")
+    if multiple_of <= 0:
+        raise ValueError(f"multiple_of is {multiple_of}; it takes a number of events above 0")
+    unit = multiple_of if multiple_of <= chunksize else 1
     return [
         chunk
         for dataset, described in fileset.items()
         for file, of_file, metadata in _files_of(dataset, described, tree)
-        for chunk in _chunks_of_file(dataset, file, of_file, metadata, chunksize)
+        for chunk in _chunks_of_file(dataset, file, of_file, metadata, chunksize // unit, unit)
     ]
 
 
@@ -161,12 +168,15 @@ def _files_of(dataset: str, described: Any, tree: str) -> Iterator[tuple[str, st
         yield os.fspath(file), (files[file] if isinstance(files, Mapping) else None) or common, metadata
 
 
-def _chunks_of_file(dataset: str, file: str, tree: str, metadata: Mapping[str, Any], chunksize: int) -> Iterator[Chunk]:
-    """Yield the chunks of one file."""
+def _chunks_of_file(
+    dataset: str, file: str, tree: str, metadata: Mapping[str, Any], most: int, unit: int
+) -> Iterator[Chunk]:
+    """Yield the chunks of one file, each of at most so many units of events."""
     entries, uuid = _look_at_tree(file, tree)
-    count = -(-entries // chunksize)
+    units = -(-entries // unit)
+    count = -(-units // most)
     for number in range(count):
-        start, stop = entries * number // count, entries * (number + 1) // count
+        start, stop = unit * (units * number // count), min(entries, unit * (units * (number + 1) // count))
         yield Chunk(dataset, file, tree, start, stop, uuid, metadata)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dask
@@ -11,6 +10,10 @@ from coffea.processor import accumulate
 from dask.delayed import Delayed
 
 from cachingclient.coffea.chunks import Chunk, chunks_of
+from cachingclient.coffea.nodes import Blocks, Branches, nodes_of
+from cachingclient.coffea.row_checks import pairs_to_check, row_wise
+from cachingclient.coffea.rows import BLOCK, blocks_of
+from cachingclient.worker.options import options_of
 
 Steps = Callable[..., Any] | Mapping[str, Callable[..., Any] | None]
 """One function, or by name several that each start a branch; None hands on what it gets."""
@@ -23,6 +26,7 @@ def run_steps(
     merge: Callable[[list[Any]], Any] | None = None,
     chunksize: int = 100_000,
     fan_in: int = 8,
+    block: int = BLOCK,
     **steps: Steps,
 ) -> Delayed:
     """Return the graph of an analysis whose steps are given by name, in their order.
@@ -30,6 +34,10 @@ def run_steps(
     The first step gets a `Chunk`, each other what the one before it returned; a step with an argument called
     ``chunk`` gets the chunk as well, for its seeds and its metadata. A step given as a dict branches: all that
     follow run for each of its functions. The outputs of the last step are merged over the chunks of each data set.
+
+    The first steps, as long as they are marked ``@step(rows=True)``, are called with blocks of `block` events, which
+    begin at multiples of it in each file; then their results are joined to those of chunks. So with another
+    `chunksize` they are found again. Chunks begin and end with blocks, where `chunksize` is not below `block`.
 
     Parameters
     ----------
@@ -41,6 +49,8 @@ def run_steps(
         The largest number of events in a chunk.
     fan_in
         How many outputs are merged at once: the fewer, the fewer merges an edit of one chunk reaches.
+    block
+        How many events a row-wise step is given at once, whatever `chunksize` is.
     **steps
         The functions, by the names that reports and pictures show.
 
@@ -53,7 +63,7 @@ def run_steps(
     Raises
     ------
     ValueError
-        If there are no steps, an empty dict of them, or `fan_in` is below 2.
+        If there are no steps, an empty dict of them, `fan_in` is below 2, or `block` or `chunksize` not above 0.
     TypeError
         If a step is neither a function nor a dict of functions.
 
@@ -74,11 +84,19 @@ def run_steps(
         raise ValueError("run_steps takes at least one step, such as load=...")
     if fan_in < 2:
         raise ValueError(f"fan_in is {fan_in}; it takes a number of outputs of 2 or more")
+    if block <= 0:
+        raise ValueError(f"block is {block}; it takes a number of events above 0")
     named = [(name, _functions(name, given)) for name, given in steps.items()]
-    chunks = chunks_of(fileset, chunksize) if isinstance(fileset, Mapping) else list(fileset)
+    in_blocks = _called_with_blocks(named)
+    if isinstance(fileset, Mapping):
+        chunks = chunks_of(fileset, chunksize, multiple_of=block if in_blocks else 1)
+    else:
+        chunks = list(fileset)
     branches: dict[str, dict[str, list[Delayed]]] = {}
-    for chunk in chunks:
-        for branch, node in _nodes(chunk, named).items():
+    for number, chunk in enumerate(chunks):
+        blocks = blocks_of(chunk, block) if in_blocks else [chunk]
+        pairs = pairs_to_check(blocks, block, the_first=number == 0)
+        for branch, node in nodes_of(Blocks(chunk, blocks, blocks, pairs), named, in_blocks).items():
             branches.setdefault(chunk.dataset, {}).setdefault(branch, []).append(node)
     make_one = dask.delayed(merge or accumulate, pure=True)
     merged = {
@@ -89,7 +107,7 @@ def run_steps(
     return dask.delayed(plain)
 
 
-def _functions(name: str, given: Any) -> dict[str, Callable[..., Any] | None]:
+def _functions(name: str, given: Any) -> Branches:
     """Return the functions of a step by the names of their branches, the empty name for one that does not branch."""
     functions = dict(given) if isinstance(given, Mapping) else {"": given}
     if not functions:
@@ -100,33 +118,11 @@ def _functions(name: str, given: Any) -> dict[str, Callable[..., Any] | None]:
     return functions
 
 
-def _nodes(chunk: Chunk, steps: Iterable[tuple[str, Mapping[str, Callable[..., Any] | None]]]) -> dict[str, Delayed]:
-    """Return the last node of each branch of one chunk."""
-    nodes: dict[str, Any] = {"": chunk}
-    for number, (name, functions) in enumerate(steps):
-        nodes = {
-            "/".join(filter(None, (before, branch))): _node(name, function, node, chunk if number else None)
-            for before, node in nodes.items()
-            for branch, function in functions.items()
-        }
-    return nodes
-
-
-def _node(name: str, function: Callable[..., Any] | None, before: Any, chunk: Chunk | None) -> Any:
-    """Return the node of one step of one chunk."""
-    if function is None:
-        return before
-    call = dask.delayed(function, pure=True)
-    also = {"chunk": chunk} if chunk is not None and _takes_chunk(function) else {}
-    token = dask.base.tokenize(function, getattr(before, "key", before), also)
-    return call(before, **also, dask_key_name=f"{name}-{token}")
-
-
-def _takes_chunk(function: Callable[..., Any]) -> bool:
-    try:
-        return "chunk" in inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return False
+def _called_with_blocks(steps: Sequence[tuple[str, Branches]]) -> dict[int, str]:
+    """Return the row-wise functions by their ids, with the keys of notes; none if the first step is not row-wise."""
+    given = [(name, function) for name, functions in steps for function in functions.values() if function is not None]
+    found = row_wise([(name, function) for name, function in given if options_of(function).rows])
+    return found if any(id(function) in found for function in steps[0][1].values()) else {}
 
 
 def _in_a_tree(make_one: Any, nodes: list[Delayed], fan_in: int) -> Delayed:

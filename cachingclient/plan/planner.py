@@ -166,8 +166,13 @@ def _decide(
         dependencies = node.dependencies if node is not None else frozenset()
         yield key, PlannedStep(
             key, _name(key, node), action, step_key, identity.reason, hits.get(key), keep, dependencies,
-            unkept="cache=False" if action is Action.RUN and key in constraints.unkept else "",
+            unkept=_unkept(node) if action is Action.RUN and key in constraints.unkept else "",
         )  # fmt: skip
+
+
+def _unkept(node: GraphNode | None) -> str:
+    """Return why results of a step are not to be kept."""
+    return str(getattr(getattr(node, "func", None), "unkept", "cache=False"))
 
 
 def _name(key: Key, node: GraphNode | None) -> str:

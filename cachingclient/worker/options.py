@@ -18,6 +18,7 @@ class Options:
     resources: tuple[tuple[str, float | str], ...] = ()
     outputs: tuple[str, ...] = ()
     unobserved: tuple[str, ...] = ()
+    rows: bool = False
 
 
 class Marked:
