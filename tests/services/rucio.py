@@ -137,6 +137,25 @@ for each in (rse, "BUSY_SCRATCHDISK", "FAST_SCRATCHDISK"):
 client.add_scope("alice", "user.alice")
 """
 
+END = """
+import sys
+from rucio.client import Client
+scope, *names = sys.argv[1:]
+for name in names:
+    Client().set_metadata(scope, name, "lifetime", -1)
+"""
+DAEMONS = """
+import sys
+from rucio.daemons.judge.cleaner import run as clean_rules
+from rucio.daemons.judge.evaluator import run as evaluate_rules
+from rucio.daemons.reaper.reaper import run as remove_replicas
+from rucio.daemons.undertaker.undertaker import run as remove_names
+evaluate_rules(once=True, did_limit=1000)
+remove_names(once=True)
+clean_rules(once=True)
+remove_replicas(once=True, greedy=True, rses=[sys.argv[1]], delay_seconds=0)
+"""
+
 
 class Rucio(Service):
     """The server; ``client_cfg`` is the configuration of the ordinary account ``alice``, whose scope is user.alice."""
@@ -197,6 +216,17 @@ class Rucio(Service):
         question = urllib.request.Request(f"http://127.0.0.1:{self.port}/auth/userpass", headers=who)
         with urllib.request.urlopen(question, timeout=20) as answer:
             return str(answer.headers["X-Rucio-Auth-Token"])
+
+    def end(self, scope: str, *names: str) -> None:
+        """Have the lifetimes of names end now."""
+        self.call([self.python, "-W", "ignore", "-c", END, scope, *names], {"RUCIO_CONFIG": self._config("root")})
+
+    def tidy(self) -> None:
+        """Run Rucio's daemons once: those that evaluate rules and remove what ended its lifetime, its bytes too."""
+        self.call([self.python, "-W", "ignore", "-c", DAEMONS, RSE], {"RUCIO_CONFIG": self._config("server")})
+
+    def _config(self, name: str) -> str:
+        return str(self.folder / f"{name}.cfg")
 
     def _start_postgres(self) -> str:
         """A database of our own on a socket; PostgreSQL does not run as root."""

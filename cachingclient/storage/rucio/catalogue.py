@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +19,8 @@ from rucio.common.checksum import adler32, md5
 
 from cachingclient.storage.model import StoreError, StoreUnavailable
 from cachingclient.storage.rucio.client import SignedInClient
+from cachingclient.storage.rucio.lifetimes import WEEK, Lifetimes, this_week
 
-WEEK = 7 * 86400
 REST_AFTER_FAILURE = 30.0
 NAME = re.compile(r"[\w-]+")
 """The name of one RSE; all else is an expression."""
@@ -33,11 +33,14 @@ class Catalogue:
     """The files of one container, in datasets of a week each.
 
     Rucio evicts by the lifetime of a rule, and an ordinary account can't prolong or delete much. So each week's
-    files go into a dataset of their own, whose one rule lasts for the lifetime after that week.
+    files of each lifetime go into a dataset of their own, whose one rule lasts for the lifetime after that week. A file
+    is prolonged by adding it to the dataset of a later week too: it goes with the last of its datasets.
     """
 
-    def __init__(self, scope: str, name: str, rse: str, lifetime: int, read_rse: str | None, **client: Any) -> None:
-        self.scope, self.name, self.lifetime, self.read_rse = scope, name, lifetime, read_rse
+    def __init__(
+        self, scope: str, name: str, rse: str, lifetimes: Lifetimes, read_rse: str | None, **client: Any
+    ) -> None:
+        self.scope, self.name, self.lifetimes, self.read_rse = scope, name, lifetimes, read_rse
         self._away_until = 0.0
         self._away = ""
         with self.asking():
@@ -93,10 +96,10 @@ class Catalogue:
                 with suppress(FileNotFoundError):
                     os.replace(Path(arriving, name), folder / name)
 
-    def add(self, paths: Sequence[Path]) -> None:
-        """Upload files, named as they are here, and register them together."""
+    def add(self, paths: Sequence[Path], lifetime: int, overrules: bool = False) -> None:
+        """Upload files, named as they are here, and register them together; those that overrule last a week longer."""
         with self.asking():
-            dataset = self._dataset()
+            dataset = self._dataset(lifetime, overrules)
             items: list[Any] = [
                 {
                     "path": str(path),
@@ -122,13 +125,30 @@ class Catalogue:
             self._client.add_replicas(self.rse, files)
             self._client.attach_dids(self.scope, dataset, [{"scope": f["scope"], "name": f["name"]} for f in files])
 
-    def _dataset(self) -> str:
-        """This week's dataset, made and put into the container if it is not there."""
-        week = int(time.time()) // WEEK
-        name = f"{self.name}.w{week}{self._of_rse}"
+    def prolong(self, names: Iterable[str], lifetime: int, overrules: bool = False) -> None:
+        """Have files of the RSE that is written to live as long as those that are added now."""
+        with self.asking():
+            dids: list[Any] = [{"scope": self.scope, "name": name} for name in sorted(names)]
+            # Others would be copied there, or are gone.
+            replicas = self._client.list_replicas(dids, rse_expression=self.rse)
+            there = {each["name"] for each in replicas if self.rse in each["rses"]}
+            files = [did for did in dids if did["name"] in there]
+            if files:
+                dataset = {"scope": self.scope, "name": self._dataset(lifetime, overrules), "dids": files}
+                self._client.attach_dids_to_dids([dataset], ignore_duplicate=True)
+
+    def _dataset(self, lifetime: int, overrules: bool) -> str:
+        """This week's dataset of a lifetime, made and put into the container if it is not there."""
+        week = this_week()
+        if not self.lifetimes.vary:
+            name = f"{self.name}.w{week}{self._of_rse}"
+        else:
+            # An entry that is prolonged at the end of a week, before its removal is seen, must not outlive that.
+            week += overrules
+            name = f"{self.name}.w{week}.{lifetime}s{self._of_rse}"
         if name in self._datasets:
             return name
-        lifetime = (week + 1) * WEEK - int(time.time()) + self.lifetime
+        lifetime += (week + 1) * WEEK - int(time.time())
         rule = {
             "account": self._client.account,
             "copies": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -65,8 +65,10 @@ class PackWriter:
         return mapped(self.folder / name, offset, nbytes) if name == self.name and self.nbytes else None
 
     @contextmanager
-    def finished(self, after: str) -> Iterator[list[Path]]:
+    def finished(self, after: str, sent: Mapping[str, str]) -> Iterator[list[Path]]:
         """Pack and index under their names, the index last; they go again if they can't be sent.
+
+        Records may also name the packs that were `sent` before, by the names that these had while they grew.
 
         Names tell the order of indices. So that a clock which is behind does not undo a deletion, the time in
         them is later than that in the name of the last one that is known.
@@ -75,7 +77,7 @@ class PackWriter:
         stamp = f"{max(int(time.time() * 1000), int(known) + 1):013}"
         paths: list[Path] = []
         try:
-            self._name_files(stamp, paths)
+            self._name_files(stamp, paths, sent)
             yield paths
         except BaseException as error:
             for path in paths:
@@ -84,8 +86,8 @@ class PackWriter:
                 raise StoreError(f"{self.folder} can't be written: {error.strerror or error}") from error
             raise
 
-    def _name_files(self, stamp: str, paths: list[Path]) -> None:
-        records = self.records
+    def _name_files(self, stamp: str, paths: list[Path], sent: Mapping[str, str]) -> None:
+        names = dict(sent)
         if self.nbytes:
             growing = self.folder / self.name
             os.truncate(growing, self.nbytes)
@@ -93,19 +95,20 @@ class PackWriter:
             path = self.folder / f"cachingclient.{stamp}.{digest}.pack"
             os.link(growing, path)  # found infos still name the growing one
             paths.append(path)
-            records = [_placed(record, self.name, path.name) for record in records]
-        data = write_index(records)
+            names[self.name] = path.name
+        data = write_index(_placed(record, names) for record in self.records)
         paths.append(self.folder / f"cachingclient.{stamp}.{xxhash.xxh3_128_hexdigest(data)}.idx")
         paths[-1].write_bytes(data)
 
 
-def _placed(record: Record, growing: str, final: str) -> Record:
-    """The same record, with the pack's final name."""
+def _placed(record: Record, names: Mapping[str, str]) -> Record:
+    """The same record, with its pack's final name."""
     info = unpack(record.key, record.description) if record.description else None
     place = info.details.get("place") if info else None
-    if info is None or not place or place[0] != growing:
+    if info is None or not place or place[0] not in names:
         return record
-    return replace(record, description=pack(replace(info, details={**info.details, "place": [final, place[1]]})))
+    final = [names[place[0]], place[1]]
+    return replace(record, description=pack(replace(info, details={**info.details, "place": final})))
 
 
 def mapped(path: Path, offset: int, nbytes: int) -> Frame:

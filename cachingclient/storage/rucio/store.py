@@ -8,12 +8,13 @@ Notes
 An entry that was written is in Rucio after ``flush`` (which ``close`` does, and a timer soon after the first write);
 a process that is killed before loses the entries that it had gathered. Ordinary accounts can't delete in Rucio: a
 deleted entry is no longer found, and its bytes go when the lifetime of its week ends. There are no leases and no pins.
+With two lifetimes (``lifetime=7d-180d``) what saves more for its bytes lives longer, and uses prolong it; see
+``lifetimes.py``.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 import time
@@ -22,27 +23,29 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import xxhash
 
 from cachingclient.forks.children import free_in_children
 from cachingclient.storage.base import Store
-from cachingclient.storage.entry import DamagedEntryError, pack, unpack
+from cachingclient.storage.entry import DamagedEntryError, unpack
 from cachingclient.storage.limits import limits
 from cachingclient.storage.model import Entry, EntryInfo, EntryLost, Frame, StoreError, under
-from cachingclient.storage.rucio.pack_format import Flag, Record, read_index
-from cachingclient.storage.rucio.pack_writer import PackWriter, mapped
+from cachingclient.storage.rucio.gathering import Gathering
+from cachingclient.storage.rucio.known import Known
+from cachingclient.storage.rucio.pack_format import Flag, read_index
+from cachingclient.storage.rucio.pack_writer import mapped
+from cachingclient.storage.rucio.place import default_local, lifetimes_of, parse_url
+from cachingclient.storage.rucio.uses import Uses
 
 logger = logging.getLogger("cachingclient")
 
-MOST_BYTES, MOST_ENTRIES, LONGEST = 256 << 20, 5000, 30.0  # of a pack before it is sent
+LONGEST = 30.0  # that entries are gathered
+LONGEST_UNSEEN = 3600.0  # that what others removed may not have been seen where entries are prolonged
 REFRESH_EVERY = 10.0
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 MOST_OFFSET = 1 << 60
 is_index = re.compile(r"cachingclient\.[0-9]{1,15}\.[0-9a-f]{32}\.idx").fullmatch
 is_pack = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}").fullmatch
-OPTIONS = ("rse", "lifetime", "read_rse")
 
 
 class RucioStore(Store):
@@ -51,7 +54,8 @@ class RucioStore(Store):
     Parameters
     ----------
     url
-        ``rucio://scope/name?rse=NAME``; also ``lifetime=30d`` and ``read_rse=EXPRESSION``, from which to read.
+        ``rucio://scope/name?rse=NAME``; also ``lifetime=30d`` or ``lifetime=7d-180d``, the least and the most, and
+        ``read_rse=EXPRESSION``, from which to read.
     local
         The folder for indices and for packs that were fetched; by default in the user's cache folder.
     local_limit
@@ -75,27 +79,26 @@ class RucioStore(Store):
         **client: Any,
     ) -> None:
         self.url, self.trust = url, trust or "data"
-        scope, name, query = _parsed(url)
+        scope, name, query = parse_url(url)
+        lifetimes = lifetimes_of(url, query)
         from cachingclient.storage.rucio.catalogue import Catalogue  # needs rucio-clients
 
-        self._catalogue = Catalogue(
-            scope, name, query["rse"], _seconds(query.get("lifetime", "30d"), url), query.get("read_rse"), **client
-        )
-        self._local = Path(local) if local else _default_local(url)
+        self._catalogue = Catalogue(scope, name, query["rse"], lifetimes, query.get("read_rse"), **client)
+        self._local = Path(local) if local else default_local(url)
         self._local.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make_room(self._local, int(local_limit))
         self._lock = free_in_children(threading.RLock())
-        self._known: dict[str, bytes] = {}  # key -> description
-        self._indices: set[str] = set()
+        self._known = Known()
         self._refreshed = float("-inf")
-        self._pack_writer = PackWriter(self._local)
-        self._sent: dict[str, str] = {}  # names of packs of this process: as they grew -> as sent
+        self._gathering = Gathering(self._local, lifetimes)
+        self._uses = Uses(lifetimes, self._send_uses)
         self._timer: threading.Timer | None = None
 
     def find(self, keys: Iterable[str]) -> dict[str, EntryInfo]:
         with self._lock:
             self._refresh()
-            known = {key: self._known[key] for key in keys if key in self._known}
+            told = self._known.descriptions
+            known = {key: told[key] for key in keys if key in told}
         infos = ((key, self._described(key, data)) for key, data in known.items())
         return {key: info for key, info in infos if info is not None and not self._refused(info)}
 
@@ -115,16 +118,17 @@ class RucioStore(Store):
         if time.monotonic() - self._refreshed < REFRESH_EVERY:
             return
         there = {name for name in self._catalogue.files() if is_index(name)}
-        new = sorted(there - self._indices)
+        known = self._known.indices
+        new = sorted(there - known)
         self._catalogue.fetch([name for name in new if not (self._local / name).exists()], self._local)
-        if self._indices - there or (new and self._indices and new[0] < max(self._indices)):
+        if known - there or (new and known and new[0] < max(known)):
             # Some ended their lifetime, or an earlier one came late: first come, first served, by name.
-            self._known.clear()
-            self._indices.clear()
+            self._known.forget()
             new = sorted(there)
-        self._indices.update(name for name in new if self._learn(name))  # the others are tried again
-        for record in self._pack_writer.records:
-            self._apply(record)
+        known.update(name for name in new if self._learn(name))  # the others are tried again
+        self._known.complete = there <= known
+        for record in self._gathering.records():
+            self._known.apply(record)
         self._refreshed = time.monotonic()
 
     def _learn(self, name: str) -> bool:
@@ -137,22 +141,14 @@ class RucioStore(Store):
             path.unlink(missing_ok=True)
             return False
         for record in records:
-            self._apply(record)
+            self._known.apply(record, name)
         return True
-
-    def _apply(self, record: Record) -> None:
-        if record.flag is Flag.REMOVE:
-            self._known.pop(record.key, None)
-        elif record.flag is Flag.REPLACE:
-            self._known[record.key] = record.description
-        else:
-            self._known.setdefault(record.key, record.description)
 
     def payload(self, info: EntryInfo) -> bytes | Frame:
         if info.payload is not None:
             return info.payload
         name, offset = _place(info)
-        frame = self._pack_writer.frame(name, offset, info.nbytes)
+        frame = self._gathering.frame(name, offset, info.nbytes)
         if frame is None:
             frame = self._packed(info, name, offset)
         if not _is_that_of(info, frame):
@@ -181,18 +177,20 @@ class RucioStore(Store):
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
         with self._lock:
             self._refresh()
-            if not overwrite and entry.keys[0] in self._known:
+            if not overwrite and entry.keys[0] in self._known.descriptions:
                 return False
-            info = self._pack_writer.take(entry)
+            info = self._gathering.take(entry, overwrite=overwrite)
             self._file(info, entry.keys, Flag.REPLACE if overwrite else Flag.FIRST)
         return True
 
     def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
         with self._lock:
             self._refresh()
-            new = [key for key in keys if key not in self._known]
+            new = [key for key in keys if key not in self._known.descriptions]
             place = info.details.get("place")
-            if isinstance(place, list) and (name := self._sent.get(str(place[0]))):  # found here while its pack grew
+            if isinstance(place, list) and (
+                name := self._gathering.sent.get(str(place[0]))
+            ):  # found here while its pack grew
                 info = replace(info, details={**info.details, "place": [name, place[1]]})
             for key in new:
                 self._file(under(key, info), (key,), Flag.FIRST)
@@ -209,10 +207,8 @@ class RucioStore(Store):
 
     def _file(self, info: EntryInfo, keys: Iterable[str], flag: Flag) -> None:
         for key in keys:
-            record = Record(key, flag, b"" if flag is Flag.REMOVE else pack(info))
-            self._pack_writer.records.append(record)
-            self._apply(record)
-        if self._pack_writer.nbytes >= MOST_BYTES or len(self._pack_writer.records) >= MOST_ENTRIES:
+            self._known.apply(self._gathering.add(info, key, flag))
+        if self._gathering.full:
             self.flush()
         else:
             self._set_timer()
@@ -231,17 +227,13 @@ class RucioStore(Store):
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            if self._pack_writer.records:
-                try:
-                    with self._pack_writer.finished(after=max(self._indices, default="")) as paths:
-                        self._catalogue.add(paths)
-                except StoreError:
-                    self._set_timer()
-                    raise
-                self._indices.add(paths[-1].name)
-                if len(paths) > 1:
-                    self._sent[self._pack_writer.name] = paths[0].name
-                self._pack_writer = PackWriter(self._local)
+            try:
+                for index in self._gathering.send(self._catalogue.add, self._known.indices):
+                    self._known.indices.add(index)
+            except StoreError:
+                self._set_timer()
+                raise
+            self._uses.send()
 
     def _flush_later(self) -> None:
         try:
@@ -252,14 +244,27 @@ class RucioStore(Store):
     def scan(self) -> Iterator[EntryInfo]:
         with self._lock:
             self._refresh()
-            known = dict(self._known)
+            known = dict(self._known.descriptions)
         for key, data in known.items():
             info = self._described(key, data)
             if info is not None and info.key == info.keys[0]:
                 yield info if info.payload is None else replace(info, payload=b"")
 
     def touch(self, keys: Iterable[str]) -> None:
-        """Rucio evicts by lifetime, not by use."""
+        """Have entries prolonged with the next flush, where lifetimes vary; elsewhere all live equally long."""
+        if self._uses.count(keys):
+            self._set_timer()
+
+    def _send_uses(self, keys: Iterable[str]) -> None:
+        """Prolong the files of entries."""
+        with self._lock:
+            if time.monotonic() - self._refreshed > LONGEST_UNSEEN:
+                self._refresh()  # a process that only loads may know no index yet
+            told = self._known.descriptions
+            infos = (self._described(key, told[key]) for key in keys if key in told)
+            lasts = {i.key: self._gathering.lifetimes.of(i.kind, i.seconds, i.nbytes) for i in infos if i is not None}
+            for due, names in self._uses.due(lasts, self._known):
+                self._catalogue.prolong(names, *due)
 
     def totals(self) -> dict[str, tuple[int, int]]:
         infos = list(self.scan())
@@ -293,27 +298,3 @@ def _make_room(folder: Path, limit: int) -> None:
         left -= path.stat().st_size
         if left < 0:
             path.unlink(missing_ok=True)
-
-
-def _parsed(url: str) -> tuple[str, str, dict[str, str]]:
-    parts = urlsplit(url)
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    name = parts.path.strip("/")
-    if not parts.netloc or not name or "/" in name or "rse" not in query:
-        raise ValueError(f"store {url!r}: a Rucio store is rucio://scope/name?rse=NAME")
-    unknown = query.keys() - set(OPTIONS)
-    if unknown:
-        raise ValueError(f"store {url!r} has unknown option {sorted(unknown)[0]!r}; takes {', '.join(OPTIONS)}")
-    return parts.netloc, name, query
-
-
-def _seconds(text: str, url: str) -> int:
-    number, unit = text[:-1], text[-1:]
-    if not number.isdigit() or unit not in UNITS:
-        raise ValueError(f"store {url!r}: lifetime={text!r} takes a number with s, m, h, d or w, as 30d")
-    return int(number) * UNITS[unit]
-
-
-def _default_local(url: str) -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return base / "cachingclient-rucio" / xxhash.xxh3_128_hexdigest(url.encode())
