@@ -78,6 +78,13 @@ def connect(store_url: str) -> Callable[[LocalCluster], DiracClient]:
     return open_client
 
 
+def two_files(folder: Path) -> str:
+    """Write a file for the client, and another one where a worker elsewhere finds it; return their path."""
+    for place in ("data", "theirs"):
+        (folder / place / "cuts.txt").write_text(place)
+    return str(folder / "data" / "cuts.txt")
+
+
 @pytest.mark.parametrize("named_as", [File, str])
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_file_that_is_another_on_the_worker(
@@ -88,9 +95,7 @@ def test_a_file_that_is_another_on_the_worker(
     connect: Callable[[LocalCluster], DiracClient],
 ) -> None:
     """Its result is not filed under the client's key: a worker that sees the client's file gives the right one."""
-    for folder in ("data", "theirs"):
-        (tmp_path / folder / "cuts.txt").write_text(folder)
-    named = named_as(str(tmp_path / "data" / "cuts.txt"))
+    named = named_as(two_files(tmp_path))
     call = delayed(read_first)((delayed(named), 1)) if inside else delayed(read)(named)
     with connect(elsewhere()) as client:
         for _ in range(2):
@@ -112,9 +117,7 @@ def test_a_result_of_the_clients_file_is_not_loaded_for_a_worker_with_another(
     connect: Callable[[LocalCluster], DiracClient],
 ) -> None:
     """A path leads to what is there where the step runs, also in a container that has its host's name."""
-    for folder in ("data", "theirs"):
-        (tmp_path / folder / "cuts.txt").write_text(folder)
-    named = named_as(str(tmp_path / "data" / "cuts.txt"))
+    named = named_as(two_files(tmp_path))
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as same, connect(same) as client:
         assert client.submit(read, named).result() == "data"
         client.flush()

@@ -11,8 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from cachingclient.hashing.code.dynamic_use import check_use, library_name
-from cachingclient.hashing.code.paths import ABSENT as PART_ABSENT
-from cachingclient.hashing.code.paths import Path, parts_taken
+from cachingclient.hashing.code.paths import ABSENT, Path, parts_taken
 from cachingclient.hashing.code.references import Reference
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.environment.environment import is_user_code
@@ -38,7 +37,6 @@ SETTING_TYPES = (dict, list, tuple, set, frozenset)
 MOST_SETTINGS = 100
 KEEPERS = {"numpy.random.mtrand": ("numpy.random",), "_random": ("random",)}
 """Modules that offer methods of an object whose class is from elsewhere."""
-ABSENT = object()
 
 
 def follow(module: ModuleType, reference: Reference, where: str, walk: Walk, paths: Collection[Path] = ()) -> bytes:
@@ -112,7 +110,7 @@ def encode_parts(name: str, parts: list[tuple[str, object]], where: str, walk: W
     """Encode what code takes of a variable, each part by how it is taken."""
     encoded: list[bytes] = []
     for words, value in parts:
-        taken = b"$absent:" if value is PART_ABSENT else encode_variable(f"{name}{words}", value, where, walk)
+        taken = b"$absent:" if value is ABSENT else encode_variable(f"{name}{words}", value, where, walk)
         encoded.append(frame(b"$part:", [encode_str(words), taken]))
         if library_name(value) is None:
             walk.ingredient(f"variable {label}{name}{words}", taken, value)
