@@ -10,6 +10,7 @@ from cachingclient import config, units
 from cachingclient.cli.main import Unreachable
 from cachingclient.cli.options import Age, Size, json_option, store_option
 from cachingclient.cli.output import print_json
+from cachingclient.plan.pruned import remember_pruning
 from cachingclient.storage import PruneReport, Store
 from cachingclient.storage import prune as prune_store
 from cachingclient.units import plain
@@ -46,6 +47,7 @@ def prune(
         step=step,
         dry_run=dry_run,
     )
+    remember_pruning(store, report)
     if as_json:
         print_json({"store": store.url, **asdict(report)})
         return

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cachingclient import units
+from cachingclient.cli.json_lines import json_lines
 from cachingclient.cli.options import Filter, filter_options, json_option, store_option
 from cachingclient.cli.output import print_json, print_table
 from cachingclient.cli.prometheus import exposition
+from cachingclient.plan.pruned import pruned_of
 from cachingclient.storage import Store
 from cachingclient.storage import stats as store_totals
 from cachingclient.storage.columns import Outline
@@ -48,25 +50,33 @@ class Sums:
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many names, by size.")
 @click.option("--totals", is_flag=True, help="Only the files and bytes of each sort, without reading any entry.")
 @click.option("--prometheus", is_flag=True, help="In Prometheus' text format, all names.")
+@click.option("--json-lines", "lines", is_flag=True, help="As lines of JSON with a time, all names, for OpenSearch.")
 @json_option
-def stats(store: Store, limit: int, totals: bool, prometheus: bool, as_json: bool, **filters: Any) -> None:
+def stats(store: Store, limit: int, totals: bool, prometheus: bool, lines: bool, as_json: bool, **filters: Any) -> None:
     """Sum up the entries of a store, by step name."""
     meant = Filter(**filters)
-    if prometheus and (totals or as_json):
-        raise click.UsageError("--prometheus is a format of its own: without --totals and --json")
+    for name, chosen, others in (
+        ("--prometheus", prometheus, totals or as_json or lines),
+        ("--json-lines", lines, totals or as_json),
+    ):
+        if chosen and others:
+            raise click.UsageError(f"{name} is a format of its own: without --totals and other formats")
     if totals:
         if not meant.any:
             raise click.UsageError("--totals looks at no entry, so it can't filter them")
         _print_totals(store, as_json)
         return
-    total, notes, by_name = sum_up(meant.select(store.survey(times=as_json)))  # the table has no times of use
+    total, notes, by_name = sum_up(meant.select(store.survey(times=as_json or lines)))  # the table has no times of use
     damaged = sum(1 for _ in store.damaged())
     names = sorted(by_name, key=lambda name: by_name[name].nbytes, reverse=True)
+    steps = {name: _as_dict(by_name[name]) for name in names}
     if prometheus:
-        click.echo(exposition(store.url, {name: _as_dict(by_name[name]) for name in names}))
+        click.echo(exposition(store.url, steps, pruned_of(store)))
+        return
+    if lines:
+        click.echo(json_lines(store.url, steps, pruned_of(store), time.time()))
         return
     if as_json:
-        steps = {name: _as_dict(by_name[name]) for name in names}
         print_json(
             {
                 "store": store.url,

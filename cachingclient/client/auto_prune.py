@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from cachingclient.client.metrics import METRICS
 from cachingclient.forks.children import free_in_children
+from cachingclient.plan.pruned import remember_pruning
 from cachingclient.storage import Store, prune
 from cachingclient.warn_once import NoteKeeper
 
@@ -59,6 +61,8 @@ class AutoPrune:
 
     def _prune(self) -> None:
         try:
-            prune(self.store, max_size=self.limit)
+            report = prune(self.store, max_size=self.limit)
+            METRICS.pruned(self.store.url, report)
+            remember_pruning(self.store, report)
         except Exception as error:
             self.notes.add(f"the store {self.store.url} was not pruned to its size limit: {error}")

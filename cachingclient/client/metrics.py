@@ -16,6 +16,7 @@ from cachingclient.plan.plan import Plan
 from cachingclient.plan.record import StepRecord
 from cachingclient.plan.steps import Action, PlannedStep
 from cachingclient.plan.unkept import ONLY_READS
+from cachingclient.storage import PruneReport
 
 PLANNED = {Action.LOAD: "load", Action.PRUNED: "not needed", Action.HELD: "held", Action.RUN: "run"}
 FAMILIES = {
@@ -25,6 +26,8 @@ FAMILIES = {
     "saved_seconds": ("Seconds that loaded results had taken to compute.", ("store", "step")),
     "kept_bytes": ("Bytes of results that were kept.", ("store", "step")),
     "loaded_bytes": ("Bytes of results that were loaded.", ("store", "step")),
+    "pruned_entries": ("Entries that were removed to keep a store within its size limit.", ("store",)),
+    "pruned_bytes": ("Bytes that were freed to keep a store within its size limit.", ("store",)),
 }
 
 
@@ -63,6 +66,13 @@ class CacheMetrics:
                 if record.action != "ran":
                     self.counts["saved_seconds"][store, record.name] += record.saved  # type: ignore[assignment]
                     self.counts["loaded_bytes"][store, record.name] += record.nbytes
+
+    def pruned(self, store: str, report: PruneReport) -> None:
+        """Count what was removed to make room."""
+        with self._lock:
+            self.counts["pruned_entries"][store,] += report.entries
+            self.counts["pruned_bytes"][store,] += report.nbytes
+        self._register()
 
     def _register(self) -> None:
         """Be on the page, if there is one: who has a page has imported the library."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import dask
+import numpy as np
 import pytest
 from click.testing import Result
 
 from cachingclient.storage import Store
 from tests.cli.entries import key
+from tests.support.entries import entry
 
 Cachectl = Callable[..., Result]
 
@@ -43,6 +46,24 @@ def test_prune_to_a_size(cachectl: Cachectl, store: Store) -> None:
     """With a size, what is left is no larger."""
     assert cachectl("prune", "--max-size", "1MB").exit_code == 0
     assert "3" not in left(store)
+
+
+def test_what_was_pruned_is_summed_up(cachectl: Cachectl, store: Store) -> None:
+    """Over all prunings that removed anything, in Prometheus' format and as a line of JSON, beside what is left."""
+    for options in (["--older-than", "0s", "--dry-run"], ["--older-than", "0s", "--step", "mer*"], ["--max-size", "0"]):
+        assert cachectl("prune", *options).exit_code == 0
+    assert cachectl("prune", "--max-size", "0").exit_code == 0  # which finds nothing more
+    store.write(entry(np.arange(1000), name="fill"))
+    told, fill = map(json.loads, cachectl("stats", "--json-lines").stdout.splitlines())
+    assert (told["event"], told["store"], fill["event"], fill["step"]) == ("store", store.url, "step", "fill")
+    assert (told["pruned"]["prunings"], told["pruned"]["entries"]) == (2, 5)
+    assert told["pruned"]["nbytes"] > 8_000_000
+    assert (fill["entries"], fill["seconds"]) == (1, 1.5)
+    assert abs(datetime.fromisoformat(told["@timestamp"]).timestamp() - fill["newest"]) < 3600
+    lines = cachectl("stats", "--prometheus").stdout.splitlines()
+    assert f'cachingclient_store_pruned_entries_total{{store="{store.url}"}} 5' in lines
+    for other in ("--json", "--totals", "--prometheus"):
+        assert "is a format of its own" in cachectl("stats", "--json-lines", other).output
 
 
 def test_the_configured_limit_is_the_default_size(cachectl: Cachectl, store: Store) -> None:

@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner
 from distributed import Client
 
-from cachingclient import DiracClient, open_store
+from cachingclient import DiracClient, Store, open_store
 from cachingclient.cli.main import cli
+from cachingclient.plan.pruned import pruned_of
 from cachingclient.vine import VineCluster
 from tests.services.prometheus import Prometheus
 from tests.support.entries import entry
@@ -51,6 +52,16 @@ def test_a_clusters_sites_are_on_dasks_page(tmp_path: Path) -> None:
             assert prometheus.query("cachingclient_site_workers") == {"RAL": 1, "Bristol": 2}
             assert prometheus.query("cachingclient_site_done_total")["RAL"] == 7
             assert prometheus.query("up") == {address: 1}
+            made = client.submit(bytes, 3_000_000, resources={"site:RAL": 1})
+            assert client.submit(len, made, resources={"site:Bristol": 1}).result() == 3_000_000
+            sent = 'cachingclient_transfer_bytes_total{source="RAL"}'
+            until(lambda: prometheus.query(sent), "the transfer is scraped")
+            assert prometheus.query(sent).keys() == {"Bristol"}
+            assert 3_000_000 < prometheus.query(sent)["Bristol"] < 4_000_000
+            assert (
+                prometheus.query("cachingclient_site_bytes_across_total")["Bristol"]
+                == prometheus.query(sent)["Bristol"]
+            )
             name = cluster.scheduler.id
     from prometheus_client import generate_latest
 
@@ -76,6 +87,9 @@ def test_hits_and_misses_are_on_dasks_page(tmp_path: Path) -> None:
                     f'sum by (step) (label_replace({metric}{{store="{store.url}"}}, "step", "$1", "{label}", "(.*)"))'
                 )
 
+            def told(metric: str, store: Store) -> list[float]:
+                return list(prometheus.query(f'sum(cachingclient_{metric}_total{{store="{store.url}"}})').values())
+
             with DiracClient(cluster, cache=store, policy="all") as client:
                 assert client.compute(graph).result() == 30_000
                 unkept = client.submit(fill, 9, pure=False).result()
@@ -88,10 +102,29 @@ def test_hits_and_misses_are_on_dasks_page(tmp_path: Path) -> None:
             assert asked("cachingclient_misses_total", "reason") == {"not in the store": 7, "no identity": 1}
             assert asked("cachingclient_planned_total", "action") == {"run": 8, "load": 1, "not needed": 6, "held": 0}
             assert asked("cachingclient_kept_bytes_total", "step")["fill"] > 80_000
-            wrote = CliRunner().invoke(cli, ["stats", "--store", store.url, "--prometheus"])
+            fill_and_prune(cluster, small := open_store(tmp_path / "small"))
+            until(lambda: told("pruned_entries", small) > [0], "the pruning is scraped")
+            until(lambda: told("pruned_entries", small) == [pruned_of(small).entries], "both sums are the same")
+            wrote = CliRunner().invoke(cli, ["stats", "--store", small.url, "--prometheus"])
+            assert (
+                f'cachingclient_store_pruned_entries_total{{store="{small.url}"}} {pruned_of(small).entries}'
+                in wrote.output
+            )
             (pages / "metrics").write_text(wrote.output)
             for title, query in queries():
                 until(partial(prometheus.query, query), f"{title} is drawn")
+
+
+def fill_and_prune(cluster: VineCluster, store: Store) -> None:
+    """Keep three results where there is room for one, and move one of them to the other site."""
+    with (
+        dask.config.set({"cachingclient.size-limit": "150 kB"}),
+        DiracClient(cluster, cache=store, policy="all") as client,
+    ):
+        made = client.map(fill, range(20, 23), resources={"site:RAL": 1})
+        assert client.submit(len, made[0], resources={"site:Bristol": 1}).result() == 10_000
+        client.flush()
+        until(lambda: sum(info.nbytes for info in store.scan()) < 150_000, "the store is pruned")
 
 
 def queries() -> list[tuple[str, str]]:

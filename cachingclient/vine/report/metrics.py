@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cachingclient.vine.engine import SiteStats
@@ -29,6 +29,8 @@ class SiteMetrics:
         What the cluster is called in the label ``cluster``.
     stats
         Gives the counts of each site.
+    moved
+        Gives the bytes that workers of one site received from those of another, or of their own, by both their names.
 
     Notes
     -----
@@ -36,9 +38,15 @@ class SiteMetrics:
     does not bring, the page says that it is missing, and nothing is registered.
     """
 
-    def __init__(self, cluster: str, stats: Callable[[], dict[str, SiteStats]]) -> None:
+    def __init__(
+        self,
+        cluster: str,
+        stats: Callable[[], dict[str, SiteStats]],
+        moved: Callable[[], Mapping[tuple[str, str], int]],
+    ) -> None:
         self._cluster = cluster
         self._stats = stats
+        self._moved = moved
 
     def register(self) -> None:
         """Have the page show it from now on."""
@@ -72,3 +80,9 @@ class SiteMetrics:
                 for site, counts in sites.items():
                     family.add_metric([self._cluster, site or "(any)"], getattr(counts, name))
                 yield family
+        family = CounterMetricFamily(
+            "cachingclient_transfer_bytes", "Bytes that workers sent to others.", labels=["cluster", "source", "site"]
+        )
+        for (source, site), nbytes in self._moved().items():
+            family.add_metric([self._cluster, source or "(any)", site or "(any)"], nbytes)
+        yield family

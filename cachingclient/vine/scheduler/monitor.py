@@ -50,8 +50,9 @@ class Monitor(SchedulerPlugin):
         self._threads: dict[str, int] = {}
         self._told: dict[str, dict[str, int]] = {}  # what each worker sent to whom, as last heard
         self._log: TextIO | None = log.open("a", buffering=1 << 16) if log is not None else None
+        self._moved = Counter[tuple[str, str]]()  # bytes by the sites that they went from and to
         self._sampler = PeriodicCallback(self.sample, SAMPLE_EVERY * 1000)
-        self.metrics = SiteMetrics(scheduler.id, self.stats)
+        self.metrics = SiteMetrics(scheduler.id, self.stats, self._moved.copy)
         self.write("cluster", state="started", sites=sites)
         self._sampler.start()
 
@@ -91,6 +92,7 @@ class Monitor(SchedulerPlugin):
             there = self._place.get(other)
             if new > 0 and there is not None:
                 self._sites[there]["within" if there == here else "across"] += new
+                self._moved[here, there] += new
                 self.write("transfer", source=here, site=there, bytes=new)
         self._told[worker] = dict(sent)
 
