@@ -60,5 +60,5 @@ if not TYPE_CHECKING:
             "CacheWarning": "warn_once",
             "__version__": "versions",
         },
-        rooms=("coffea", "config", "dirac", "storage", "vine"),
+        rooms=("coffea", "config", "dirac", "environments", "storage", "vine"),
     )

@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": ("verify:verify", "Read every entry in full and compare it with its digest."),
     "trust": ("trust:trust", "The keys of a ring: a folder that the store's option signing_key names."),
     "doctor": ("doctor:doctor", "Check the settings, the installed versions, and the store."),
+    "env": ("env:env", "Pack this Python's environment for workers at other sites."),
     "dirac": ("dirac:dirac", "Jobs at grid sites, by DIRAC 8, DIRAC 9 or DiracX."),
 }
 """Each command with where it is, module and function, and its line in the group's help."""

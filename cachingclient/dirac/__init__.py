@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cachingclient.dirac.api.open_api import open_api
     from cachingclient.dirac.api.tokens import TokenFile, Tokens
     from cachingclient.dirac.workers.cluster import DiracCluster
-    from cachingclient.dirac.workers.environment import Environment
+    from cachingclient.environments.environment import Environment
 
 __all__ = [
     "DiracCluster",
@@ -66,6 +66,6 @@ if not TYPE_CHECKING:
             "TokenFile": "api.tokens",
             "Tokens": "api.tokens",
             "DiracCluster": "workers.cluster",
-            "Environment": "workers.environment",
+            "Environment": "workers.grid",
         },
     )

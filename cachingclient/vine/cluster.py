@@ -18,6 +18,7 @@ from distributed.deploy.cluster import Cluster
 from distributed.deploy.spec import SpecCluster
 from distributed.utils import NoOpAwaitable, get_ip
 
+from cachingclient.environments.environment import Environment, checked
 from cachingclient.scheduler.version_check import VersionCheck
 from cachingclient.storage import Store
 from cachingclient.tunnel.certificates import as_files
@@ -59,6 +60,9 @@ class VineCluster(SpecCluster):
     credentials
         The proxy and the token that workers get, and new ones when these change: True for the user's own, or a dict
         with the paths of ``"proxy"`` and ``"token"``.
+    environment
+        The packed environment that all workers run in, sent to each site where it is not kept yet; None for the Python
+        that is there.
     tunnel
         Whether workers that ssh or another command starts are reached through the head, for sites whose hosts can
         dial out and can't be dialled.
@@ -96,6 +100,7 @@ class VineCluster(SpecCluster):
         host: str | None = None,
         port: int = 0,
         credentials: Given = None,
+        environment: Environment | None = None,
         tunnel: bool = False,
         dashboard_address: str | None = ":0",
         log: str | os.PathLike[str] | None = None,
@@ -108,6 +113,7 @@ class VineCluster(SpecCluster):
         self.sites = parse_sites(sites)
         self.engine: Engine = find_engine(engine)(**engine_options or {})
         self.silence_logs = silence_logs
+        self.environment = checked(environment)
         made = _security(security)
         self._renewal = Renewal(credentials, self.engine.deliver, encrypted=bool(made.require_encryption))
         self.protocol = "tls://" if made.require_encryption else "tcp://"
@@ -134,6 +140,7 @@ class VineCluster(SpecCluster):
             **dict(scheduler_options or {}),
         }
         self.security = made  # the specifications below need it
+        self._held = environment.hold() if environment is not None else None
         self.engine.start(self)
         self.launchers: dict[str, Any] = {}  # what ways of starting workers share between sites
         self._published: Path | None = None
@@ -284,6 +291,8 @@ class VineCluster(SpecCluster):
     async def _close(self) -> None:
         self._renewal.stop()
         self.worker_spec.clear()
+        if self._held is not None:
+            self._held.close()
         await asyncio.to_thread(self.engine.stop)
         if self._published is not None:
             self._published.unlink(missing_ok=True)

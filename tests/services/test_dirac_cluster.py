@@ -18,7 +18,7 @@ from distributed import Client
 from cachingclient import DiracClient
 from cachingclient.dirac import DiracApi, open_api
 from cachingclient.dirac.workers.cluster import DiracCluster
-from cachingclient.dirac.workers.environment import Environment
+from cachingclient.environments import Environment
 from cachingclient.vine import VineCluster
 from tests.services.conftest import service_folder
 from tests.services.diracx import VO, DiracX

@@ -232,7 +232,7 @@ def site_spec(site: Site, cluster: Head) -> Spec:
     Of the site's options, ``sites`` (the server's names for it; its own by default) and ``tags`` are the site's, and
     the others, as for `DiracCluster`, the server's; sites with the same server share it, and one tunnel.
     """
-    options = dict(site.options)
+    options = {"environment": cluster.environment, **site.options}
     sites, tags = options.pop("sites", [site.name]), options.pop("tags", ())
     shared = f"dirac {sorted(options.items())!r}"
     if shared not in cluster.launchers:

@@ -21,9 +21,9 @@ from cachingclient.dirac.api.interface import DiracApi
 from cachingclient.dirac.api.job import Job
 from cachingclient.dirac.api.open_api import open_api
 from cachingclient.dirac.workers import launch
-from cachingclient.dirac.workers.environment import Environment
 from cachingclient.dirac.workers.jobs import Pool
 from cachingclient.dirac.workers.request import Limits, Request
+from cachingclient.environments.environment import Environment
 from cachingclient.tunnel import agent
 from cachingclient.tunnel.certificates import Certificates
 from cachingclient.tunnel.head import Tunnel

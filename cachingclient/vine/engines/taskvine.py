@@ -107,4 +107,5 @@ class TaskVineEngine(PoolEngine):
 
     def workers_of(self, site: Site, folder: Path, address: ManagerAddress) -> Workers:
         """Return what starts a site's workers."""
-        return make_workers(PROGRAMS, site, folder, address, options=["--ssl"] if self.ssl else [])
+        options = ["--ssl"] if self.ssl else []
+        return make_workers(PROGRAMS, site, folder, address, options, environment=self.cluster.environment)

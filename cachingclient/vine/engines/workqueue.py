@@ -143,7 +143,8 @@ class WorkQueueEngine(PoolEngine):
 
     def workers_of(self, site: Site, folder: Path, address: ManagerAddress) -> Workers:
         """Return what starts a site's workers. On this machine each has a process ready for its tasks."""
-        return make_workers(PROGRAMS, site, folder, address, options=(), before=() if self.measures else SERVING)
+        before = () if self.measures else SERVING
+        return make_workers(PROGRAMS, site, folder, address, (), before, self.cluster.environment)
 
 
 def _is_here(host: str) -> bool:

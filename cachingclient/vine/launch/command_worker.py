@@ -21,7 +21,9 @@ from distributed import Nanny, Security, Worker
 from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface
 
+from cachingclient.environments import Environment
 from cachingclient.tunnel.agent import Agent, client_context, write_certificates
+from cachingclient.vine.launch.entering import Entering
 
 READY = "ready"
 PATIENCE = 120.0
@@ -43,6 +45,8 @@ class CommandWorker(ProcessInterface):
         The interpreter there; None for the path of the one that runs here.
     environment
         Environment variables of the worker.
+    packed
+        The packed environment that it runs in, in the place of `python`; it is sent where it is not yet.
     security
         The certificates with which it talks to the scheduler.
     tunnel
@@ -60,12 +64,15 @@ class CommandWorker(ProcessInterface):
         security: Security,
         python: str | None = None,
         environment: Mapping[str, str] | None = None,
+        packed: Environment | None = None,
         tunnel: Any = None,
         **options: Any,
     ) -> None:
         super().__init__(scheduler, name)
         command = commands[int(name.rpartition("-")[2]) % len(commands)]
-        self._command = [*command, python or sys.executable, "-m", __name__]
+        self._entering = None if packed is None else Entering(packed, environment or {})
+        interpreter = [python or sys.executable] if self._entering is None else self._entering.command
+        self._command = [*command, *interpreter, "-m", __name__]
         self._told = {
             "scheduler": scheduler,
             "security": {**_tls_of(security), "require_encryption": bool(security.require_encryption)},
@@ -87,13 +94,18 @@ class CommandWorker(ProcessInterface):
         self._process = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        if self._entering is not None:
+            await self._entering.enter(self._process.stdin, self._process.stdout)
         self._process.stdin.write(json.dumps(self._told).encode() + b"\n")
         # A login shell or a batch system may greet first.
         while line := await self._process.stdout.readline():
             if line.strip().decode(errors="replace") == READY:
                 return await super().start()
         status = await self._process.wait()
-        raise RuntimeError(f"no worker was started by {' '.join(self._command)}: it ended with status {status}")
+        why = self._entering.refusal if self._entering is not None else ""
+        raise RuntimeError(
+            f"no worker was started by {' '.join(self._command)}: {why or f'it ended with status {status}'}"
+        )
 
     def kill(self) -> None:
         """End the command at once, as when its connection breaks."""

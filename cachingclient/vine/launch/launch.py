@@ -15,8 +15,10 @@ from typing import Any, Protocol
 
 from distributed import Nanny, Security
 
+from cachingclient.environments import Environment
 from cachingclient.vine.engine import EngineMissing, Spec
 from cachingclient.vine.launch.command_worker import CommandWorker
+from cachingclient.vine.launch.entering import in_job_script
 from cachingclient.vine.sites import Site
 
 REGISTERED = "cachingclient.workers"
@@ -48,6 +50,8 @@ class Head(Protocol):
         The tunnel to workers that can't be dialled; None without one.
     silence_logs
         The level below which workers on this machine log nothing.
+    environment
+        The environment that workers run in; None for the Python that is at the site.
     launchers
         Servers, or other objects, that a way of starting workers opens once for all of its sites, by a key of its own.
         The cluster awaits the ``close()`` of each when it closes.
@@ -58,6 +62,7 @@ class Head(Protocol):
     host: str | None
     tunnel: Any
     silence_logs: int | bool
+    environment: Environment | None
     launchers: dict[str, Any]
 
     def security_in_files(self) -> Security:
@@ -77,11 +82,25 @@ def worker_spec(site: Site, cluster: Head) -> Spec:
     EngineMissing
         If a package that the way needs is not installed.
     """
+    if cluster.environment is not None:
+        _check_environment(site, cluster.environment)
     if isinstance(site.how, type):
         return {"cls": site.how, "options": _common(site, cluster) | dict(site.options)}
     if site.how in _JOBS:
         return _job(site, cluster)
     return _way(site)(site, cluster)
+
+
+def _check_environment(site: Site, environment: Environment) -> None:
+    """Refuse an environment that a site's workers can't run in, or a second one."""
+    if isinstance(site.how, type):
+        raise ValueError(f"environment: site {site.name} starts workers by a class, which takes none")
+    if environment.packed is None and site.how in {*_WAYS, *_JOBS}:
+        raise ValueError(f"environment: site {site.name} takes a packed one, such as Environment.auto() makes")
+    if "python" in site.options:
+        raise ValueError(
+            f"site {site.name} has the option python, and the cluster an environment; it takes one of them"
+        )
 
 
 def _way(site: Site) -> Way:
@@ -112,6 +131,11 @@ def _common(site: Site, cluster: Head) -> dict[str, Any]:
 
 
 def _local(site: Site, cluster: Head) -> Spec:
+    if cluster.environment is not None:
+        # What a worker logs would else be printed here.
+        quiet = ["env", "DASK_LOGGING__DISTRIBUTED=warning"]
+        options = {"commands": [quiet], "host": cluster.host, "dashboard": False, "tunnel": None}
+        return _command(replace(site, options=options | dict(site.options)), cluster)
     options = _common(site, cluster) | {
         "host": cluster.host,
         "env": dict(site.environment),
@@ -123,6 +147,8 @@ def _local(site: Site, cluster: Head) -> Spec:
 
 def _command(site: Site, cluster: Head) -> Spec:
     options = _common(site, cluster) | {"environment": dict(site.environment), "tunnel": cluster.tunnel}
+    if cluster.environment is not None:
+        options["packed"] = cluster.environment
     return {"cls": CommandWorker, "options": options | dict(site.options)}
 
 
@@ -151,11 +177,16 @@ def _jobs(cls: type, site: Site, cluster: Head) -> Spec:
         "security": cluster.security_in_files(),
         "protocol": cluster.protocol,
         "worker_extra_args": arguments,
-        "job_script_prologue": [f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()],
     }
+    prologue = [f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()]
+    own = dict(site.options)
+    if cluster.environment is not None:
+        lines, options["python"] = in_job_script(cluster.environment)
+        own["job_script_prologue"] = [*prologue, *lines, *own.get("job_script_prologue", ())]
+    options["job_script_prologue"] = prologue
     if site.memory_limit != "auto":
         options["memory"] = site.memory_limit
-    return {"cls": cls, "options": options | dict(site.options)}
+    return {"cls": cls, "options": options | own}
 
 
 _WAYS: dict[str, Way] = {

@@ -13,7 +13,7 @@ import pytest
 from distributed import Client, Security, Worker
 
 from cachingclient.dirac.workers.cluster import DiracCluster
-from cachingclient.dirac.workers.environment import Environment
+from cachingclient.environments import Environment
 from tests.dirac.jobs_here import JobsHere
 from tests.support.waiting import until
 

@@ -7,9 +7,7 @@ import io
 import os
 import subprocess
 import sys
-import tarfile
 import threading
-import venv
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -20,23 +18,16 @@ import pytest
 from distributed import Client
 
 from cachingclient.dirac.workers.cluster import DiracCluster
-from cachingclient.dirac.workers.environment import Environment, pack
+from cachingclient.environments.environment import Environment, pack
+from cachingclient.vine import VineCluster
 from tests.dirac.jobs_here import JobsHere
-
-SITE_PACKAGES = next(path for path in sys.path if path.endswith("site-packages"))
+from tests.environments.made import linked_archive
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment as venv-pack packs it; its libraries stay where they are, to be small."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder / "env", symlinks=True)
-    (libraries,) = (folder / "env" / "lib").glob("python*/site-packages")
-    (libraries / "there.pth").write_text(SITE_PACKAGES)
-    with tarfile.open(folder / "env.tar.gz", "w:gz") as packed:
-        for path in (folder / "env").iterdir():
-            packed.add(path, path.name)
-    return folder / "env.tar.gz"
+    return linked_archive(tmp_path_factory.mktemp("environment"))
 
 
 @pytest.fixture
@@ -80,6 +71,17 @@ def test_workers_run_in_a_packed_environment(archive: Path, kept: Path, tmp_path
         client.wait_for_workers(2, timeout=300)
         assert set(client.run(lambda: sys.prefix).values()) == {str(kept / digest)}
     assert environments(kept) == [digest]
+
+
+def test_a_site_of_a_vine_cluster_runs_in_it(archive: Path, kept: Path, tmp_path: Path) -> None:
+    """The cluster's environment is that of its sites of DIRAC too."""
+    environment = Environment(packed=str(archive))
+    with JobsHere(tmp_path / "jobs") as api:
+        options = {"server": api, "poll": 0.2, "death_timeout": 60}
+        site = {"LCG.Here.uk": {"how": "dirac", "options": options}}
+        with VineCluster(site, host="127.0.0.1", environment=environment) as cluster, Client(cluster) as client:
+            client.wait_for_workers(1, timeout=300)
+            assert set(client.run(lambda: sys.prefix).values()) == {str(kept / environment.archive_digest)}
 
 
 def test_an_environment_is_unpacked_once(archive: Path, kept: Path, tmp_path: Path) -> None:

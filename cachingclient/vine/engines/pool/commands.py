@@ -9,11 +9,14 @@ from pathlib import Path
 from dask.utils import parse_bytes
 from distributed.system import MEMORY_LIMIT
 
+from cachingclient.environments.environment import ENTER, Environment
 from cachingclient.vine.engine import Needs
 from cachingclient.vine.engines.pool.workers import Factory, LocalWorkers, Workers
 from cachingclient.vine.sites import Site
 
 MEGABYTE = 10**6
+RUNNING = ("python3", "-m", "cachingclient.environments.run")
+"""What runs a program as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ def make_workers(
     address: ManagerAddress,
     options: Sequence[str],
     before: Sequence[str] = (),
+    environment: Environment | None = None,
 ) -> Workers:
     """Return what starts a site's workers.
 
@@ -66,6 +70,8 @@ def make_workers(
         Other options of workers and factories.
     before
         The words of a command that runs a worker on this machine.
+    environment
+        The packed environment that workers, and so tasks, run in.
 
     Raises
     ------
@@ -76,25 +82,44 @@ def make_workers(
     password = folder / "password"
     password.touch(0o600)
     password.write_text(address.password)
-    environment = {**site.environment, "DASK_CACHINGCLIENT__SITE": site.name}
+    variables = {**site.environment, "DASK_CACHINGCLIENT__SITE": site.name}
     mark = f"--feature=site={site.name}"
     common = [*_sizes(site), *options, "-P", str(password)]
     manager = [address.host, str(address.port)]
     if site.how == "local":
+        runs = [*before] if environment is None else _entering(environment, folder, before)
         return LocalWorkers(
-            [*before, programs.worker, *common, mark, "-s", str(folder), "-b", "2", *manager], folder, environment
+            [*runs, programs.worker, *common, mark, "-s", str(folder), "-b", "2", *manager], folder, variables
         )
     system = programs.systems.get(str(site.how))
     if system is None:
         ways = ", ".join(map(repr, ["local", *programs.systems]))
         raise ValueError(f"how of site {site.name} is {site.how!r}; with {programs.worker} it takes {ways}")
-    variables = [f"--env={name}={value}" for name, value in environment.items()]
+    if environment is not None:
+        raise ValueError(f"environment: site {site.name} is started by {programs.factory}, whose workers take none")
+    named = [f"--env={name}={value}" for name, value in variables.items()]
     told = [f"--{name}={value}" for name, value in site.options.items()]
     return Factory(
-        [programs.factory, "-T", system, *common, "--parent-death", "-E", mark, *variables, *told, *manager],
+        [programs.factory, "-T", system, *common, "--parent-death", "-E", mark, *named, *told, *manager],
         folder,
-        environment,
+        variables,
     )
+
+
+def _program(environment: Environment, folder: Path) -> Path:
+    """Write the program that enters an environment."""
+    if environment.packed is None:
+        raise ValueError("environment: engines with a pool take a packed one, such as Environment.auto() makes")
+    path = folder / "enter.sh"
+    path.write_text(ENTER)
+    return path
+
+
+def _entering(environment: Environment, folder: Path, before: Sequence[str]) -> list[str]:
+    """Return the words of a command that runs a worker on this machine in an environment."""
+    program = _program(environment, folder)
+    _, *module = before or RUNNING
+    return ["sh", str(program), *environment.entered_from(environment.place), *module]
 
 
 def _sizes(site: Site) -> list[str]:
