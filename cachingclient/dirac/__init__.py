@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cachingclient.dirac.api.open_api import open_api
     from cachingclient.dirac.api.tokens import TokenFile, Tokens
     from cachingclient.dirac.workers.cluster import DiracCluster
-    from cachingclient.environments.environment import Environment
+    from cachingclient.dirac.workers.grid import Environment
 
 __all__ = [
     "DiracCluster",
