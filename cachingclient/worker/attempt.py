@@ -14,13 +14,15 @@ from cachingclient.hashing.environment.environment import Environment
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
+from cachingclient.hashing.inputs.same_content import Held
 from cachingclient.hashing.inputs.trace import Trace
 from cachingclient.hashing.keys import Code
+from cachingclient.hashing.libraries.coffea_chunks import ChunkCall
 from cachingclient.hashing.step_keys import Merkle
 from cachingclient.plan.hidden import details_of_code, for_description, shown_values
 from cachingclient.plan.user_classes import UserClasses, from_modules
 from cachingclient.plan.variants import OBSERVED
-from cachingclient.storage import Encoded, EntryInfo, Lease
+from cachingclient.storage import Encoded, EntryInfo, Lease, Store
 from cachingclient.worker import sent_tasks
 from cachingclient.worker.as_planned import as_planned
 from cachingclient.worker.context import Context
@@ -32,6 +34,20 @@ from cachingclient.worker.options import options_of
 from cachingclient.worker.outputs import stated_outputs
 from cachingclient.worker.process import process, versions
 from cachingclient.worker.seen import NotKept, folder_of_pattern, is_unread, trace_of_run, with_memories
+
+
+class Nameless(Protocol):
+    """A chunk of a file whose name counts for nothing."""
+
+    @property
+    def call(self) -> ChunkCall:
+        """The call."""
+
+    def find(self, store: Store, attempt: Attempt) -> tuple[EntryInfo, Trace] | None:
+        """Return the entry of the same chunk under another name, and what else it depends on."""
+
+    def file(self, store: Store, fact: str, trace: Trace, held: Held) -> None:
+        """File a kept result without a name."""
 
 
 class Planned(Protocol):
@@ -66,6 +82,8 @@ class Attempt:
         Why the result is not that of the step as it was planned, or can't be kept; empty if it may be.
     content
         The content key, 32 hexadecimal characters; None if there is none.
+    nameless
+        The chunk that the step processes, where its code is proven not to see what the file is called.
     found, value
         Whether a kept result is taken instead of running the step, and which.
     named
@@ -99,6 +117,7 @@ class Attempt:
     code: Code | None = None
     why_not: str = ""
     content: str | None = None
+    nameless: Nameless | None = None
     found: bool = False
     value: Any = None
     named: tuple[Fingerprint, ...] = ()

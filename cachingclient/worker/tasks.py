@@ -23,7 +23,7 @@ from cachingclient.plan.record import BEYOND_BUDGET, QUICK
 from cachingclient.plan.user_classes import Scope, UserClasses, from_modules
 from cachingclient.plan.variants import find_variants, trace_of
 from cachingclient.storage import Encoded, Entry, UncodableError, encode
-from cachingclient.worker import sent_tasks
+from cachingclient.worker import other_names, sent_tasks
 from cachingclient.worker.allowance import ALWAYS, Allowance, Grant, mark_of, processor_seconds
 from cachingclient.worker.attempt import Attempt, details_of
 from cachingclient.worker.context import Context, collecting, leave_out, run_timed
@@ -197,12 +197,14 @@ class RunAndKeep:
             call = look_at_call(self.function, args, kwargs, merkle)
             code, attempt.named = call.code, call.inputs
             key = call.content_key if self.keep else None
+            attempt.looked_at = merkle.looked_at
+            attempt.nameless = other_names.nameless(self, attempt, call, merkle) if key is not None else None
             if call.content_key is None:  # of what could not be taken apart here the client knows the inputs
                 attempt.named += self._inputs_here(inputs)
         else:
             code, key = code_of_call(self.function, args, merkle), None
             attempt.named = self._inputs_here(inputs)
-        attempt.looked_at = merkle.looked_at
+            attempt.looked_at = merkle.looked_at
         if self.code is not None:  # else no key was made elsewhere
             attempt.compare_inputs(self.inputs, self.before)
         if self._shares_arguments:
@@ -228,6 +230,7 @@ class RunAndKeep:
         here = surroundings(store, attempt.classes.changed)
         info = find_variants(store.find, [attempt.content], here).found.get(attempt.content)
         if info is None or has_expired(info) or attempt.cannot_load(info):
+            other_names.seek(self, attempt)
             return
         attempt.value = store.read(info, attempt.classes)
         attempt.found = True
@@ -295,11 +298,13 @@ class RunAndKeep:
         details = details_of(self, attempt, result, encoded, private=store.private)
         entry = Entry((content,), "result", self.name, seconds, details, encoded, later)
         ledger, run, key, step_name, trace = process(), self.context.run, key_of(self), self.name, attempt.trace
+        file_nameless = other_names.filer(attempt, result)
         nbytes = encoded.nbytes  # the result itself must not live on until it is told of
         grant.spent = attempt.keeping + processor_seconds()
 
         def done(fact: str, note: str) -> None:
             attempt.lease.release()
+            file_nameless(store, fact)
             told = {"kept": bool(fact), "note": note, "fact": fact, "sound": True, "trace": trace}
             ledger.record(run, key, step_name, "ran", seconds, nbytes, **told, keeping=grant.spent)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import dask
@@ -21,7 +22,7 @@ EVENTS = 60
 UNOBSERVED = ["*/log"]
 
 
-def write_events(path: Path, seed: int, entries: int = EVENTS) -> Path:
+def write_events(path: Path, seed: int, entries: int = EVENTS, **options: Any) -> Path:
     """Write a file with the columns of NanoAOD that the tests read."""
     rng = np.random.default_rng(seed)
 
@@ -42,7 +43,7 @@ def write_events(path: Path, seed: int, entries: int = EVENTS) -> Path:
     columns["MET_phi"] = rng.uniform(-3, 3, entries).astype(np.float32)
     columns["event"] = np.arange(entries, dtype=np.uint64)
     columns["run"] = columns["luminosityBlock"] = np.ones(entries, dtype=np.uint32)
-    with uproot.recreate(path) as file:
+    with uproot.recreate(path, **options) as file:
         types = {
             name: ak.type(data).content if isinstance(data, ak.Array) else data.dtype for name, data in columns.items()
         }

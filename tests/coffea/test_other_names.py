@@ -1,0 +1,267 @@
+"""One file under many names in a stock run of coffea: found where the code can't see the name, never where it may."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import pytest
+
+processor = pytest.importorskip("coffea.processor")
+
+from coffea.nanoevents import NanoAODSchema  # noqa: E402
+from coffea.processor.executor import DEFAULT_METADATA_CACHE  # noqa: E402
+
+from tests.coffea.conftest import write_events  # noqa: E402
+
+if TYPE_CHECKING:
+    from cachingclient import DiracClient
+
+CHUNKS = 2
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NanoAODSchema, "warn_missing_crossrefs", False)
+
+
+def make_processor(look: Callable[[Any], Any] = lambda events: None) -> Any:
+    """Return a processor that also returns what a function finds out about its events."""
+
+    class Analysis(processor.ProcessorABC):
+        def __init__(self) -> None:
+            self.look = look
+
+        def process(self, events: Any) -> Any:
+            with open(events.metadata["log"], "a") as log:
+                log.write("process\n")
+            out = processor.dict_accumulator()
+            out["found"] = [self.look(events)]
+            out["jets"] = int(ak.sum(events.Jet.pt > 30))
+            out[events.metadata["dataset"]] = len(events)
+            return out
+
+        def postprocess(self, accumulator: Any) -> Any:
+            return accumulator
+
+    return Analysis()
+
+
+@pytest.fixture
+def run(make_client: Callable[..., DiracClient], tmp_path: Path) -> Callable[..., tuple[Any, int]]:
+    """Run processors over files in one session; gives the result of each, and how often process ran in all."""
+    log = tmp_path / "log"
+
+    def run(*files: object, used: Any = (None,), dataset: str = "ttbar", entries: int = 60, **options: Any) -> Any:
+        log.write_text("")
+        client = make_client()
+        described = {"files": dict.fromkeys(map(str, files), "Events"), "metadata": {"log": str(log)}}
+        executor = processor.DaskExecutor(client=client, status=False, **options)
+        runner = processor.Runner(executor=executor, schema=NanoAODSchema, chunksize=entries // CHUNKS)
+        results = []
+        for each in used:
+            DEFAULT_METADATA_CACHE.clear()
+            results.append(runner.run({dataset: described}, processor_instance=each or make_processor()))
+        client.flush()
+        client.close()
+        return *results, len(log.read_text().splitlines())
+
+    return run
+
+
+def names_of(file: Path) -> dict[str, str]:
+    """Return several ways to name a file, each of which leads to it or to a copy."""
+    folder = file.parent / "names"
+    folder.mkdir()
+    (folder / "link.root").symlink_to(file)
+    os.link(file, folder / "hard.root")
+    (folder / "data").symlink_to(file.parent)
+    shutil.copy(file, folder / "copy.root")
+    shutil.copy2(file, folder / "archive.root")
+    return {
+        "relative": os.path.relpath(file),
+        "file://": file.as_uri(),
+        "symlink": str(folder / "link.root"),
+        "hard link": str(folder / "hard.root"),
+        "by a linked folder": str(folder / "data" / file.name),
+        "copy": str(folder / "copy.root"),
+        "copy with its time": str(folder / "archive.root"),
+    }
+
+
+@pytest.mark.parametrize("entries", [60, 4000], ids=["small", "large"])
+def test_each_name_finds_what_another_made(entries: int, run: Callable[..., Any], tmp_path: Path) -> None:
+    """The processed items have the names of this run, and what was found is kept under them."""
+    file = write_events(tmp_path / "events.root", 1, entries)
+    first, ran = run(file, entries=entries)
+    assert ran == CHUNKS
+    names = names_of(file)
+    for _ in range(2):
+        result, ran = run(*names.values(), entries=entries)
+        assert ran == 0
+        assert result["out"]["jets"] == len(names) * first["out"]["jets"]
+        assert result["out"]["ttbar"] == len(names) * entries
+        assert {item.filename for item in result["processed"]} == set(names.values())
+        assert len(result["processed"]) == len(names) * CHUNKS
+
+
+def test_a_file_that_was_moved_is_found(run: Callable[..., Any], tmp_path: Path) -> None:
+    """A copy that is no small file has to be compared with the first, which is gone: that runs."""
+    file = write_events(tmp_path / "events.root", 1, 4000)
+    first, ran = run(file, entries=4000)
+    assert ran == CHUNKS
+    copy = shutil.copy(file, tmp_path / "copy.root")
+    moved = file.rename(tmp_path / "moved.root")
+    again, ran = run(moved, copy, entries=4000)
+    assert ran == CHUNKS
+    assert again["out"]["jets"] == 2 * first["out"]["jets"]
+
+
+def test_another_data_set_runs(run: Callable[..., Any], tmp_path: Path) -> None:
+    """The processor is told of it."""
+    file = write_events(tmp_path / "events.root", 1)
+    run(file)
+    link = tmp_path / "link.root"
+    link.symlink_to(file)
+    other, ran = run(link, dataset="wjets")
+    assert ran == CHUNKS
+    assert other["out"]["wjets"] == 60
+
+
+def as_if_copied(file: Path, seed: int, original: Path) -> Path:
+    """Write other events under the identifier of another file, as an edited copy has it."""
+    head = original.read_bytes()[:75]
+    write_events(file, seed, 4000)
+    content = bytearray(file.read_bytes())
+    content[47:63] = head[47:63]
+    file.write_bytes(content)
+    return file
+
+
+def test_an_edited_copy_runs(run: Callable[..., Any], tmp_path: Path) -> None:
+    """Of another size; of the same size and time; and one that is edited after it was found."""
+    file = write_events(tmp_path / "events.root", 1, 4000, compression=None)
+    run(file, entries=4000)
+    other = as_if_copied(tmp_path / "other.root", 2, file)
+    patched = Path(shutil.copy(file, tmp_path / "patched.root"))
+    patch(patched, file)
+    found = Path(shutil.copy(file, tmp_path / "found.root"))
+    (first, second, third), ran = each_alone(run, other, patched, found)
+    assert ran == [CHUNKS, CHUNKS, 0]
+    assert len({first, second, third}) == 3
+    patch(found, file)
+    (again,), ran = each_alone(run, found)
+    assert (again, ran) == (second, [CHUNKS])
+
+
+def each_alone(run: Callable[..., Any], *files: Path) -> tuple[list[int], list[int]]:
+    """Return the number of jets in each file, and how often process ran for it."""
+    results = [run(file, entries=4000) for file in files]
+    return [result["out"]["jets"] for result, _ in results], [ran for _, ran in results]
+
+
+def patch(file: Path, like: Path) -> None:
+    """Change events in place: the size, the identifier and the time stay those of another file."""
+    import numpy as np
+    import uproot
+
+    with uproot.open(file) as opened:
+        key = opened["Events"]["Jet_pt"].basket_key(0)
+    content = bytearray(file.read_bytes())
+    values = np.frombuffer(content, ">f4", 500, key.fSeekKey + key.fKeylen)
+    values[:] = 500.0
+    file.write_bytes(content)
+    status = like.stat()
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_file_that_was_replaced_runs(run: Callable[..., Any], tmp_path: Path) -> None:
+    """Under the name that it had, and under one that led to it and leads elsewhere now."""
+    file, link = write_events(tmp_path / "events.root", 1, 4000), tmp_path / "link.root"
+    link.symlink_to(file)
+    before, ran = each_alone(run, file, link)
+    assert ran == [CHUNKS, 0]
+    as_if_copied(file, 2, file)
+    after, ran = each_alone(run, file, link)
+    assert ran == [CHUNKS, 0]
+    assert before[0] == before[1] != after[0] == after[1]
+    third = as_if_copied(tmp_path / "third.root", 3, file)
+    link.unlink()
+    link.symlink_to(third)
+    (jets,), ran = each_alone(run, link)
+    assert ran == [CHUNKS]
+    assert jets not in (*before, *after)
+
+
+def of_the_folder(events: Any) -> str:
+    return os.path.basename(os.path.dirname(events.metadata["filename"]))
+
+
+def by_a_made_up_name(events: Any) -> Any:
+    return getattr(events, "".join(["meta", "data"]))["file" + "name"]
+
+
+def of_all(events: Any) -> list[Any]:
+    return [value for value in events.metadata.values() if "events" in str(value)]
+
+
+def of_an_error(events: Any) -> str:
+    try:
+        return str(events.attrs["@events_factory"].file_handle["absent"])
+    except KeyError as error:
+        return str(error)
+
+
+def of_the_form(events: Any) -> bool:
+    return "2017" in str(events.layout.form)
+
+
+def with_events(events: Any) -> Any:
+    return ak.materialize(events[["run"]][:1])
+
+
+LOOKS = [of_the_folder, by_a_made_up_name, of_all, of_an_error, of_the_form]
+
+
+def test_code_that_may_see_the_name_runs_for_each(run: Callable[..., Any], tmp_path: Path) -> None:
+    """The result is that of the name, as without a cache; once it is kept, it is loaded."""
+    for year in ("2016", "2017"):
+        (tmp_path / year).mkdir()
+    one = write_events(tmp_path / "2016" / "events.root", 1)
+    other = Path(shutil.copy2(one, tmp_path / "2017" / "events.root"))
+    used = [make_processor(look) for look in LOOKS]
+    *first, ran = run(one, used=used)
+    assert ran == len(LOOKS) * CHUNKS
+    *second, ran = run(other, used=used)
+    assert ran == len(LOOKS) * CHUNKS
+    for look, results, expected in ((0, second, "2017"), (1, second, str(other)), (0, first, "2016")):
+        assert results[look]["out"]["found"] == [expected] * CHUNKS
+    assert all(str(one) not in str(result["out"]["found"]) for result in second)
+    assert [result["out"]["found"][0] for result in (first[4], second[4])] == [False, True]
+    assert run(one, other, used=used)[-1] == 0
+
+
+def test_a_result_that_holds_the_name_stays_with_it(run: Callable[..., Any], tmp_path: Path) -> None:
+    """Events have their metadata with them."""
+    one = write_events(tmp_path / "one.root", 1)
+    other = Path(shutil.copy2(one, tmp_path / "other.root"))
+    used = [make_processor(with_events)]
+    for file in (one, other):
+        result, ran = run(file, used=used)
+        assert ran == CHUNKS
+        assert result["out"]["found"][0].metadata["filename"] == str(file)
+
+
+@pytest.mark.parametrize("compression", [None, 1])
+def test_with_and_without_compression(compression: int | None, run: Callable[..., Any], tmp_path: Path) -> None:
+    """However coffea hands the results on."""
+    file, link = write_events(tmp_path / "events.root", 1), tmp_path / "link.root"
+    link.symlink_to(file)
+    first, _ = run(file, compression=compression)
+    again, ran = run(link, compression=compression)
+    assert ran == 0
+    assert again["out"] == first["out"]
