@@ -43,6 +43,10 @@ class Nameless(Protocol):
     def call(self) -> ChunkCall:
         """The call."""
 
+    @property
+    def key(self) -> str:
+        """Its key without a name."""
+
     def find(self, store: Store, attempt: Attempt) -> tuple[EntryInfo, Trace] | None:
         """Return the entry of the same chunk under another name, and what else it depends on."""
 

@@ -103,13 +103,16 @@ class Nameless:
         if info is None:
             return
         for name, there in _slots(store, self.key, free=True):
-            if there is None:
-                details = {**info.details, OBSERVED: trace.as_json(), HELD: result_holds.as_json()}
-                store.alias(replace(info, details=details), [name])
-                return
-            held = Held.of_json(there.details.get(HELD))
-            if held is not None and result_holds.holds_what(held) and trace_of(there) == trace:
-                return
+            if there is not None:
+                held = Held.of_json(there.details.get(HELD))
+                if held is None or not result_holds.holds_what(held) or trace_of(there) != trace:
+                    continue
+                if there.digest == info.digest:
+                    return
+                store.delete([name])  # the chunk was run again, for a result in its place
+            details = {**info.details, OBSERVED: trace.as_json(), HELD: result_holds.as_json()}
+            store.alias(replace(info, details=details), [name])
+            return
 
 
 def _slots(store: Store, key: str, *, free: bool = False) -> Iterator[tuple[str, Any]]:
@@ -176,13 +179,20 @@ def seek(step: Running, attempt: Attempt) -> None:
         return
     encoded = encode(value, attempt.classes, data_only=store.data_only)
     details = details_of(step, attempt, value, encoded, private=store.private)
-    later = () if step.step_key is None else (step.step_key.hex(),)
-    entry = Entry((attempt.content,), "result", name, info.seconds, details, encoded, later)
+    entry = Entry(
+        (attempt.content,), "result", name, info.seconds, details, encoded, later_keys(step.step_key, attempt)
+    )
 
     def done(fact: str, note: str) -> None:
         ledger.record(run, key, name, "cut off", seconds, encoded.nbytes, note=note, fact=fact, **told)
 
     ledger.keep(Job(store, entry, False, done, trace))
+
+
+def later_keys(step_key: bytes | None, attempt: Attempt) -> tuple[str, ...]:
+    """Return the keys under which a result may be filed later: who purges it removes it there, too."""
+    keys = () if step_key is None else (step_key.hex(),)
+    return keys if attempt.nameless is None else (*keys, attempt.nameless.key)
 
 
 def filer(attempt: Attempt, result: Any) -> Callable[[Store, str], None]:

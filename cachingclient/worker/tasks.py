@@ -294,7 +294,7 @@ class RunAndKeep:
             content = uuid.uuid4().hex
         encoded = attempt.encoded if attempt.encoded is not None else self._encode(attempt, result)
         attempt.adds(encoded.classes)
-        later = () if self.step_key is None else (self.step_key.hex(),)
+        later = other_names.later_keys(self.step_key, attempt)
         details = details_of(self, attempt, result, encoded, private=store.private)
         entry = Entry((content,), "result", self.name, seconds, details, encoded, later)
         ledger, run, key, step_name, trace = process(), self.context.run, key_of(self), self.name, attempt.trace

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,19 @@ import pytest
 processor = pytest.importorskip("coffea.processor")
 
 from coffea.nanoevents import NanoAODSchema  # noqa: E402
-from coffea.processor.executor import DEFAULT_METADATA_CACHE  # noqa: E402
+from coffea.processor.executor import DEFAULT_METADATA_CACHE, WorkItem  # noqa: E402
 
+from cachingclient.hashing.inputs.same_content import Held  # noqa: E402
+from cachingclient.hashing.libraries.coffea_chunks import ChunkCall  # noqa: E402
+from cachingclient.storage import open_store  # noqa: E402
 from tests.coffea.conftest import write_events  # noqa: E402
 
 if TYPE_CHECKING:
     from cachingclient import DiracClient
 
 CHUNKS = 2
+LONG_AGO = 1_700_000_000_123_456_789
+"""So long that a file counts by its time; what was written just now counts by its content."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +45,7 @@ def make_processor(look: Callable[[Any], Any] = lambda events: None) -> Any:
         def process(self, events: Any) -> Any:
             with open(events.metadata["log"], "a") as log:
                 log.write("process\n")
-            out = processor.dict_accumulator()
+            out: dict[str, Any] = {}
             out["found"] = [self.look(events)]
             out["jets"] = int(ak.sum(events.Jet.pt > 30))
             out[events.metadata["dataset"]] = len(events)
@@ -112,6 +118,7 @@ def test_each_name_finds_what_another_made(entries: int, run: Callable[..., Any]
 def test_a_file_that_was_moved_is_found(run: Callable[..., Any], tmp_path: Path) -> None:
     """A copy that is no small file has to be compared with the first, which is gone: that runs."""
     file = write_events(tmp_path / "events.root", 1, 4000)
+    os.utime(file, ns=(LONG_AGO, LONG_AGO))
     first, ran = run(file, entries=4000)
     assert ran == CHUNKS
     copy = shutil.copy(file, tmp_path / "copy.root")
@@ -153,9 +160,10 @@ def test_an_edited_copy_runs(run: Callable[..., Any], tmp_path: Path) -> None:
     (first, second, third), ran = each_alone(run, other, patched, found)
     assert ran == [CHUNKS, CHUNKS, 0]
     assert len({first, second, third}) == 3
-    patch(found, file)
+    patch(found, file, 5.0)
     (again,), ran = each_alone(run, found)
-    assert (again, ran) == (second, [CHUNKS])
+    assert ran == [CHUNKS]
+    assert again not in (first, second, third)
 
 
 def each_alone(run: Callable[..., Any], *files: Path) -> tuple[list[int], list[int]]:
@@ -164,7 +172,7 @@ def each_alone(run: Callable[..., Any], *files: Path) -> tuple[list[int], list[i
     return [result["out"]["jets"] for result, _ in results], [ran for _, ran in results]
 
 
-def patch(file: Path, like: Path) -> None:
+def patch(file: Path, like: Path, pt: float = 500.0) -> None:
     """Change events in place: the size, the identifier and the time stay those of another file."""
     import numpy as np
     import uproot
@@ -173,7 +181,7 @@ def patch(file: Path, like: Path) -> None:
         key = opened["Events"]["Jet_pt"].basket_key(0)
     content = bytearray(file.read_bytes())
     values = np.frombuffer(content, ">f4", 500, key.fSeekKey + key.fKeylen)
-    values[:] = 500.0
+    values[:] = pt
     file.write_bytes(content)
     status = like.stat()
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -220,10 +228,6 @@ def of_the_form(events: Any) -> bool:
     return "2017" in str(events.layout.form)
 
 
-def with_events(events: Any) -> Any:
-    return ak.materialize(events[["run"]][:1])
-
-
 LOOKS = [of_the_folder, by_a_made_up_name, of_all, of_an_error, of_the_form]
 
 
@@ -245,15 +249,29 @@ def test_code_that_may_see_the_name_runs_for_each(run: Callable[..., Any], tmp_p
     assert run(one, other, used=used)[-1] == 0
 
 
-def test_a_result_that_holds_the_name_stays_with_it(run: Callable[..., Any], tmp_path: Path) -> None:
-    """Events have their metadata with them."""
-    one = write_events(tmp_path / "one.root", 1)
-    other = Path(shutil.copy2(one, tmp_path / "other.root"))
-    used = [make_processor(with_events)]
-    for file in (one, other):
-        result, ran = run(file, used=used)
-        assert ran == CHUNKS
-        assert result["out"]["found"][0].metadata["filename"] == str(file)
+def test_a_result_that_holds_the_name_stays_with_it(tmp_path: Path) -> None:
+    """Events have their metadata with them, and an array of them says where it is from."""
+    file = write_events(tmp_path / "events.root", 1)
+    item = WorkItem("ttbar", str(file), "Events", 0, 30, b"1" * 16, {})
+    held = Held.of(str(file))
+    assert held is not None
+    chunk = ChunkCall(len, item, None, held)
+    array = ak.with_parameter(ak.Array([1, 2]), "metadata", {"filename": str(file)})
+    for out in ({"found": array}, {"found": [str(file)]}, {str(file): 1}):
+        assert chunk.may_name({"out": out, "processed": {item}})
+    assert not chunk.may_name({"out": {"found": ak.Array([1, 2])}, "processed": {item}})
+    assert chunk.may_name({"out": {}, "processed": {replace(item, filename="other.root")}})
+    assert chunk.may_name({"out": {}})
+
+
+def test_who_purges_a_result_purges_it_under_all_names(run: Callable[..., Any], tmp_path: Path, store_url: str) -> None:
+    """None of its other names brings it back."""
+    file, link = write_events(tmp_path / "events.root", 1), tmp_path / "link.root"
+    link.symlink_to(file)
+    run(file)
+    store = open_store(store_url)
+    store.delete([key for info in store.scan() if info.name == "Analysis" for key in info.keys])
+    assert run(link)[1] == CHUNKS
 
 
 @pytest.mark.parametrize("compression", [None, 1])
