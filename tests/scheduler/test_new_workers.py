@@ -79,7 +79,7 @@ def test_a_worker_without_the_package_that_joins_a_graph_gets_none_of_it(
             until(lambda: client._worker_check.lacking)
             with Client(cluster, set_as_default=False) as plain:
                 other = list(lacking(cluster))
-                assert {plain.submit(where, 0, workers=other).result(timeout=60)} == pids(cluster, other)
+                assert {plain.submit(where, 0, workers=other).result(timeout=300)} == pids(cluster, other)
             assert len(set(client.gather(client.map(where, range(100, 150))))) == 2
     assert [each for each in recwarn if "not used while workers have no cachingclient" in str(each.message)]
 
@@ -98,7 +98,7 @@ def test_a_graph_that_waits_for_workers_runs_on_those_without_the_package(
         kept = client.map(absolute, range(-5, 0))
         futures = [*client.map(pow, range(3), [2] * 3), *kept, client.submit(sum, kept), client.submit(absolute, -8)]
         with worker(cluster, tmp_path, blocked):
-            assert [future.result(timeout=60) for future in futures] == [0, 1, 4, 5, 4, 3, 2, 1, 15, 8]
+            assert [future.result(timeout=300) for future in futures] == [0, 1, 4, 5, 4, 3, 2, 1, 15, 8]
 
 
 def test_the_last_worker_with_the_package_leaves(
