@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any
 
 import distributed
-from distributed.worker import warn
 
 from cachingclient import config
 from cachingclient.coffea.chunks import Chunk
@@ -163,7 +162,7 @@ def check_blocks(
 def _tell(text: str) -> None:
     """Warn here and on the clients; where warnings are errors, that is no reason to fail."""
     with contextlib.suppress(CacheWarning):
-        warn(text, CacheWarning)
+        distributed.warn(text, CacheWarning)
 
 
 def _note(name: str, differs: str, marker: str) -> None:
