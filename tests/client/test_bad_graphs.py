@@ -160,10 +160,10 @@ def test_a_key_of_other_code_is_kept_as_what_it_is(store_url: str) -> None:
 
 
 def test_many_futures_at_once(cluster: LocalCluster, store_url: str) -> None:
-    """Twenty thousand keys are known, finished and forgotten."""
+    """Eight thousand keys are known, finished and forgotten; cancelling takes dask the square of their number."""
     with DiracClient(cluster, cache=store_url, policy="all") as client:
-        futures = client.map(increment, range(20_000))
-        assert len(client.futures) == 20_000
+        futures = client.map(increment, range(8_000))
+        assert len(client.futures) == 8_000
         client.cancel(futures)
         assert sum(client.gather(client.map(increment, range(-1000, 0)))) == sum(range(-999, 1))
         del futures
