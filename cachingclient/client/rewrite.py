@@ -124,6 +124,8 @@ def read_what_is_held(
         For each unread hit whose entry was lost the future that computes the result again.
     """
     outside = {key for node in sent.values() for key in node.dependencies}
+    if not outside:
+        return dict(sent), {}
     unread = [key for key in outside if key not in readers]  # the difference of views would go through all readers
     behind = {key: sent.get(key) or (taken[key].node if key in taken else None) for key in unread}
     inside = inline_unread_hits(sent, {key: node for key, node in behind.items() if key not in again})

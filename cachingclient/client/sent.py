@@ -140,7 +140,8 @@ class Registry:
             if key not in self.taken:
                 step = run.plan.details.get(key)
                 self.taken[key] = Taken(node, step.key if step is not None else None, run.name)
-                self._needed.update(node.dependencies)
+                for needed in node.dependencies:
+                    self._needed[needed] += 1
         run.sent.update(nodes)
 
     def replace(self, run: Run, keys: Iterable[Key], nodes: Mapping[Key, GraphNode]) -> None:

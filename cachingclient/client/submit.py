@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import threading
 import time
@@ -217,7 +216,7 @@ class Submission:
 
     def _keep_ingredients(self, plan: Plan) -> None:
         """Keep the ingredients of the code of new steps, so that a later miss can be explained."""
-        if not self._keeps:
+        if not plan.new_functions or not self._keeps:
             return
         for entry in notes_for(plan.new_functions, private=self.store.private, source=config.source()):
             process().writer.submit(Job(self.store, entry, False, lambda kept, note: None))
@@ -254,7 +253,7 @@ class Submission:
         nodes = {key: node for key, node in lowered.nodes.items() if key not in constraints.held}
         merkle = Merkle(self.registry, Inputs(self._inputs), self._environment)
         classes = SessionClasses(self._environment)
-        constraints = dataclasses.replace(constraints, objection=classes.objection)
+        constraints = constraints.objecting(classes.objection)
         here = surroundings(self.store, classes.changed, self._surroundings())
         look_up = LookUp(self.store, self.notes, here)
         find = functools.partial(self.find, look_up=look_up)
@@ -290,7 +289,7 @@ class Submission:
             }
 
     def _context(self, name: str) -> Context:
-        return dataclasses.replace(self._common, run=name)
+        return self._common.of_run(name)
 
     @functools.cached_property
     def _common(self) -> Context:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 
 from cachingclient.client.port import Port
 from cachingclient.hashing.inputs.told import Told, tell_surroundings, this_process
@@ -97,7 +98,8 @@ class WorkerCheck:
 
     def surroundings(self) -> list[Told | None]:
         """Return what the workers told of their surroundings; those that share this process may have changed them."""
-        here = this_process() if self._told else None  # once: it asks the operating system three times
+        alike = any(told is not None and told.process[1] == os.getpid() for told in self._told.values())
+        here = this_process() if alike else None  # once: it asks the operating system three times
         return [
             tell_surroundings() if told is not None and told.process == here else told for told in self._told.values()
         ]

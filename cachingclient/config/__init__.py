@@ -295,12 +295,18 @@ def _size(name: str, *, zero: bool = False) -> int:
 def _seconds(name: str, *, zero: bool = False) -> float:
     value = _get(name)
     try:
-        seconds = float(parse_timedelta(value)) if isinstance(value, str | int | float) else -1.0
+        seconds = _duration(value) if isinstance(value, str | int | float) else -1.0
     except (IndexError, KeyError, ValueError):
         seconds = -1.0
     if isinstance(value, bool) or not (seconds > 0 or (zero and seconds == 0)):
         raise _error(name, value, f"a duration {'of 0 or more' if zero else 'above 0'}, e.g. 10s or 5 minutes")
     return seconds
+
+
+@functools.lru_cache(maxsize=32)
+def _duration(value: str | float) -> float:
+    """Return the seconds that a text or a number stands for; each call of ``submit`` asks for some."""
+    return float(parse_timedelta(value))
 
 
 def _or(choices: tuple[str, ...]) -> str:

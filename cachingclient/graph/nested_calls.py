@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
 from typing import Any
 
 from dask._task_spec import Dict as DictNode
@@ -52,8 +53,22 @@ def runs_as_it_is(function: Callable[..., Any]) -> bool:
     >>> runs_as_it_is(abs)
     False
     """
-    coroutine = inspect.iscoroutinefunction(function) or getattr(function, "__tornado_coroutine__", False)
+    coroutine = is_coroutine_function(function) or getattr(function, "__tornado_coroutine__", False)
     return coroutine or (getattr(function, "__module__", None) or "").startswith("distributed.")
+
+
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Tell whether calls of a function are coroutines, as `inspect` does; of most functions one look tells it.
+
+    Examples
+    --------
+    >>> async def read(): ...
+    >>> is_coroutine_function(read), is_coroutine_function(abs)
+    (True, False)
+    """
+    if type(function) is FunctionType and not function.__dict__:  # which has nothing that marks it as one
+        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
+    return inspect.iscoroutinefunction(function)
 
 
 def _has_calls(node: GraphNode) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import inspect
+import itertools
+import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,11 +26,18 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.typing import Key
 from dask.utils import ensure_dict
 
-from cachingclient.graph.nested_calls import execute_subgraph, runs_as_it_is, with_calls_apart
+from cachingclient.graph.nested_calls import (
+    execute_subgraph,
+    is_coroutine_function,
+    runs_as_it_is,
+    with_calls_apart,
+)
 
 EXPRESSIONS = hasattr(_expr, "HLGExpr")
 _NAMED = EXPRESSIONS and "_determ_token" in inspect.signature(_expr.Expr.__new__).parameters
 """Whether an expression can be given a name: else dask makes one of all that is in it, which takes its time."""
+_PROCESS, _numbers = uuid.uuid4().hex, itertools.count()
+"""What names of expressions are made of: an identifier for each would be asked of the operating system."""
 ALL_WORKERS: dict[str, Any] = {"n_workers": -1} if EXPRESSIONS else {}
 """What to ask a scheduler for all of its workers with: newer releases tell of some unless asked."""
 
@@ -48,6 +57,7 @@ __all__ = [
     "annotated_as",
     "as_dask_sends",
     "execute_subgraph",
+    "is_coroutine_function",
     "is_held",
     "is_impure_map",
     "is_of_single_calls",
@@ -179,7 +189,7 @@ def to_dask(nodes: dict[Key, GraphNode], annotations: Mapping[str, Mapping[Key, 
     Keys with the same kinds of annotations stand in a layer of their own: a plain graph has no annotations.
     """
     if _NAMED and not annotations:
-        return _expr.LLGExpr(nodes, _determ_token=uuid.uuid4().hex)
+        return _expr.LLGExpr(nodes, _determ_token=f"{_PROCESS}-{os.getpid()}-{next(_numbers)}")
     kinds: dict[Key, list[str]] = {}
     for kind, values in annotations.items():
         for key in values:

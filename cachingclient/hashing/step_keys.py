@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from cachingclient.graph import (
     Task,
     TaskRef,
     execute_subgraph,
+    is_coroutine_function,
     moves_data,
 )
 from cachingclient.hashing.digest import CANONICAL_VERSION
@@ -241,7 +241,7 @@ class Merkle:
         return found[1]
 
     def _code(self, function: Callable[..., Any]) -> Code | str:
-        if inspect.iscoroutinefunction(function):
+        if is_coroutine_function(function):
             return "it is a coroutine function, which runs in the worker's event loop"
         if (getattr(function, "__module__", None) or "").startswith("distributed.shuffle"):
             return "a P2P shuffle moves data between workers outside the graph"

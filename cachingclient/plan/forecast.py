@@ -35,6 +35,8 @@ class Forecast:
 
     def __call__(self, plan: Plan) -> str:
         """Return the warning; empty if there is nothing to warn of."""
+        if len(plan.steps) < FEWEST_TO_WARN:
+            return ""
         counts: dict[str, list[int]] = {}
         for step in plan.steps.values():
             if step.action not in (Action.DATA, Action.ALIAS):

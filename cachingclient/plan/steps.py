@@ -102,6 +102,16 @@ class Constraints:
     seen: set[str] = field(default_factory=set)
     objection: Callable[[EntryInfo, GraphNode], str] = lambda info, node: ""
 
+    def objecting(self, objection: Callable[[EntryInfo, GraphNode], str]) -> Constraints:
+        """Return the same constraints with another objection.
+
+        Examples
+        --------
+        >>> Constraints(frozenset({"a"})).objecting(lambda info, node: "no").impure
+        frozenset({'a'})
+        """
+        return Constraints(self.impure, self.unkept, self.held, self.lost, self.drawn, self.seen, objection)
+
 
 def compared(steps: Mapping[Key, PlannedStep], details: Mapping[Key, Step]) -> Iterator[Key]:
     """Yield the steps to compare with what is kept: of those that run and have one name and code, the first few.

@@ -112,6 +112,8 @@ def _compared(
     infos: Mapping[str, EntryInfo], here: Surroundings, elsewhere: bool
 ) -> dict[str, tuple[str, Collection[str]]]:
     """Return why each entry does not hold here, if so, and the files that another process has to look at."""
+    if not infos:
+        return {}
     refused: dict[str, tuple[str, Collection[str]]] = {}
     traces: dict[str, Trace] = {}
     for name, info in infos.items():

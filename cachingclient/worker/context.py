@@ -76,9 +76,21 @@ class Context:
         """Return a context that knows what the contexts of all runs of a client have in common as bytes, made once."""
         return dataclasses.replace(self, packed=dumps(self._common()))
 
+    def of_run(self, run: str) -> Context:
+        """Return the context of another run of the same client.
+
+        Examples
+        --------
+        >>> context = Context("", open_store("memory://docs"), find_policy("auto"), config.environment(), "stat")
+        >>> context.of_run("Client-1/2") == dataclasses.replace(context, run="Client-1/2")
+        True
+        """
+        common: tuple[Any, ...] = (*self._common(), self.packed)
+        return Context(run, *common)
+
     def _common(self) -> tuple[Any, ...]:
         """Return what contexts of other runs have too, in the order of the fields."""
-        return tuple(getattr(self, each.name) for each in fields(self) if each.name not in _OWN)
+        return tuple(getattr(self, name) for name in _shared())
 
     def __reduce__(self) -> Any:
         return _unpacked, (self.run, self.packed or dumps(self._common()))
@@ -97,6 +109,12 @@ class Context:
             return self.store
 
 
+@functools.cache
+def _shared() -> tuple[str, ...]:
+    """Return the names of what the contexts of one client have in common, in the order of the fields."""
+    return tuple(each.name for each in fields(Context) if each.name not in _OWN)
+
+
 @functools.lru_cache(maxsize=100)
 def leave_out(store: Store) -> None:
     """Let no step be seen to read or write what lies in a store."""
@@ -108,7 +126,7 @@ def leave_out(store: Store) -> None:
 @functools.lru_cache(maxsize=32)
 def _common(packed: bytes) -> Any:
     common = loads(packed)
-    given = dict(zip((each.name for each in fields(Context) if each.name not in _OWN), common, strict=True))
+    given = dict(zip(_shared(), common, strict=True))
     remember_beside(given["store"], writes=given["keep"])
     return common
 

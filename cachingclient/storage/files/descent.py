@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -21,12 +21,39 @@ from cachingclient.storage.model import StoreError, StoreUnavailable
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+FEW = 8
 OTHERS_WRITE, OTHERS_ENTER = 0o022, 0o011
 
 
 def is_private(status: os.stat_result) -> bool:
     """Whether a folder or file is ours, and nobody else may write to it."""
     return status.st_uid in (os.geteuid(), 0) and not status.st_mode & OTHERS_WRITE
+
+
+def is_readable(root: str) -> bool:
+    """Tell whether a folder, and the entries in it if there are any, can be listed."""
+    layout = f"{root}/v1"
+    there = [root, *([layout] if os.path.lexists(layout) else [])]
+    return all(os.access(folder, os.R_OK | os.X_OK) for folder in there)
+
+
+def may_be_there(root: str, names: Sequence[str]) -> Sequence[str]:
+    """Return those of some names below a folder at which there may be something: all, if they are many.
+
+    One look by the whole path, wherever that leads, tells of most entries that they are not there; to go down to one
+    takes some ten calls. Nothing is read on this way.
+    """
+    return names if len(names) > FEW else [name for name in names if not _is_missing(f"{root}/{name}")]
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 class Descent:

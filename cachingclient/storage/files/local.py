@@ -29,7 +29,7 @@ import xxhash
 from cachingclient.forks.patience import BYTE, NAME, got
 from cachingclient.storage.files.atomic import PRIVATE, SHARED, Place, make_file, make_root, mode_of, move, place
 from cachingclient.storage.files.bounded import Rest, bounded
-from cachingclient.storage.files.descent import Descent, is_private, open_file
+from cachingclient.storage.files.descent import Descent, is_private, is_readable, may_be_there, open_file
 from cachingclient.storage.files.folder import MOST_FETCHED, ChangedError, FileStat, Folder
 from cachingclient.storage.files.layout import TEMPORARY
 from cachingclient.storage.files.listing import Listing, listing, newest, shards, total, unchanged
@@ -88,7 +88,7 @@ class LocalFolder(Folder):
         else:
             reason = self._look_in()
             self.read_only = bool(reason)
-        if self.read_only and not _is_readable(self.root):
+        if self.read_only and not is_readable(self.root):
             raise StoreError(f"{self.url} can't be read ({reason})")
         if self.read_only:
             warnings.warn(f"nothing will be kept: store {self.url} can't be written ({reason})", stacklevel=5)
@@ -112,6 +112,8 @@ class LocalFolder(Folder):
     @bounded
     def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
+        if not (names := may_be_there(self.root, names)):
+            return found
         left = sys.maxsize if self.private else limits().nbytes
         with suppress(OSError), self._way() as way:
             for folder, name in sorted(map(split, names)):
@@ -309,10 +311,3 @@ def _walk(way: Descent, folder: str, deeper: int = DEEPEST) -> Iterator[FileStat
     if deeper:
         for name in folders:
             yield from _walk(way, name, deeper - 1)
-
-
-def _is_readable(root: str) -> bool:
-    """Tell whether a folder, and the entries in it if there are any, can be listed."""
-    layout = f"{root}/v1"
-    there = [root, *([layout] if os.path.lexists(layout) else [])]
-    return all(os.access(folder, os.R_OK | os.X_OK) for folder in there)

@@ -21,16 +21,22 @@ from tests.support.entries import entry
 @pytest.fixture
 def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """A limit of a fifth of a second, and a file system that answers once the event is set."""
-    back, real = threading.Event(), os.open
+    back, real, look = threading.Event(), os.open, os.lstat
 
     def opening(*args: Any, **kwargs: Any) -> int:
         if threading.current_thread().name == "cachingclient-patience":
             back.wait(60)
         return real(*args, **kwargs)
 
+    def looking(*args: Any, **kwargs: Any) -> os.stat_result:
+        if threading.current_thread().name == "cachingclient-patience":
+            back.wait(60)
+        return look(*args, **kwargs)
+
     before = limits()
     set_by(lambda: Limits(seconds=0.2))
     monkeypatch.setattr(os, "open", opening)
+    monkeypatch.setattr(os, "lstat", looking)
     yield back
     back.set()
     set_by(lambda: before)
