@@ -28,7 +28,9 @@ from cachingclient.versions import TOLD, own_version
 logger = logging.getLogger(__name__)
 STIMULUS = "cachingclient-new-workers"
 PATIENCE = 30.0
-"""Seconds after which a worker that does not answer is taken as any other."""
+"""Seconds that a worker has to answer, or to unpack the package that it is sent, before it is asked again."""
+LONGEST = 300.0
+"""Seconds after which a worker that can't be asked is taken as any other: dask's limit for one that tells nothing."""
 SHIPPED = "cachingclient-shipped"
 """The name of the plugin with which `DiracClient.ship` sends the package to workers."""
 NOBODY = "nobody"
@@ -143,11 +145,18 @@ class NewWorkers(SchedulerPlugin):
     async def _version_of(self, worker: str) -> object:
         """Return the version of the package at a worker, or an exception: an error of the import as text in one."""
         message = {"op": "run", "function": dumps(own_version), "args": dumps(()), "kwargs": dumps({})}
-        asking = self.scheduler.broadcast(msg=message, workers=[worker], on_error="return")
-        try:
-            return (await asyncio.wait_for(asking, PATIENCE))[worker]
-        except Exception as error:
-            return error
+        asked = time.monotonic()
+        while True:
+            asking = self.scheduler.broadcast(msg=message, workers=[worker], on_error="return")
+            answer: object
+            try:
+                answer = (await asyncio.wait_for(asking, PATIENCE))[worker]
+            except Exception as error:
+                answer = error
+            # On a busy host a worker answers late. To send it tasks meanwhile would end it, if it lacks the package.
+            if not _unanswered(answer) or worker not in self.scheduler.workers or time.monotonic() > asked + LONGEST:
+                return answer
+            await asyncio.sleep(0.2)
 
     def _answered(self, worker: str, answer: object) -> None:
         self.lacking.pop(worker, None)
@@ -171,6 +180,11 @@ class NewWorkers(SchedulerPlugin):
         else:
             self._held.pop(worker, None)
             self._change_status(**change)
+
+
+def _unanswered(answer: object) -> bool:
+    """Tell whether the comm failed or took too long; errors that the operating system gives a worker have a number."""
+    return isinstance(answer, OSError) and answer.errno is None
 
 
 def _lacks(answer: object) -> bool:

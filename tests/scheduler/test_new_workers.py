@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
+from distributed.protocol.pickle import dumps
 
 from cachingclient import CacheWarning, DiracClient, step
 from cachingclient.scheduler.new_workers import NewWorkers
+from cachingclient.versions import own_version
 from tests.support.waiting import until
 from tests.support.workers import BLOCKED, scheduler, worker
 
@@ -99,6 +102,29 @@ def test_a_graph_that_waits_for_workers_runs_on_those_without_the_package(
         futures = [*client.map(pow, range(3), [2] * 3), *kept, client.submit(sum, kept), client.submit(absolute, -8)]
         with worker(cluster, tmp_path, blocked):
             assert [future.result(timeout=300) for future in futures] == [0, 1, 4, 5, 4, 3, 2, 1, 15, 8]
+
+
+def test_a_worker_that_answers_late_gets_no_task_before(
+    cluster: LocalCluster, tmp_path: Path, store_url: str, blocked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked until it answers, as on a host that is busy; that it lacks the package is known by then."""
+    asked: list[str] = []
+    real = cluster.scheduler.broadcast
+
+    async def late(*, msg: dict[str, Any], workers: list[str], **kwargs: Any) -> dict[str, Any]:
+        if msg.get("function") == dumps(own_version):
+            asked.extend(workers)
+            if len(asked) <= 3:
+                raise TimeoutError
+        return await real(msg=msg, workers=workers, **kwargs)
+
+    with DiracClient(cluster, cache=store_url, policy="all") as client:
+        futures = client.map(pow, range(3), [2] * 3)
+        monkeypatch.setattr(cluster.scheduler, "broadcast", late)
+        with worker(cluster, tmp_path, blocked):
+            assert [future.result(timeout=300) for future in futures] == [0, 1, 4]
+    assert len(set(asked)) == 1
+    assert len(asked) == 4
 
 
 def test_the_last_worker_with_the_package_leaves(
