@@ -218,8 +218,11 @@ class Submission:
         """Keep the ingredients of the code of new steps, so that a later miss can be explained."""
         if not plan.new_functions or not self._keeps:
             return
-        for entry in notes_for(plan.new_functions, private=self.store.private, source=config.source()):
-            process().writer.submit(Job(self.store, entry, False, lambda kept, note: None))
+        try:
+            for entry in notes_for(plan.new_functions, private=self.store.private, source=config.source()):
+                process().writer.submit(Job(self.store, entry, False, lambda kept, note: None))
+        except Exception as error:  # the graph is sent
+            self.notes.add(f"later misses can't be explained: {type(error).__name__}: {error}")
 
     def _prepare(
         self, expr: Any, keys: list[Key], options: Mapping[str, Any], called_impure: bool

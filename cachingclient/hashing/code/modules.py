@@ -201,7 +201,7 @@ def _import(name: str, walk: Walk) -> ModuleType | None:
 def module_content(module: ModuleType, walk: Walk) -> bytes:
     """Encode everything in a user's module, by name."""
     parts = []
-    for name, value in sorted(vars(module).items()):
+    for name, value in sorted(vars(module).copy().items()):
         if name in MODULE_LAYOUT_NAMES:
             continue
         try:

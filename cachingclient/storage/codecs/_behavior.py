@@ -78,9 +78,9 @@ def _place_of(behavior: Mapping[Any, Any]) -> _Place:
 def _places_of(behavior: Mapping[Any, Any]) -> Iterator[_Place]:
     """Yield the ways in which a behavior may be found again."""
     yield _Place(added=tuple(behavior))
-    for module_name, module in sorted(sys.modules.items()):
+    for module_name, module in sorted(sys.modules.copy().items()):
         if module_name.partition(".")[0] in HOLDERS and isinstance(module, ModuleType):
-            for name, shared in vars(module).items():
+            for name, shared in vars(module).copy().items():
                 if name.startswith("behavior") and type(shared) is dict and shared.keys() <= behavior.keys():
                     own = {key for key in shared if shared[key] is behavior[key] and _is_of_library((key, shared[key]))}
                     added = tuple(key for key in behavior if key not in own)

@@ -112,7 +112,7 @@ def _observe_python() -> None:
 def _give_own_generator(module: Any) -> None:
     """Let machinery draw from a generator apart: a step that computes or prints by it draws nothing."""
     own = random.Random(os.getpid())
-    for name, value in list(vars(module).items()):
+    for name, value in vars(module).copy().items():
         if value is random:
             setattr(module, name, own)
         elif getattr(value, "__self__", None) is random._inst:

@@ -40,8 +40,8 @@ def replace(module: Any, name: str, make: Callable[[Any], Any]) -> None:
         _stand_in(original, make) if isinstance(original, type) else functools.wraps(original)(make(original))
     )
     package = module.__name__.partition(".")[0]
-    for other, loaded in list(sys.modules.items()):
-        if other.partition(".")[0] == package and vars(loaded).get(last) is original:
+    for other, loaded in sys.modules.copy().items():  # other threads may import meanwhile
+        if other.partition(".")[0] == package and getattr(loaded, "__dict__", {}).get(last) is original:
             setattr(loaded, last, wrapper)
 
 
