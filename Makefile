@@ -8,6 +8,8 @@ PYTEST_ARGS ?=
 AGC_ARGS ?=
 NOTEBOOK_ARGS ?=
 UPSTREAM_ARGS ?=
+# Tests mostly wait, for processes that start: two at a time, each file in one process (conftest.py). WORKERS=0 is one.
+WORKERS ?= 2
 
 .PHONY: agc notebook package test matrix slow lint lint-rules lint-format lint-types lint-imports doc-examples bench upstream docs clean
 .DEFAULT_GOAL := test
@@ -29,7 +31,7 @@ notebook: $(VENV)/.installed-notebook
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/notebooks/render.py $(NOTEBOOK_ARGS)
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 # The client's tests on every release of dask that the package is said to run on, each in an environment of its own.
 matrix: $(VENV)/.installed-test
