@@ -133,7 +133,8 @@ class Submission:
                 self.registry.let_go(run)
                 if not fresh:
                     run.pinned.clear()
-        self._keep_ingredients(run.plan)
+        if run.plan.new_functions and self._keeps:
+            self._keep_ingredients(run.plan)
         run.plan.slim()
         return futures
 
@@ -155,7 +156,7 @@ class Submission:
         """
         constraints = Constraints(run.impure, run.unkept, frozenset(held), lost, self._drawn, self._seen)
         plan = self._make_plan(run.lowered, keys, constraints)
-        return plan, rewrite(plan, run.lowered, self._context(run.name), self.registry.taken, anew=True)
+        return plan, rewrite(plan, run.lowered, self._common.of_run(run.name), self.registry.taken, anew=True)
 
     def plan(self, graph: TaskGraph, wanted: list[Key]) -> Plan:
         """Return the plan of a graph, without sending anything."""
@@ -216,8 +217,6 @@ class Submission:
 
     def _keep_ingredients(self, plan: Plan) -> None:
         """Keep the ingredients of the code of new steps, so that a later miss can be explained."""
-        if not plan.new_functions or not self._keeps:
-            return
         try:
             for entry in notes_for(plan.new_functions, private=self.store.private, source=config.source()):
                 process().writer.submit(Job(self.store, entry, False, lambda kept, note: None))
@@ -242,7 +241,7 @@ class Submission:
         name = f"{self.port.id}/{self._run_count}"
         # What a graph of collections gives is taken at once; of single calls, often only the last one's result is.
         hold = is_of_single_calls(expr)
-        graph = rewrite(plan, lowered, self._context(name), self.registry.taken, hold=hold)
+        graph = rewrite(plan, lowered, self._common.of_run(name), self.registry.taken, hold=hold)
         for key in sent_before.keys() & plan.steps.keys():
             plan.steps[key].action = Action.RUN
         report = RunReport(plan, (), time.perf_counter() - start, self.store.url)
@@ -290,9 +289,6 @@ class Submission:
                 for key in keys
                 if key in self.port.states and self.port.states[key].status in ("pending", "finished", "lost")
             }
-
-    def _context(self, name: str) -> Context:
-        return self._common.of_run(name)
 
     @functools.cached_property
     def _common(self) -> Context:
