@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ Cachectl = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def agent(diracx_service: DiracX) -> subprocess.Popen[bytes]:
+def agent(diracx_service: DiracX) -> Iterator[subprocess.Popen[bytes]]:
     """A site that takes two jobs at a time."""
-    return diracx_service.run(diracx_service.agent(SITE))
+    process = diracx_service.run(diracx_service.agent(SITE))
+    yield process
+    process.terminate()
+    process.wait(300)
 
 
 @pytest.fixture(scope="module")

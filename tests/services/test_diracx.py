@@ -58,9 +58,12 @@ def alice(diracx_service: DiracX) -> Iterator[DiracApi]:
 
 
 @pytest.fixture(scope="module")
-def agent(diracx_service: DiracX) -> subprocess.Popen[bytes]:
+def agent(diracx_service: DiracX) -> Iterator[subprocess.Popen[bytes]]:
     """A site whose agent takes two jobs at a time, and has a GPU."""
-    return diracx_service.run(diracx_service.agent(SITE, tags=["GPU"]))
+    process = diracx_service.run(diracx_service.agent(SITE, tags=["GPU"]))
+    yield process
+    process.terminate()
+    process.wait(300)
 
 
 @pytest.fixture
