@@ -11,6 +11,7 @@ from typing import Any
 import dask
 import pytest
 from distributed import LocalCluster
+from fsspec.registry import _registry
 
 from cachingclient import CacheWarning, DiracClient, open_store, step
 from cachingclient.config import ConfigurationError
@@ -98,6 +99,7 @@ def test_a_library_that_lacks_is_told_with_what_brings_it(monkeypatch: pytest.Mo
     """As pip takes it."""
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.delitem(sys.modules, "cachingclient.storage.files.s3", raising=False)
+    monkeypatch.delitem(_registry, "s3", raising=False)  # another test may have used it
     with pytest.raises(ImportError, match=r"store 's3://nowhere/x': .*pip install 'cachingclient\[s3\]'"):
         open_store("s3://nowhere/x")
 
