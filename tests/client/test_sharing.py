@@ -1,4 +1,4 @@
-"""Several graphs at once, several clients on one scheduler, keys that meet: what the scheduler holds is used right."""
+"""Several graphs at once, keys that meet, workers that go: what the scheduler holds is used right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import dask
@@ -17,31 +16,15 @@ from distributed import (
     Client,
     Event,
     LocalCluster,
-    Queue,
-    Variable,
     as_completed,
     fire_and_forget,
-    get_client,
     get_task_stream,
-    get_worker,
     wait,
-    worker_client,
 )
 
 from cachingclient import DiracClient
+from tests.client.chains import chain, double, increment
 from tests.support.reported import counts
-
-
-def source() -> int:
-    return 5
-
-
-def increment(x: int) -> int:
-    return x + 1
-
-
-def double(x: int) -> int:
-    return x * 2
 
 
 def merged(*parts: int) -> int:
@@ -57,37 +40,6 @@ def gated(x: int, name: str) -> int:
     return x + 1
 
 
-def inside_worker_client(x: int) -> int:
-    with worker_client() as client:
-        return client.submit(increment, x).result()
-
-
-def inside_get_client(x: int) -> list[int]:
-    client = get_client()
-    return client.gather(client.map(increment, range(x)))
-
-
-def inside_reads(folder: str) -> str:
-    return str(get_client().submit(read_table, folder).result())
-
-
-def read_table(folder: str) -> str:
-    return Path(folder, "table").read_text()
-
-
-def inside_leaves(folder: str) -> int:
-    fire_and_forget(get_client().submit(wait_for_event, f"left in {folder}"))
-    return 1
-
-
-def wait_for_event(name: str) -> bool:
-    return bool(Event(name).wait(timeout=300))
-
-
-def process_of_worker() -> int:
-    return os.getpid() + 0 * id(get_worker())
-
-
 def complaints(client: Client) -> list[str]:
     """What the scheduler logged about keys that came back different."""
     return [text for _, text in client.get_scheduler_logs() if "Detected different" in text]
@@ -99,12 +51,6 @@ def quiet(client: DiracClient) -> Any:
     before = len(complaints(client))
     yield client
     assert complaints(client)[before:] == []
-
-
-def chain() -> tuple[Any, Any, Any]:
-    first = dask.delayed(source, pure=True)()
-    second = dask.delayed(increment, pure=True)(first)
-    return first, second, dask.delayed(double, pure=True)(second)
 
 
 def released(client: DiracClient, key: Any) -> None:
@@ -244,62 +190,6 @@ def test_cancel_and_ask_again(client: DiracClient) -> None:
     assert client.submit(gated, 1, "cancelled", key="again").result(timeout=300) == 2
 
 
-def test_plain_and_caching_client_on_one_scheduler(
-    make_client: Callable[..., DiracClient], plain_client: Client
-) -> None:
-    """A plain client's futures of the same keys are shared, not spoilt."""
-    caching = make_client()
-    theirs, ours = plain_client.submit(increment, 1), caching.submit(increment, 1)
-    assert (theirs.result(), ours.result()) == (2, 2)
-    loaded = make_client()
-    assert loaded.submit(double, loaded.submit(increment, 1)).result() == 4
-
-
-def test_two_caching_clients_with_the_same_graph(make_client: Callable[..., DiracClient]) -> None:
-    """Two caching clients that compute the same at once get the same."""
-    first, second = make_client(), make_client()
-    collection = chain()[2]
-    futures = [client.compute(collection) for client in (first, second)]
-    assert [future.result() for future in futures] == [12, 12]
-
-
-def test_variables_and_queues(client: DiracClient) -> None:
-    """Futures that travel through variables and queues are inputs as ever."""
-    future = client.submit(increment, 1)
-    variable, queue = Variable(client=client), Queue(client=client)
-    variable.set(future)
-    queue.put(future)
-    assert client.submit(double, variable.get()).result() == 4
-    assert client.submit(double, queue.get()).result() == 4
-    variable.delete()
-    queue.close()
-
-
-def test_future_of_another_client_is_never_guessed(make_client: Callable[..., DiracClient]) -> None:
-    """A key whose step this client does not know makes what follows uncacheable by key, with the reason."""
-    owner, guest = make_client(), make_client()
-    variable = Variable("shared", client=owner)
-    variable.set(owner.submit(increment, 1))
-    received = Variable("shared", client=guest).get()
-    assert guest.submit(double, received).result() == 4
-    assert guest.report is not None
-    step = guest.report.plan.steps[guest.submit(double, received).key]
-    assert step.step_key is None
-    assert "increment" in step.reason
-    variable.delete()
-
-
-def test_published_data_sets(make_client: Callable[..., DiracClient]) -> None:
-    """A published collection can be computed on by another client."""
-    owner, guest = make_client(), make_client()
-    persisted = owner.persist(chain()[2])
-    owner.publish_dataset(persisted, name="chain")
-    try:
-        assert guest.get_dataset("chain").compute() == 12
-    finally:
-        owner.unpublish_dataset("chain")
-
-
 def test_fire_and_forget(client: DiracClient) -> None:
     """A step whose future nobody holds runs, and is kept."""
     gate = Event("forgotten", client=client)
@@ -311,41 +201,6 @@ def test_fire_and_forget(client: DiracClient) -> None:
     gate.set()
     again = client.submit(gated, 1, "forgotten")
     assert again.result(timeout=300) == 2
-
-
-@pytest.mark.parametrize("function", [inside_worker_client, inside_get_client])
-def test_tasks_that_submit_tasks(make_client: Callable[..., DiracClient], function: Callable[[int], Any]) -> None:
-    """Tasks may submit tasks; where these only compute, the result is kept."""
-    expected = {"inside_worker_client": 4, "inside_get_client": [1, 2, 3]}[function.__name__]
-    for counted in ((1, 0), (0, 1)):
-        client = make_client()
-        assert client.submit(function, 3).result(timeout=300) == expected
-        client.flush()
-        assert counts(client)[:2] == counted
-        client.close()
-
-
-@pytest.mark.parametrize(
-    ("function", "why"), [(inside_reads, "one of which reads"), (inside_leaves, "was done before they were")]
-)
-def test_tasks_that_submit_tasks_which_do_more(
-    client: DiracClient, tmp_path: Path, function: Callable[[str], Any], why: str
-) -> None:
-    """What a task reads that a step sent is seen where it runs; what is not waited for is not known."""
-    (tmp_path / "table").write_text("2")
-    client.submit(function, str(tmp_path)).result(timeout=300)
-    client.flush()
-    Event(f"left in {tmp_path}", client=client).set()
-    assert why in str(client.report)
-
-
-@pytest.mark.parametrize("function", [inside_worker_client, inside_get_client])
-def test_tasks_that_submit_tasks_through_this_very_client(store_url: str, function: Callable[[int], Any]) -> None:
-    """With workers in this process, tasks get hold of the caching client itself: planning from a task must not hang."""
-    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
-    with LocalCluster(**options) as cluster, DiracClient(cluster, cache=store_url, policy="all") as client:
-        expected = {"inside_worker_client": 4, "inside_get_client": [1, 2, 3]}[function.__name__]
-        assert client.gather(client.map(function, [3], pure=False), direct=False) == [expected]
 
 
 def test_task_stream(client: DiracClient) -> None:
