@@ -14,7 +14,7 @@ from coffea.processor.executor import DEFAULT_METADATA_CACHE  # noqa: E402
 
 from cachingclient import DiracClient  # noqa: E402
 from cachingclient.vine import VineCluster  # noqa: E402
-from tests.coffea.test_dask_executor import CHUNKS, calls, fileset, make_processor, same  # noqa: E402
+from tests.coffea.runs import CHUNKS, calls, fileset, make_processor, same  # noqa: E402
 from tests.vine.pools import place_for  # noqa: E402
 
 EXECUTORS = {
