@@ -16,7 +16,7 @@ from cachingclient import DiracClient
 from cachingclient.graph import GraphNode, Key, Task, TaskRef
 from cachingclient.scheduler.replace_tasks import install, message
 from tests.support.waiting import until
-from tests.worker.test_held import lose
+from tests.worker.chains import lose
 
 
 def fail(why: str, *taken: Any) -> Any:

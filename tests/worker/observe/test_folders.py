@@ -1,0 +1,111 @@
+"""What a step lists, looks for and asks about: names in folders, sizes, links, and files that are not there."""
+
+import glob
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from cachingclient.worker.observe import observing
+from tests.worker.observe.reading import read
+
+
+def test_a_file_that_is_looked_for_in_vain_is_missing(tmp_path):
+    """Making the file would change what the step does."""
+    with observing() as seen, pytest.raises(FileNotFoundError):
+        read(tmp_path / "override.json")
+    assert seen.missing == {str(tmp_path / "override.json")}
+    assert not seen.reads
+
+
+def test_listings_change_with_the_names_in_a_folder(tmp_path):
+    """A listing is known by the names in it, not by when they came."""
+
+    def look():
+        with observing() as seen:
+            sorted(tmp_path.iterdir())
+        return seen.listings
+
+    empty = look()
+    assert list(empty) == [str(tmp_path)]
+    (tmp_path / "a.json").touch()
+    assert look() != empty
+    (tmp_path / "a.json").unlink()
+    assert look() == empty
+
+
+def test_what_is_asked_about_counts_without_being_opened(tmp_path: Path) -> None:
+    """Whether a file is there counts as that alone; its size and time are read."""
+    (tmp_path / "there").write_text("x")
+    (tmp_path / "sized").write_text("x")
+    with observing() as seen:
+        assert (tmp_path / "there").exists()
+        assert not os.path.exists(tmp_path / "absent")
+        os.path.getsize(tmp_path / "sized")
+    assert seen.there == {str(tmp_path / "there")}
+    assert str(tmp_path / "absent") in seen.missing
+    assert list(seen.reads) == [str(tmp_path / "sized")]
+
+
+def test_where_a_link_leads_counts(tmp_path):
+    """A path that the step resolves by hand depends on the links in it."""
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "table").write_text("1")
+    (tmp_path / "current").symlink_to("v1")
+    for look in (os.path.realpath, lambda path: os.readlink(path), lambda path: Path(path).resolve()):
+        with observing() as seen:
+            look(str(tmp_path / "current"))
+        assert seen.links == {str(tmp_path / "current"): "v1"}
+
+
+def test_sizes_of_what_is_in_a_folder_count(tmp_path):
+    """``os.scandir`` gives entries that look at their files by themselves."""
+    (tmp_path / "table").write_text("1")
+    with observing() as seen:
+        sizes = [entry.stat().st_size for entry in os.scandir(tmp_path)]
+    assert sizes == [1]
+    assert set(seen.reads) == {str(tmp_path / "table")}
+
+
+def test_paths_from_an_open_folder_are_seen(tmp_path):
+    """Python tells of such an opening by the path alone."""
+    (tmp_path / "table").write_text("1")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with observing() as seen:
+            os.close(os.open("table", os.O_RDONLY, dir_fd=folder))
+            os.listdir(folder)
+            os.stat("other", dir_fd=folder) if (tmp_path / "other").exists() else None
+    finally:
+        os.close(folder)
+    assert set(seen.reads) == {str(tmp_path / "table")}
+    assert set(seen.listings) == {str(tmp_path)}
+    assert not seen.used_cwd
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda path: glob.glob(f"{path}/*.root"),
+        pytest.param(
+            lambda path: list(path.glob("*.root")),
+            marks=pytest.mark.skipif(sys.version_info >= (3, 13), reason="pathlib tells no more what it is after"),
+        ),
+    ],
+)
+def test_of_a_folder_that_is_searched_only_what_matches_counts(tmp_path, look):
+    """A plot or a log that appears beside the data is nothing new to a step that looks for data."""
+
+    def trace():
+        with observing() as seen:
+            look(tmp_path)
+        return seen.matches, seen.listings
+
+    (tmp_path / "a.root").touch()
+    before = trace()
+    assert before == ({(str(tmp_path), "*.root"): before[0][str(tmp_path), "*.root"]}, {})
+    (tmp_path / "plot.pdf").touch()
+    assert trace() == before
+    (tmp_path / "b.root").touch()
+    assert trace() != before
