@@ -1,71 +1,19 @@
-"""Plans and run reports as counts, text, HTML and pictures."""
+"""Plans and run reports as counts, text and HTML."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Iterable
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-from cachingclient.plan.counts import name_order, state
+from cachingclient.plan.counts import name_order
 from cachingclient.plan.plan import Plan
 from cachingclient.plan.record import QUICK, StepRecord
 from cachingclient.plan.report import RunReport
-from cachingclient.plan.steps import Action, PlannedStep
 from cachingclient.plan.summary import summarise
-from cachingclient.storage import EntryInfo
-
-PNG = b"\x89PNG\r\n\x1a\n"
-
-
-def step(
-    key: str,
-    action: str,
-    before: Iterable[str] = (),
-    *,
-    took: float | None = None,
-    reason: str = "",
-    keep: bool = True,
-) -> PlannedStep:
-    """A planned step named by the letters before the dash of its key; `took` says that an entry is known."""
-    name = key.partition("-")[0]
-    step_key = None if reason else "ab" * 16
-    info = None if took is None else EntryInfo(step_key or "", "result", name, "numpy", "", 1000, 0.0, took, {})
-    return PlannedStep(key, name, Action(action), step_key, reason, info, keep, frozenset(before))
-
-
-def plan(*steps: PlannedStep) -> Plan:
-    """A plan of these steps, the last of which is wanted."""
-    return Plan({step.key: step for step in steps}, frozenset([steps[-1].key] if steps else []))
-
-
-@pytest.fixture
-def edited() -> Plan:
-    """An analysis after an edit of its fill: two selections are loaded, their inputs are not needed."""
-    return plan(
-        step("load-1", "pruned"),
-        step("load-2", "pruned"),
-        step("select-1", "load", ["load-1"], took=4.0),
-        step("select-2", "load", ["load-2"], took=6.0),
-        step("edges-1", "data"),
-        step("fill-1", "run", ["select-1", "edges-1"]),
-        step("fill-2", "run", ["select-2", "edges-1"]),
-        step("total", "alias", ["fill-1"]),
-        step("plot-1", "run", ["total", "fill-2"], reason="argument 2 is an open file"),
-    )
-
-
-RECORDS = [
-    StepRecord("select-1", "select", "loaded", 0.1, 1000),
-    StepRecord("select-2", "select", "loaded", 0.1, 1000),
-    StepRecord("fill-1", "fill", "ran", 1.5, 50, kept=True),
-    StepRecord("fill-2", "fill", "cut off", 0.1, 50, kept=True, saved=1.6),
-    StepRecord("plot-1", "plot", "ran", 0.2),
-]
+from tests.plan.edited import RECORDS, plan, step
 
 
 def test_a_plan_in_one_line(edited: Plan) -> None:
@@ -254,68 +202,8 @@ def test_long_chains_have_an_order() -> None:
     assert name_order(plan(*reversed(steps)).steps) == ["a0", "a1", "a2", "a3"]
 
 
-@pytest.mark.parametrize(
-    ("planned", "shown"),
-    [
-        (step("a-1", "load"), "loaded"),
-        (step("a-1", "run"), "ran"),
-        (step("a-1", "pruned"), "not needed"),
-        (step("a-1", "held"), "in memory"),
-        (step("a-1", "run", reason="a lock"), "uncacheable"),
-    ],
-)
-def test_every_step_has_one_state(planned: PlannedStep, shown: str) -> None:
-    """A picture shows each step in one colour."""
-    assert state(planned) == shown
-    assert state(step("a-1", "load"), StepRecord("a-1", "a", "ran")) == "ran"
-
-
-@pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_pictures_of_a_plan_and_a_run(edited: Plan, tmp_path: Path, suffix: str) -> None:
-    """A plan and a report draw themselves into a file of the format that the name says."""
-    for number, shown in enumerate((edited, RunReport(edited, RECORDS))):
-        path = shown.picture(tmp_path / f"{number}.{suffix}")
-        data = path.read_bytes()
-        assert data.startswith(PNG) if suffix == "png" else b"</svg>" in data
-
-
-def test_a_picture_names_every_step_name(edited: Plan, tmp_path: Path) -> None:
-    """Each name is written in the picture, with what happened to its steps."""
-    import matplotlib as mpl
-
-    with mpl.rc_context({"svg.fonttype": "none"}):
-        text = edited.picture(tmp_path / "plan.svg").read_text()
-    for shown in ("load", "select", "fill", "plot", "2 not needed", "to load (2)", "3 of 7 steps to run"):
-        assert f">{shown}" in text
-
-
-def test_boxes_and_legend_have_the_same_words(edited: Plan, tmp_path: Path) -> None:
-    """Of what is to be done in a plan, and of what was done in a report."""
-    import matplotlib as mpl
-
-    with mpl.rc_context({"svg.fonttype": "none"}):
-        planned = edited.picture(tmp_path / "plan.svg").read_text()
-        done = RunReport(edited, RECORDS).picture(tmp_path / "run.svg").read_text()
-    for word, text in (("to run", planned), ("ran", done)):
-        assert re.search(rf">\d+ {word}\b", text)
-        assert re.search(rf">{word} \(\d", text)
-    assert not re.search(r">\d+ run\b", done)
-
-
 def test_each_line_below_the_table_stands_by_itself(edited: Plan) -> None:
     """In a notebook as on a terminal."""
     summary = summarise(edited.steps)
     summary.footnote = "keeping took 2 ms\nplanned in 3 ms"
     assert "<div>keeping took 2 ms</div><div>planned in 3 ms</div>" in summary._repr_html_()
-
-
-def test_a_picture_of_nothing(tmp_path: Path) -> None:
-    """An empty plan draws an empty picture."""
-    assert plan().picture(tmp_path / "nothing.png").read_bytes().startswith(PNG)
-
-
-def test_a_picture_without_matplotlib(edited: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where matplotlib is missing, the error says what to install."""
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match="pip install matplotlib"):
-        edited.picture(tmp_path / "plan.png")

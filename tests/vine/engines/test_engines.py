@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 
@@ -12,68 +9,17 @@ import dask
 import numpy as np
 import psutil
 import pytest
-from distributed import Client, Future
+from distributed import Client
 
 from cachingclient import DiracClient
 from cachingclient.vine import VineCluster
-from cachingclient.vine.engine import EngineLost, EngineMissing, HandleLost, Needs, find_engine
+from cachingclient.vine.engine import HandleLost, Needs
 from tests.support.waiting import ended, until
-from tests.vine.kills import expected, run_with_kills
+from tests.vine.engines.finished import finish
 from tests.vine.leaks import held_by
-from tests.vine.pools import (
-    ENGINES,
-    POOLS,
-    OutOfBeam,
-    an_error_as_result,
-    end_process,
-    fail,
-    held_up,
-    kill_worker,
-    manager_of,
-    numbers,
-    place_for,
-    site_here,
-    slowly,
-    square,
-)
+from tests.vine.pools import OutOfBeam, an_error_as_result, fail, held_up, numbers, site_here, slowly, square
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The name of an engine, where it may run."""
-    name: str = request.param
-    with place_for(name, tmp_path_factory.mktemp(name)):
-        yield name
-
-
-@pytest.fixture(scope="module")
-def sites(engine: str) -> Iterator[VineCluster]:
-    """A worker at each of two sites."""
-    with VineCluster({"RAL": 1, "Bristol": 1}, engine=engine) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def there(sites: VineCluster) -> Iterator[Client]:
-    """distributed's own client on these."""
-    with Client(sites, set_as_default=False) as client:
-        client.wait_for_workers(2)
-        yield client
-
-
-@pytest.fixture
-def own_sites(engine: str) -> Iterator[VineCluster]:
-    """A worker at each of two sites, for a test that breaks something."""
-    with VineCluster({"RAL": 1, "Bristol": 1}, engine=engine) as cluster:
-        yield cluster
-
-
-def finish(futures: list[Future]) -> None:
-    """Wait until all have ended, well or not."""
-    for future in futures:
-        future.exception(timeout=300)
 
 
 # ---- tasks ----
@@ -202,27 +148,7 @@ def test_everything_is_let_go_of(sites: VineCluster, there: Client) -> None:
     until(lambda: not held_by(sites), "everything is let go of")
 
 
-# ---- faults ----
-
-
-def test_a_killed_worker_costs_time_alone(own_sites: VineCluster) -> None:
-    """Its tasks run again, and its results come again."""
-    with Client(own_sites, set_as_default=False) as client:
-        client.wait_for_workers(2)
-        made = client.map(numbers, [20_000] * 4, range(4))
-        finish(made)
-        late = client.map(slowly, range(6), pure=False)
-        kill_worker(own_sites, "RAL")
-        assert client.gather(late) == [x + 1 for x in range(6)]
-        totals = client.gather(client.map(np.sum, made))
-    assert totals == pytest.approx([numbers(20_000, seed).sum() for seed in range(4)])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
-def test_random_kills_leave_results_right(engine: str, seed: int) -> None:
-    """Of `python -m tests.vine.kills`, two runs."""
-    assert run_with_kills(engine, seed) == expected()
+# ---- clusters ----
 
 
 def test_two_clusters_do_not_meet(sites: VineCluster, there: Client, own_sites: VineCluster) -> None:
@@ -269,76 +195,3 @@ def test_nothing_is_left(engine: str) -> None:
         del running
     until(lambda: ended(started), "the end")
     assert folder is None or not Path(folder).exists()
-
-
-# ---- what only pools can meet ----
-
-
-for_pools = pytest.mark.parametrize("engine", POOLS, indirect=True)
-
-
-@for_pools
-def test_a_killed_manager_is_an_error_for_all(own_sites: VineCluster) -> None:
-    """Whoever waits, and whoever asks later, hears that it is gone and what to do; nobody hangs."""
-    with Client(own_sites, set_as_default=False) as client:
-        client.wait_for_workers(2)
-        done = client.submit(numbers, 50_000)
-        finish([done])
-        waits = client.submit(slowly, 1, 60)
-        until(
-            lambda: own_sites.status().to_dict()["sites"]["RAL"]["running"] or client.processing(), "a task that runs"
-        )
-        manager_of(own_sites).send_signal(signal.SIGKILL)
-        with pytest.raises(EngineLost, match=r"manager of engine \w+ is gone .* make a new cluster"):
-            waits.result(timeout=300)
-        with pytest.raises(EngineLost, match="is gone"):
-            client.submit(square, 3).result(timeout=300)
-        with pytest.raises(Exception, match=r"is gone|gather"):
-            done.result(timeout=300)
-
-
-@for_pools
-@pytest.mark.parametrize(
-    ("needs", "says"),
-    [(Needs(cores=64), "64 cores; no worker"), (Needs(gpus=1, site="RAL"), "1 GPUs; no worker of site RAL")],
-)
-def test_a_task_that_never_fits_is_an_error(sites: VineCluster, needs: Needs, says: str) -> None:
-    """It is not left to wait for ever."""
-    with pytest.raises(ValueError, match=says):
-        sites.engine.run(square, (2,), {}, needs).result(300)
-
-
-@for_pools
-def test_a_process_that_dies_is_an_error(own_sites: VineCluster) -> None:
-    """A task that takes its process with it is tried again a few times, then given up with what is known."""
-    with Client(own_sites, set_as_default=False) as client, pytest.raises(RuntimeError, match="exit code"):
-        client.submit(end_process).result(timeout=300)
-
-
-@for_pools
-def test_workers_that_do_not_stay_are_told_of(engine: str) -> None:
-    """A site whose workers can't be started is an error for its tasks, which says why."""
-    site = {"workers": 1, "environment": {"PATH": "/nowhere"}}
-    with VineCluster({"RAL": site}, engine=engine) as cluster:
-        until(lambda: cluster.engine._workers["RAL"].trouble(), "the site is given up")
-        with pytest.raises(EngineLost, match=r"site RAL has no workers: .*No such file"):
-            cluster.engine.run(square, (2,), {}, Needs(site="RAL")).result(300)
-
-
-@pytest.mark.parametrize(("engine_name", "module"), [("workqueue", "work_queue"), ("taskvine", "ndcctools.taskvine")])
-def test_an_engine_that_is_not_installed_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, engine_name: str, module: str
-) -> None:
-    """The text names the command that installs it."""
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(EngineMissing, match=r"apt-get install|conda install"):
-        find_engine(engine_name)
-
-
-@for_pools
-def test_submitting_does_not_wait_for_the_manager(own_sites: VineCluster, tmp_path: Path) -> None:
-    """A pool that is busy with a long task takes others meanwhile."""
-    long = own_sites.engine.run(held_up, (tmp_path / "never", 0), {}, Needs(site="RAL"))
-    futures = [own_sites.engine.run(square, (n,), {}, Needs(site="Bristol")) for n in range(5)]
-    assert [own_sites.engine.fetch([each.result(300)])[0] for each in futures] == [0, 1, 4, 9, 16]
-    assert not long.done()
