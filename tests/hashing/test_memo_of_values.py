@@ -41,9 +41,11 @@ def test_a_method_counts_with_what_it_reads_now(analysis: Any) -> None:
     assert digests[0] == digests[1] == identify(chosen.select).digest
     chosen.cut = 31
     digests.append(found(chosen.select).digest)
-    chosen.more.append(2)
+    chosen.more[0] = 2
     digests.append(found(chosen.select).digest)
     assert len(set(digests)) == 3
+    chosen.more.append(3)  # the step takes the first alone
+    assert found(chosen.select).digest == digests[-1]
     before = found(chosen.compare).digest
     chosen.array[0] = 5
     assert found(chosen.compare).digest == identify(chosen.compare).digest != before
