@@ -134,7 +134,7 @@ class Registry:
         for key in fresh:
             step = run.plan.details.get(key)
             if step is not None:
-                self.steps[key] = Step(step.key, step.reason)
+                self.steps[key] = Step(step.key, step.reason, packed=step.packed)
             self.runs[key] = run
         for key, node in nodes.items():
             if key not in self.taken:

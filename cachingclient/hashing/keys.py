@@ -83,6 +83,8 @@ class Step:
         The encodings of its arguments, in order.
     inputs
         The files it names.
+    packed
+        The bytes that it gives, where a library may have packed an object into them of which not all counts.
     """
 
     key: bytes | None
@@ -90,6 +92,7 @@ class Step:
     code: Code | None = None
     parts: tuple[bytes, ...] = ()
     inputs: tuple[Fingerprint, ...] = ()
+    packed: bytes | None = field(default=None, compare=False, repr=False)
 
 
 def arguments_inside(steps: Iterable[Step]) -> Iterator[bytes]:

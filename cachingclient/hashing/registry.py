@@ -48,10 +48,14 @@ LIBRARIES: dict[str, str] = {
 PACKERS: dict[str, str] = {"coffea.processor.executor": "coffea"}
 """Module that packs objects into bytes -> the module of `hashing.libraries` that unpacks them."""
 
+NARROWERS: dict[str, str] = {"coffea.processor.executor": "coffea_processors"}
+"""Module whose functions use little of what they are given -> the module of `hashing.libraries` that knows what."""
+
 _loaded: set[str] = set()
 _loading = free_in_children(threading.RLock())
 _made: dict[tuple[str, str], Hasher] = {}
 _unpackers: dict[str, Callable[[bytes], object]] = {}
+_narrowers: dict[str, Callable[[Any, bytes], object]] = {}
 _exact: dict[type | str, Hasher] = {}
 _families: dict[type | str, Hasher] = {}
 _listeners: list[Callable[[], None]] = []
@@ -142,6 +146,29 @@ def unpack(data: bytes) -> object | None:
             if module in _unpackers and (found := _unpackers[module](data)) is not None:
                 return found
     return None
+
+
+def register_narrower(module: str) -> Callable[[Callable[[Any, bytes], object]], Callable[[Any, bytes], object]]:
+    """Register what says what functions of a module use of an object in bytes; it returns None for all of it."""
+
+    def register(narrower: Callable[[Any, bytes], object]) -> Callable[[Any, bytes], object]:
+        _narrowers[module] = narrower
+        return narrower
+
+    return register
+
+
+def find_narrower(function: Any) -> Callable[[Any, bytes], object] | None:
+    """Return what says what a function uses of an object in bytes, None if nobody says.
+
+    Examples
+    --------
+    >>> find_narrower(len) is None
+    True
+    """
+    module = str(getattr(getattr(function, "func", function), "__module__", None))
+    _load(NARROWERS.get(module))
+    return _narrowers.get(module)
 
 
 def on_registration(forget: Callable[[], None]) -> None:

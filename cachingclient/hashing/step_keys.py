@@ -32,6 +32,7 @@ from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.keys import Code, Known, Step, arguments_inside
 from cachingclient.hashing.memo import identify_again, parts_of
+from cachingclient.hashing.relevant import narrowed, packed_among, passed_on, relevant_arguments
 from cachingclient.hashing.scalars import PLAIN
 
 VERSION = bytes([CANONICAL_VERSION])
@@ -129,7 +130,8 @@ class Merkle:
             return Step(None, parts.reason, code)
         inputs = (*parts.inputs, *code.inputs)
         encodings = tuple(parts.encodings)
-        return Step(join(code.digest, encodings), "", code, encodings, inputs)
+        packed = passed_on(task.func, task.args)
+        return Step(join(code.digest, encodings), "", code, encodings, inputs, packed)
 
     def arguments(
         self,
@@ -139,7 +141,8 @@ class Merkle:
         done: Mapping[Key, Step] = _NOTHING,
     ) -> Parts:
         """Return the encodings of a call's arguments; the steps that they refer to are in `done`."""
-        return self._arguments(*relevant_arguments(function, args, kwargs), done)
+        args, kwargs = relevant_arguments(function, args, kwargs)
+        return self._arguments(narrowed(function, args, kwargs, done), kwargs, done)
 
     def _arguments(self, args: Iterable[Any], kwargs: Mapping[str, Any], done: Mapping[Key, Step]) -> Parts:
         parts = Parts()
@@ -213,7 +216,7 @@ class Merkle:
         self._argument(value, done, parts)
         if parts.reason:
             return Step(None, parts.reason)
-        return Step(join(b"data", parts.encodings), inputs=tuple(parts.inputs))
+        return Step(join(b"data", parts.encodings), inputs=tuple(parts.inputs), packed=packed_among(value))
 
     def identity(self, value: Any) -> Identity | str:
         """Return the identity of a value as it is now, or why it has none.
@@ -310,11 +313,3 @@ def join(tag: bytes, encodings: Iterable[bytes]) -> bytes:
         pieces.append(len(encoding).to_bytes(1, "little"))
         pieces.append(encoding)
     return xxhash.xxh3_128_digest(b"".join(pieces))
-
-
-def relevant_arguments(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    """Return the arguments that count: all, unless the function says otherwise by ``__cache_arguments__``."""
-    relevant = getattr(function, "__cache_arguments__", None)
-    return (args, kwargs) if relevant is None else relevant(args, kwargs)

@@ -19,7 +19,8 @@ from distributed.worker import thread_state
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.inputs.trace import Trace
 from cachingclient.hashing.libraries.awkward.links import link, loses_by_keeping, objection
-from cachingclient.hashing.step_keys import Merkle, relevant_arguments
+from cachingclient.hashing.relevant import relevant_arguments
+from cachingclient.hashing.step_keys import Merkle
 from cachingclient.plan.lookup import has_expired, surroundings
 from cachingclient.plan.policy import Cost, KeepAll
 from cachingclient.plan.record import QUICK
