@@ -9,12 +9,13 @@ from types import FrameType
 from typing import Any
 
 from cachingclient.worker.observe import connections, current, open_folders, places
-from cachingclient.worker.observe.callers import callers, is_imported_library
+from cachingclient.worker.observe.callers import asked_by_user, callers, is_imported_library
 from cachingclient.worker.observe.current import Observers, mine, observers
 from cachingclient.worker.observe.open_folders import from_folder, from_where_it_is_opened, who_opens
 from cachingclient.worker.observe.patterns import wanted_names
 from cachingclient.worker.observe.record import Observed
 
+_ENTROPY = ("/dev/urandom", "/dev/random", "/dev/hwrng", "/proc/sys/kernel/random/uuid")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _STANDARD = os.path.dirname(os.__file__)
 _REMOVERS = os.path.join(_STANDARD, "shutil.py")
@@ -64,8 +65,13 @@ def note_path(found: Observers, path: object, frame: FrameType | None, note: Cal
     for seen in reversed(found):  # what a step inside leaves out counts for none around it
         hidden = bool(hidden and found is not current.running) or places.matches(full, seen.unobserved)
         if not hidden:
-            seen.used_cwd = seen.used_cwd or relative
+            seen.used_cwd = seen.used_cwd or relative or _may_be_made_absolute(full, seen.asked_folder)
             note(seen, full)
+
+
+def _may_be_made_absolute(path: str, folder: str) -> bool:
+    """Whether a path may have been relative until a library put the working folder before it."""
+    return bool(folder) and f"{path}{os.sep}".startswith(folder)
 
 
 def _open(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
@@ -75,8 +81,11 @@ def _open(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     path = from_where_it_is_opened(path)
     if mode is None and frame.f_code.co_filename == _REMOVERS:
         return  # relative to a folder that the event does not tell
-    if path in ("/dev/stdin", "/dev/tty"):
-        _give_reason(found, f"{path} can't be read again")
+    if (name := os.fsdecode(path)) in ("/dev/stdin", "/dev/tty"):
+        _give_reason(found, f"{name} can't be read again")
+    if name in _ENTROPY and asked_by_user(frame):
+        for seen in found:
+            seen.drew.add(name)
     if not flags & _WRITES:
         note_path(found, path, frame, Observed.read)
         return
@@ -150,6 +159,17 @@ def _set_mode(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None
 
 def _set_owner(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     note_path(found, from_folder(args[0], args[-1]), frame, lambda seen, full: _set(seen, full, "the owner of"))
+
+
+def _get_attribute(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    """Attributes beside a file's content are no part of how it looks; ``shutil`` copies them along."""
+    if type(args[0]) is not int and frame.f_code.co_filename != _REMOVERS:
+        note_path(found, args[0], frame, lambda seen, full: seen.give_reason(f"it reads extended attributes of {full}"))
+
+
+def _set_attribute(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    if type(args[0]) is not int and frame.f_code.co_filename != _REMOVERS:
+        note_path(found, args[0], frame, lambda seen, full: _set(seen, full, "extended attributes of"))
 
 
 def _set(seen: Observed, path: str, what: str) -> None:
@@ -238,6 +258,10 @@ _HANDLERS: dict[str, Handler] = {
     "os.utime": _set_time,
     "os.chmod": _set_mode,
     "os.chown": _set_owner,
+    "os.getxattr": _get_attribute,
+    "os.listxattr": _get_attribute,
+    "os.setxattr": _set_attribute,
+    "os.removexattr": _set_attribute,
     "os.chdir": _chdir,
     "os.putenv": _setenv,
     "os.unsetenv": _setenv,

@@ -65,6 +65,16 @@ def is_importing(frame: FrameType) -> bool:
     return frame.f_code.co_filename in _IMPORTERS
 
 
+def is_loading_by_path(frame: FrameType) -> bool:
+    """Whether a loader was told a file, as by ``spec_from_file_location``, instead of finding a module by its name."""
+    for one in callers(frame):
+        if is_importing(one) and one.f_code.co_name == "_find_and_load":
+            return False
+        if not is_library(one):
+            return True
+    return False
+
+
 def callers(frame: FrameType | None) -> Iterator[FrameType]:
     """Yield a frame and those that called it, from the inside out."""
     while frame is not None:

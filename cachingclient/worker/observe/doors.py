@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from cachingclient.hashing.inputs.listing import MOST_NAMES
 from cachingclient.hashing.inputs.signed import unsigned
 from cachingclient.worker.observe.audit import note_path, note_process, tell
+from cachingclient.worker.observe.callers import asked_by_user
 from cachingclient.worker.observe.connections import follow_redirects, note_url
 from cachingclient.worker.observe.current import Observers, unobserved
 from cachingclient.worker.observe.imports import when_imported
@@ -38,7 +39,7 @@ class Door(NamedTuple):
         The parameter that holds the path, or a list of paths; ``self.NAME`` is an attribute.
     use
         ``"r"`` reads, ``"w"`` writes, ``"w/"`` writes files below a folder, ``"mode"`` does what a parameter of that
-        name says, ``"onnx"`` reads a model and the files that it names.
+        name says, ``"onnx"`` reads a model and the files that it names, ``"asks"`` reads if the user's code asks.
     """
 
     module: str
@@ -50,6 +51,7 @@ class Door(NamedTuple):
 _PARQUET, _DATASET, _FS = "pyarrow.parquet.core", "pyarrow._dataset", "pyarrow._fs"
 _XGBOOST, _LIGHTGBM = "xgboost.core", "lightgbm.basic"
 DOORS = (
+    Door("linecache", "getlines", "filename", "r"),  # which remembers them
     Door("correctionlib._core", "CorrectionSet.from_file", "filename", "r"),
     Door("pyarrow.lib", "OSFile", "path", "mode"),
     Door("pyarrow.lib", "memory_map", "path", "mode"),
@@ -83,6 +85,7 @@ DOORS = (
     Door(_FS, "FileSystem.open_input_stream", "path", "r"),
     Door(_FS, "FileSystem.open_output_stream", "path", "w"),
     Door(_FS, "FileSystem.open_append_stream", "path", "w"),
+    Door(_FS, "FileSystem.get_file_info", "paths_or_selector", "asks"),
     Door(_FS, "FileSystem.copy_file", "src", "r"),
     Door(_FS, "FileSystem.copy_file", "dest", "w"),
     Door(_FS, "FileSystem.move", "src", "r"),
@@ -170,12 +173,16 @@ def _open(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     else:
         value = given.get(door.parameter)
     use = door.use
+    if use == "asks" and not asked_by_user(frame):
+        return
     if use == "mode":
         use = str(given.get("mode") or "r").replace("b", "")
     owner = given.get("self")
     system = given.get("filesystem") or (owner if door.module == _FS else getattr(owner, "filesystem", None))
     elsewhere = _is_elsewhere(system)
     paths = list(_paths(value))
+    if use == "asks":
+        use, paths = "r", [*paths, *_paths(getattr(value, "base_dir", None))]  # of pyarrow's FileSelector
     if use == "onnx":
         use, paths = "r", [*paths, *(other for path in paths for other in _external_data(path))]
     for path in paths:

@@ -26,10 +26,13 @@ from cachingclient.worker.observe.callers import (
     is_standard,
     is_step_boundary,
 )
-from cachingclient.worker.observe.current import Observers
+from cachingclient.worker.observe.current import Observers, observers
+from cachingclient.worker.observe.imports import when_imported
+from cachingclient.worker.observe.open_folders import stands_in
 
 _SYSTEM = "the system's entropy"
 _MOST_NAMES = 1000
+_CALLS_A_FUNCTION = 31  # SQLITE_FUNCTION, among what SQLite asks leave for
 _SOURCES = {"uuid.py": "uuid4", "secrets.py": "secrets", "random.py": _SYSTEM}
 _ACCESSORS = frozenset({__file__, *(file_of(module.__name__) for module in (random, secrets, uuid))})
 _asked = threading.local()
@@ -38,15 +41,15 @@ _asked = threading.local()
 
 def install() -> None:
     """See who asks for entropy from now on."""
-    original = os.urandom
-
-    @functools.wraps(original)
-    def urandom(size: int, /) -> bytes:
-        tell(_drew_entropy, (), sys._getframe(1))
-        return original(size)
-
+    urandom = _drawing(os.urandom, "os.urandom")
     for module in (os, sys.modules["posix"], random):
         setattr(module, "_urandom" if module is random else "urandom", urandom)
+    if hasattr(os, "getrandom"):
+        getrandom = _drawing(os.getrandom, "os.getrandom")
+        for module in (os, sys.modules["posix"]):
+            vars(module)["getrandom"] = getrandom
+    when_imported("ssl", _observe_ssl)
+    when_imported("sqlite3.dbapi2", _observe_sqlite)
     names: Any = vars(tempfile)["_RandomNameSequence"]
     following = names.__next__
 
@@ -60,6 +63,43 @@ def install() -> None:
     _replace_getpid()
     if callable(time_based := getattr(uuid, "_generate_time_safe", None)):
         vars(uuid)["_generate_time_safe"] = _telling(time_based, _drew_entropy)
+
+
+def _drawing(original: Any, source: str) -> Any:
+    @functools.wraps(original)
+    def drawn(*args: Any, **kwargs: Any) -> Any:
+        tell(_drew_entropy, (source,), sys._getframe(1))
+        return original(*args, **kwargs)
+
+    return drawn
+
+
+def _observe_ssl(module: Any) -> None:
+    wrapper = _drawing(module.RAND_bytes, "ssl.RAND_bytes")
+    for each in (module, sys.modules["_ssl"]):  # it is pickled and identified under the second
+        vars(each)["RAND_bytes"] = wrapper
+
+
+def _observe_sqlite(module: Any) -> None:
+    """SQLite draws by functions of its own; before a statement runs, it asks leave for each function in it."""
+    original = module.connect
+
+    def connect(*args: Any, **kwargs: Any) -> Any:
+        made = original(*args, **kwargs)
+        if observers():
+            made.set_authorizer(_allow)
+        return made
+
+    stands_in(connect.__code__)
+    functools.update_wrapper(connect, original)
+    for each in (module, sys.modules["sqlite3"], sys.modules["_sqlite3"]):
+        vars(each)["connect"] = connect
+
+
+def _allow(action: int, _: object, function: object, *where: object) -> int:
+    if action == _CALLS_A_FUNCTION and str(function).lower() in ("random", "randomblob"):
+        tell(lambda found, args, frame: _drew(found, f"SQLite's {function}()"), (), sys._getframe(0))
+    return 0
 
 
 def _replace_getpid() -> None:
@@ -98,7 +138,7 @@ def _drew_entropy(found: Observers, args: tuple[Any, ...], frame: FrameType) -> 
     caller = next((one for one in callers(frame) if one.f_code.co_filename not in _ACCESSORS), None)
     if caller is None or (is_library(caller) and not _is_for_numbers(asked_by, frame, caller)):
         return
-    source = _SOURCES.get(asked_by[-1] if asked_by else "", "os.urandom")
+    source = _SOURCES.get(asked_by[-1] if asked_by else "", args[0] if args else "os.urandom")
     if frame.f_code.co_name == "uuid1":
         source = "uuid1"
     if source is _SYSTEM:

@@ -11,12 +11,11 @@ from types import CodeType, FrameType
 from typing import Any
 
 _opening = threading.local()
-_wrapper: CodeType | None = None
+_stand_ins: set[CodeType] = set()
 
 
 def install() -> None:
     """Have the event of ``os.open`` know the open folder."""
-    global _wrapper
     original = os.open
 
     def opened(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
@@ -28,7 +27,7 @@ def install() -> None:
         finally:
             del _opening.folder
 
-    _wrapper = opened.__code__
+    stands_in(opened.__code__)
     functools.update_wrapper(opened, original)
     for module in (os, sys.modules["posix"]):  # it is pickled and identified under the second
         vars(module)["open"] = opened
@@ -36,8 +35,13 @@ def install() -> None:
 
 
 def who_opens(frame: FrameType) -> FrameType:
-    """Return the frame that caused an event: what stands for ``os.open`` is nobody who opens."""
-    return frame if frame.f_code is not _wrapper or frame.f_back is None else frame.f_back
+    """Return the frame that caused an event: what stands for ``os.open`` and its like is nobody who opens."""
+    return frame if frame.f_code not in _stand_ins or frame.f_back is None else frame.f_back
+
+
+def stands_in(code: CodeType) -> None:
+    """Take the code of a function for what it stands for, which the interpreter tells of as called by others."""
+    _stand_ins.add(code)
 
 
 def from_where_it_is_opened(path: Any) -> Any:

@@ -8,7 +8,14 @@ import sys
 from fnmatch import fnmatchcase
 from types import FrameType
 
-from cachingclient.worker.observe.callers import LIBRARY_FOLDERS, is_imported_library, is_importing, is_library
+from cachingclient.worker.observe.callers import (
+    LIBRARY_FOLDERS,
+    asked_by_user,
+    is_imported_library,
+    is_importing,
+    is_library,
+    is_loading_by_path,
+)
 
 _SYSTEM = ("/proc/", "/sys/", "/etc/", "/usr/lib/", "/usr/lib64/", "/usr/share/", "/lib/", "/lib64/", "/var/cache/")
 if sys.platform == "darwin":
@@ -21,8 +28,10 @@ _PREFIXES = tuple(
 _CODE = (".py", ".pyc", ".pyi", ".so", ".pth")
 _READERS_OF_CODE = tuple(
     os.path.join(os.path.dirname(os.__file__), name)
-    for name in ("linecache.py", "inspect.py", "tokenize.py", "traceback.py", "importlib/metadata/", "py_compile.py")
+    for name in ("inspect.py", "traceback.py", "importlib/metadata/", "py_compile.py")
 )
+_LINES = ("linecache.py", "tokenize.py")
+_READERS_OF_LINES = frozenset(os.path.join(os.path.dirname(os.__file__), name) for name in _LINES)
 _SCRATCH = ("/dask-scratch-space/", "/dask-worker-space/")
 
 _ignored_folders: tuple[str, ...] = ()
@@ -87,9 +96,11 @@ def is_ignored(path: str) -> bool:
 def is_of_library(path: str, frame: FrameType) -> bool:
     """Whether a library opens a path for purposes of its own: code, a cache, dask's scratch folder."""
     if is_importing(frame):
-        return path.endswith(_CODE) or not os.path.isfile(path)
+        return (path.endswith(_CODE) and not is_loading_by_path(frame)) or not os.path.isfile(path)
     if frame.f_code.co_filename.startswith(_READERS_OF_CODE):
         return True
+    if frame.f_code.co_filename in _READERS_OF_LINES:
+        return path.endswith(_CODE) or not asked_by_user(frame, _READERS_OF_LINES)
     if is_imported_library(frame):
         return True
     if path.endswith(".py") and is_library(frame) and _is_loaded(path):

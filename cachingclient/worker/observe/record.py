@@ -59,8 +59,7 @@ class Observed:
     listings
         Folders that were listed, with the digest of the names in them, as `list_folder` has it.
     matches
-        Folders that were listed for some names alone, with the pattern of these and the digest of those that were
-        there.
+        Folders that were listed for some names alone, by their pattern, with the digest of those that were there.
     links
         Symbolic links that were followed by hand, as ``os.path.realpath`` does, with where they lead.
     writes
@@ -74,6 +73,8 @@ class Observed:
         Environment variables that the step set or removed.
     used_cwd
         Whether the working folder counted.
+    asked_folder
+        The working folder, where a library asked for it: relative paths may come from there made absolute.
     processes
         Programs that were started, and ``"fork"``.
     connections
@@ -114,6 +115,7 @@ class Observed:
     variables: dict[str, str | None] = field(default_factory=dict)
     variables_set: set[str] = field(default_factory=set)
     used_cwd: bool = False
+    asked_folder: str = ""
     processes: set[str] = field(default_factory=set)
     connections: set[str] = field(default_factory=set)
     asked: set[str] = field(default_factory=set)

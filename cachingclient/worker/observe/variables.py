@@ -27,6 +27,7 @@ from cachingclient.worker.observe.current import Observers
 
 _through = threading.local()
 _MOST_VARIABLES = 1000
+_getcwd = os.getcwd
 _FOLDER = os.path.dirname(os.__file__)
 _ACCESSORS = frozenset(
     [
@@ -76,6 +77,9 @@ def _asked_for_folder(found: Observers, args: tuple[Any, ...], frame: FrameType)
     if asked_by_user(frame, _ACCESSORS):
         for seen in found:
             seen.used_cwd = True
+    elif not is_imported_library(frame):
+        for seen in found:
+            seen.asked_folder = seen.asked_folder or os.path.join(_getcwd(), "")
 
 
 def _looked_up(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
@@ -98,8 +102,22 @@ def _goes_through(frame: FrameType) -> bool:
     return is_library(caller) and getattr(_through, "last", None) == (id(caller), caller.f_code)
 
 
+def _were_given(environ: object, frame: FrameType) -> bool:
+    """Whether the user gave all variables to a function of the standard library, as ``ConfigParser(os.environ)``."""
+    given = False
+    for one in callers(frame):
+        code = one.f_code
+        if code.co_filename in _ACCESSORS:
+            continue
+        if not is_standard(code.co_filename):
+            return given and not is_library(one)
+        parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        given = given or any(one.f_locals.get(name) is environ for name in parameters)
+    return False
+
+
 def _looked_through(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
-    if not asked_by_user(frame, _ACCESSORS):
+    if not asked_by_user(frame, _ACCESSORS) and not _were_given(args[0], frame):
         caller = next((one for one in callers(frame) if one.f_code.co_filename not in _ACCESSORS), frame)
         _through.last = id(caller), caller.f_code
         if is_standard(caller.f_code.co_filename) or is_imported_library(caller) or own_prefixes(caller):

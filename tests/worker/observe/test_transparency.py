@@ -8,13 +8,14 @@ import sys
 import pytest
 
 PROGRAM = """
-import os, random, uuid, secrets, tempfile, threading, concurrent.futures
+import linecache, os, random, sqlite3, ssl, uuid, secrets, tempfile, threading, concurrent.futures
 import numpy as np, pyarrow.parquet, pyarrow.csv, pyarrow.dataset, pyarrow as pa, xgboost, correctionlib, fsspec.asyn
 import XRootD.client, distributed
 from cachingclient.hashing.identify import identify
 
 def f1(): return os.getcwd(), os.environ["PATH"], os.environ.get("A"), os.getenv("B")
-def f2(): return os.urandom(3)
+def f2(): return os.urandom(3), os.getrandom(3), ssl.RAND_bytes(3)
+def f14(): return sqlite3.connect("x"), linecache.getline("x", 1)
 def f3(): return random.seed(1), random.setstate(1), random.random(), random.Random(1)
 def f4(): return np.random.seed(1), np.random.set_state(2), np.random.normal()
 def f5(): return pa.memory_map("x"), pyarrow.csv.read_csv("x"), pyarrow.dataset.dataset("x")
@@ -61,6 +62,8 @@ def test_code_that_uses_what_is_wrapped_has_the_same_identity(tmp_path):
 def test_what_is_wrapped_is_pickled_by_name():
     """A step that holds one of these functions can be sent."""
     import random
+    import sqlite3
+    import ssl
 
     import cloudpickle
     import numpy as np
@@ -68,6 +71,7 @@ def test_what_is_wrapped_is_pickled_by_name():
     from cachingclient.worker.observe import install
 
     install()
-    for function in (os.getcwd, os.urandom, np.random.seed, random.seed):
+    wrapped = os.getcwd, os.urandom, os.getrandom, ssl.RAND_bytes, sqlite3.connect, np.random.seed, random.seed
+    for function in wrapped:
         assert len(cloudpickle.dumps(function)) < 5000
     assert pickle.loads(pickle.dumps(os.getcwd))() == os.getcwd()
