@@ -183,3 +183,24 @@ def test_a_step_that_changes_its_argument_after_many_looks_is_not_kept(analysis:
         analysis.writes(values)
     analysis.writes(np.arange(3.0))
     assert len(analysis.ran) == 3
+
+
+def test_what_a_task_in_this_program_fills_is_filled_in_each_session(tmp_path: Any) -> None:
+    """An array that its code holds, which dask hands over as it is: loading the result would leave it as it was."""
+    from cachingclient import DiracClient
+
+    def session() -> list[float]:
+        box = np.zeros(3)
+
+        def fill(number: int) -> int:
+            box[number] = number + 1
+            return number
+
+        local = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+        with DiracClient(cache=tmp_path.as_uri(), policy="all", **local) as client:
+            assert [client.submit(fill, number).result() for number in range(3)] == [0, 1, 2]
+            client.flush()
+            assert all("it changed a variable" in record.note for run in client.reports for record in run.records)
+        return list(box.tolist())
+
+    assert [session(), session()] == [[1.0, 2.0, 3.0]] * 2

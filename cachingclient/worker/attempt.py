@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cachingclient import config
+from cachingclient.hashing.code.stores_into import may_store_into
 from cachingclient.hashing.content_keys import code_of_call
 from cachingclient.hashing.environment.environment import Environment
 from cachingclient.hashing.identity import Identity
@@ -239,13 +240,16 @@ class Attempt:
         self.adds(self.classes.classes_of(self.looked_at))
 
     def _compare_code(self, function: Callable[..., Any], code: Code, context: Context) -> None:
-        """See whether the run rebound a variable that its code reads."""
-        if not code.rebinds:
+        """See whether the run rebound a variable that its code reads, or changed it where it is the client's own."""
+        may_store = not process().gets_copies and code.is_users and may_store_into(function, self.arguments)
+        if not code.rebinds and not may_store:
             return
         now = code_of_call(function, self.arguments, Merkle({}, Inputs(context.inputs), context.environment))
         if not isinstance(now, Code) or now.digest != code.digest:
             # The result is not that of the code as it was hashed: a variable of it has another value now.
-            raise NotKept(f"{code.rebinds[0]}, and this run did")
+            if code.rebinds:
+                raise NotKept(f"{code.rebinds[0]}, and this run did")
+            raise NotKept("it changed a variable that its code holds, which loading its result would not")
 
     def _look_into(self, result: Any, seen: Observed, code: Code) -> None:
         """See whether the result holds what is true of this run alone."""

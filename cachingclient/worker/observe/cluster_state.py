@@ -1,18 +1,20 @@
 """What distributed itself holds and a task can use: variables, queues, events, published data, the worker, annotations.
 
-A lock or a semaphore that is only taken and given back tells a task nothing.
+A lock or a semaphore that is only taken and given back tells a task nothing, and neither does what only computes. All
+else that a task's client asks of the scheduler may be answered otherwise the next time.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
 from cachingclient.worker.observe.audit import tell
-from cachingclient.worker.observe.callers import asked_by_user, is_step_boundary
+from cachingclient.worker.observe.callers import asked_by_user, callers, is_library, is_step_boundary
 from cachingclient.worker.observe.current import Observers
 from cachingclient.worker.observe.imports import when_imported
 from cachingclient.worker.observe.wrap import replace
@@ -33,27 +35,56 @@ _USES = (
     ("distributed.semaphore", "Semaphore.get_value", "the distributed Semaphore {name!r}"),
     ("distributed.pubsub", "Pub.put", "the distributed topic {name!r}"),
     ("distributed.pubsub", "Sub.get", "the distributed topic {name!r}"),
-    ("distributed.client", "Client.get_dataset", "a published data set"),
-    ("distributed.client", "Client.list_datasets", "the published data sets"),
-    ("distributed.client", "Client.publish_dataset", "the published data sets"),
-    ("distributed.client", "Client.unpublish_dataset", "the published data sets"),
-    ("distributed.client", "Client.get_metadata", "the scheduler's metadata"),
-    ("distributed.client", "Client.set_metadata", "the scheduler's metadata"),
-    ("distributed.client", "Client.scheduler_info", "the state of the scheduler"),
-    ("distributed.client", "Client.has_what", "the state of the scheduler"),
-    ("distributed.client", "Client.who_has", "the state of the scheduler"),
-    ("distributed.client", "Client.nthreads", "the state of the scheduler"),
-    ("distributed.client", "Client.run", "what Client.run gave"),
-    ("distributed.client", "Client.run_on_scheduler", "what Client.run_on_scheduler gave"),
 )
+_CLIENT, _DATASETS = (os.path.join("distributed", name) for name in ("client.py", "publish.py"))
+_ONLY_COMPUTE = frozenset(
+    [
+        *("submit", "map", "gather", "compute", "persist", "get", "scatter", "cancel", "retry", "wait", "futures_of"),
+        *("result", "exception", "traceback", "release", "__next__", "next_batch", "fire_and_forget", "get_executor"),
+        *("__init__", "__enter__", "__exit__", "__del__", "start", "close", "upload_file", "register_plugin"),
+        *("normalize_collection", "rebalance", "replicate", "log_event"),
+    ]
+)
+"""Functions of distributed's client that tell a task nothing but results of tasks."""
 
 
 def install() -> None:
     """See uses of distributed's state from now on."""
+    when_imported("distributed.client", _observe_requests)
     for module, name, text in _USES:
         when_imported(module, functools.partial(_wrap, name, text))
     when_imported("distributed.worker", functools.partial(_watch, "_worker_cvar", "get_worker", _WORKER))
     when_imported("dask.base", functools.partial(_watch, "_annotations", "get_annotations", "dask's annotations"))
+
+
+def _observe_requests(module: Any) -> None:
+    """See what is asked of the scheduler: all of it goes through one method of the client."""
+
+    def make(original: Any) -> Any:
+        def sync(*args: Any, **kwargs: Any) -> Any:
+            tell(_asked_scheduler, (), sys._getframe(1))
+            return original(*args, **kwargs)
+
+        return sync
+
+    replace(module, "Client.sync", make)
+
+
+def _asked_scheduler(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    """Note it by the function of distributed's client that the user's code called."""
+    name, text = "sync", ""
+    for one in callers(frame):
+        path = one.f_code.co_filename
+        if is_step_boundary(one):
+            return
+        if not is_library(one):
+            break
+        if path.endswith((_CLIENT, _DATASETS)):
+            name, text = one.f_code.co_name, "the published data sets" if path.endswith(_DATASETS) else ""
+        elif "/distributed/" in path:  # a variable, a lock: told by their own methods
+            return
+    if name not in _ONLY_COMPUTE:
+        _add(found, text or ("the published data sets" if "dataset" in name else f"what Client.{name} gave"))
 
 
 def _wrap(name: str, text: str, module: Any) -> None:
@@ -96,6 +127,10 @@ def _used(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     is_step = is_step_boundary(frame) and frame.f_code.co_name == "run_timed"  # what asks is the step's own function
     if not is_step and not asked_by_user(frame):
         return
+    _add(found, text.format(name=getattr(owner, "name", "")))
+
+
+def _add(found: Observers, text: str) -> None:
     for seen in found:
         if len(seen.state) < 1000:
-            seen.state.add(text.format(name=getattr(owner, "name", "")))
+            seen.state.add(text)

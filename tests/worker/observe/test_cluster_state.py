@@ -2,7 +2,20 @@
 
 import dask
 import pytest
-from distributed import Client, Event, LocalCluster, Lock, Queue, Variable, get_client, get_worker, span, worker_client
+from distributed import (
+    Client,
+    Event,
+    LocalCluster,
+    Lock,
+    Queue,
+    Variable,
+    as_completed,
+    get_client,
+    get_worker,
+    span,
+    wait,
+    worker_client,
+)
 
 from cachingclient import DiracClient
 from cachingclient.worker.observe import observing
@@ -36,6 +49,33 @@ def ask_worker():
 
 def ask_published():
     return get_client().list_datasets()
+
+
+def take_published():
+    with worker_client() as client:
+        return client.datasets["cuts"]
+
+
+def ask_whether_published():
+    with worker_client() as client:
+        return "cuts" in client.datasets
+
+
+def ask_by_name():
+    client = get_client()
+    return client.sync(client.scheduler.variable_get, name="pt-cut", timeout="10s")
+
+
+def ask_events():
+    return get_client().get_events("toys")
+
+
+def gather_and_scatter():
+    client = get_client()
+    number = client.scatter(-1)
+    future = client.submit(abs, number, pure=False)
+    wait(future)
+    return client.gather([future]), list(as_completed([future])), future.exception()
 
 
 def compute_inside():
@@ -78,6 +118,11 @@ def observed(function):
         (ask_event, {"the distributed Event 'ready'"}),
         (ask_worker, {"the worker that it runs on"}),
         (ask_published, {"the published data sets"}),
+        (take_published, {"the published data sets"}),
+        (ask_whether_published, {"the published data sets"}),
+        (ask_by_name, {"what Client.sync gave"}),
+        (ask_events, {"what Client.get_events gave"}),
+        (gather_and_scatter, set()),
         (compute_inside, set()),
         (compute_by_client, set()),
         (lock, set()),
@@ -90,6 +135,8 @@ def test_what_a_task_uses_of_distributed_is_told(client, function, state):
     """By use: a task that only computes through its client, or takes a lock, depends on nothing of it."""
     Variable("pt-cut").set(20)
     Queue("toys").put(1)
+    client.datasets.pop("cuts", None)
+    client.publish_dataset(cuts=30)
     seen = client.submit(observed, function, pure=False).result(timeout=60)
     assert seen == (state, set(), set(), set(), {}, {})
 
