@@ -65,7 +65,7 @@ doc-examples: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/test_docs.py cachingclient $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed-test
-	for script in benchmarks/[!_]*.py benchmarks/agc/gains.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/[!_]*.py benchmarks/agc/gains.py benchmarks/peers/measure.py; do $(BIN)/python $$script || exit 1; done
 
 # Upstream's own tests with the client exchanged: DISTRIBUTED is a checkout of the release that is installed; dask's and
 # coffea's come from their source distributions (UPSTREAM_ARGS='--project dask').

@@ -4,11 +4,15 @@
 
 Histograms are edited most often and what is read least often. The sequence is the same for the same seed, and may come
 back to a value that it had before. Each run has processes and a cluster of its own; the runs of a policy share a store.
+What counts is the processor time of client, scheduler and workers, which other work on the machine changes less than
+what somebody waits. The histograms of each run are compared with plain dask's, bit for bit: the exit status is 1 when
+some differ.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 from collections.abc import Mapping
@@ -18,6 +22,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 
 import click
+from day_picture import draw
 from phase import AGC, ROOT, Outcome, Phase, run
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +30,7 @@ from rich.table import Table
 sys.path[:0] = [str(AGC), str(ROOT / "benchmarks"), str(ROOT)]
 
 from generator.make_data import make_data, usual_folder  # noqa: E402 - the example is not installed
+from run import same  # noqa: E402 - it needs the example
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +111,33 @@ def day(edits: int, seed: int) -> list[DayEdit]:
     return found
 
 
-def in_hindsight(plain: list[Outcome], everything: list[Outcome]) -> list[float]:
+def in_hindsight(plain: list[float], everything: list[Outcome]) -> list[float]:
     """What each run takes if it runs only what no run before it ran, at the speed of dask's own client, and keeps all.
 
-    Keeping costs nothing then. What ran, and what was loaded, is told by the runs that kept everything, in proportion
-    to the first of these, which ran all steps.
+    Keeping, looking and loading cost nothing then, so that no policy gets there. What ran is told by the runs that kept
+    everything, in proportion to the first of these, which ran all steps.
     """
     whole = sum(everything[0].spent.values())
-    return [own.seconds * sum(kept.spent.values()) / whole for own, kept in zip(plain, everything, strict=True)]
+    return [own * sum(kept.spent.values()) / whole for own, kept in zip(plain, everything, strict=True)]
 
 
-def table(kinds: list[str], seconds: Mapping[str, list[float]], processor: Mapping[str, list[float]]) -> Table:
-    """A row a policy: the whole day, how many times faster than plain, and a run after each kind of edit."""
-    shown = Table(title=f"a day of {len(kinds) - 1} edits, seconds", title_justify="left")
+def table(
+    kinds: list[str],
+    processor: Mapping[str, list[float]],
+    waited: Mapping[str, list[float]],
+    differ: Mapping[str, int],
+) -> Table:
+    """A row a policy: the whole day, how many times plain takes it, and a run after each kind of edit."""
+    shown = Table(title=f"a day of {len(kinds) - 1} edits, seconds of processor time", title_justify="left")
     named = [kind for kind in PARTS if kind in kinds]
-    for column in ("", "day", "plain / this", "processor", "cold", *(f"{k} ({kinds.count(k)})" for k in named)):
+    titles = ("day", "plain / this", "cold", *(f"{kind} ({kinds.count(kind)})" for kind in named), "waited", "differ")
+    for column in ("", *titles):
         shown.add_column(column, justify="left" if not column else "right")
-    for name, each in seconds.items():
+    for name, each in processor.items():
         means = [fmean(one for one, of in zip(each, kinds, strict=True) if of == kind) for kind in ("cold", *named)]
-        work = f"{sum(processor[name]):.0f}" if name in processor else ""
-        faster = f"{sum(seconds['plain']) / sum(each):.2f}"
-        shown.add_row(name, f"{sum(each):.0f}", faster, work, *(f"{mean:.1f}" for mean in means))
+        faster = f"{sum(processor['plain']) / sum(each):.2f}"
+        wait, wrong = f"{sum(waited[name]):.0f}", str(differ[name]) if name in differ else ""
+        shown.add_row(name, f"{sum(each):.0f}", faster, *(f"{mean:.1f}" for mean in means), wait, wrong)
     return shown
 
 
@@ -137,8 +149,16 @@ def table(kinds: list[str], seconds: Mapping[str, list[float]], processor: Mappi
 @click.option("--front", type=click.Choice(["delayed", "map"]), default="delayed", show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="File for all figures.")
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="File for a picture of the day.")
 def main(
-    edits: int, seed: int, scale: float, policies: tuple[str, ...], front: str, workers: int, path: Path | None
+    edits: int,
+    seed: int,
+    scale: float,
+    policies: tuple[str, ...],
+    front: str,
+    workers: int,
+    path: Path | None,
+    picture: Path | None,
 ) -> None:
     """Run a day of edits with dask's own client and with each policy, and print what the day takes."""
     console = Console(width=None if sys.stdout.isatty() else 140)
@@ -153,15 +173,25 @@ def main(
                 cache = None if name == "plain" else (folder / name).as_uri()
                 policy = "auto" if name == "plain" else name
                 runs.append(run(replace(order, code=code, cache=cache, policy=policy)))
-                told.append(f"{name} {runs[-1].seconds:.1f}")
-            console.print(f"{number}: {edit.kind}: {', '.join(told)} s")
-    seconds = {name: [each.seconds for each in runs] for name, runs in outcomes.items()}
+                told.append(f"{name} {runs[-1].work_seconds:.1f}")
+            console.print(f"{number}: {edit.kind}: {', '.join(told)} s of processor time")
+    waited = {name: [each.seconds for each in runs] for name, runs in outcomes.items()}
     processor = {name: [each.work_seconds for each in runs] for name, runs in outcomes.items()}
+    right = [each.histograms for each in outcomes["plain"]]
+    differ = {
+        name: sum(not same(one, own.histograms) for one, own in zip(right, outcomes[name], strict=True))
+        for name in policies
+    }
     if "all" in outcomes:
-        seconds["best in hindsight"] = in_hindsight(outcomes["plain"], outcomes["all"])
-    console.print(table(kinds, seconds, processor))
+        for found in (waited, processor):
+            found["best in hindsight"] = in_hindsight(found["plain"], outcomes["all"])
+    console.print(table(kinds, processor, waited, differ))
+    console.print(f"load of the machine in the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     if path is not None:
-        path.write_text(json.dumps({"kinds": kinds, "seconds": seconds, "processor": processor}))
+        path.write_text(json.dumps({"kinds": kinds, "processor": processor, "waited": waited, "differ": differ}))
+    if picture is not None:
+        draw(kinds, processor, picture)
+    sys.exit(any(differ.values()))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from day import LINES, PARTS, DayEdit, day, in_hindsight, table
+from day_picture import draw
+from matplotlib import pyplot
 from phase import Outcome
 from rich.console import Console
 
@@ -51,17 +53,28 @@ def outcome(seconds: float, spent: float) -> Outcome:
 
 def test_hindsight_runs_only_what_is_new() -> None:
     """At plain's speed: half of the steps take half of its time, none takes nothing."""
-    plain = [outcome(10.0, 0.0)] * 3
     everything = [outcome(14.0, 16.0), outcome(8.0, 8.0), outcome(1.0, 0.0)]
-    assert in_hindsight(plain, everything) == [10.0, 5.0, 0.0]
+    assert in_hindsight([10.0, 12.0, 9.0], everything) == [10.0, 6.0, 0.0]
 
 
 def test_the_table_has_a_row_a_policy() -> None:
-    """With the whole day, and the mean after each kind of edit."""
+    """With the whole day, the mean after each kind of edit, what was waited, and how many runs were wrong."""
     console = Console(width=140, file=io.StringIO(), record=True)
-    console.print(table(["cold", "histogram"], {"plain": [10.0, 10.0], "auto": [12.0, 4.0]}, {"auto": [8.0, 8.0]}))
+    processor, waited = {"plain": [10.0, 10.0], "auto": [12.0, 4.0]}, {"plain": [9.0, 9.0], "auto": [8.0, 1.0]}
+    console.print(table(["cold", "histogram"], processor, waited, {"auto": 1}))
     [row] = [line for line in console.export_text().splitlines() if line.startswith("│ auto")]
-    assert [cell.strip() for cell in row.strip("│").split("│")] == ["auto", "16", "1.25", "16", "12.0", "4.0"]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["auto", "16", "1.25", "12.0", "4.0", "9", "1"]
+
+
+def test_the_picture_tells_the_totals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each, with what the whole day took beside its name."""
+    shown: list[str] = []
+    monkeypatch.setattr(
+        pyplot, "close", lambda figure: shown.extend(t.get_text() for t in figure.axes[0].get_legend().texts)
+    )
+    draw(["cold", "histogram"], {"plain": [10.0, 10.0], "auto": [12.0, 4.0]}, tmp_path / "day.png")
+    assert shown == ["plain: 20 s", "auto: 16 s"]
+    assert (tmp_path / "day.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow

@@ -82,6 +82,17 @@ class NotInstalled(RuntimeError):
 
 
 def interpreter(name: str) -> Path:
+    """The interpreter of one of these environments.
+
+    Raises
+    ------
+    NotInstalled
+        It can't be made.
+    """
+    return made(name, ENVIRONMENTS[name])
+
+
+def made(name: str, recipe: Recipe) -> Path:
     """The interpreter of an environment, made once for each list of what is in it.
 
     Raises
@@ -89,7 +100,6 @@ def interpreter(name: str) -> Path:
     NotInstalled
         It can't be made; the last thing that was said is the reason.
     """
-    recipe = ENVIRONMENTS[name]
     folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cachingclient-tests"
     digest = hashlib.sha256(" ".join(recipe.packages).encode()).hexdigest()[:8]
     place = folder / f"{name}-{recipe.python}-{digest}"

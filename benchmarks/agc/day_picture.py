@@ -1,0 +1,48 @@
+"""Draws a day of edits: the processor time that each policy has taken so far, edit by edit.
+
+python benchmarks/agc/day_picture.py day.json day.png
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import accumulate
+from pathlib import Path
+
+import click
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # after the choice of what draws
+
+STYLES = {"plain": ("#555555", "-"), "auto": ("#0072b2", "-"), "all": ("#d55e00", "-"), "best in hindsight": ("k", ":")}
+"""The colour and the line of each."""
+
+
+def draw(kinds: list[str], processor: Mapping[str, list[float]], path: Path) -> None:
+    """Draw a line a policy over the edits, and write at its end what the day took."""
+    figure, axes = pyplot.subplots(figsize=(8.5, 4.8), constrained_layout=True)
+    for name, each in processor.items():
+        colour, line = STYLES.get(name, ("#009e73", "-"))
+        total = list(accumulate(each))
+        axes.plot(range(len(total)), total, line, color=colour, label=f"{name}: {total[-1]:.0f} s", marker=".")
+    axes.set_xticks(range(len(kinds)), kinds, rotation=60, ha="right", fontsize=8)
+    axes.set_ylabel("processor time so far [s]")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+@click.command(help=__doc__)
+@click.argument("figures", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("picture", type=click.Path(dir_okay=False, path_type=Path))
+def main(figures: Path, picture: Path) -> None:
+    found = json.loads(figures.read_text())
+    draw(found["kinds"], found["processor"], picture)
+
+
+if __name__ == "__main__":
+    main()
