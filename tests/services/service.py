@@ -113,6 +113,11 @@ class Service:
         self._how[self.processes[-1].pid] = self._how[front.pid]
         self.wait(self.answers, "it does not answer again")
 
+    def end_process(self, process: subprocess.Popen[bytes]) -> None:
+        """End one of the processes that were started, which nobody waits for any more."""
+        self.processes.remove(process)
+        self._end(process)
+
     def stop(self) -> None:
         """End what was started, the last first."""
         for process in reversed(self.processes):

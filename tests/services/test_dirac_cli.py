@@ -26,8 +26,7 @@ def agent(diracx_service: DiracX) -> Iterator[subprocess.Popen[bytes]]:
     """A site that takes two jobs at a time."""
     process = diracx_service.run(diracx_service.agent(SITE))
     yield process
-    process.terminate()
-    process.wait(300)
+    diracx_service.end_process(process)
 
 
 @pytest.fixture(scope="module")

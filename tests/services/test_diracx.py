@@ -57,8 +57,7 @@ def agent(diracx_service: DiracX) -> Iterator[subprocess.Popen[bytes]]:
     """A site whose agent takes two jobs at a time, and has a GPU."""
     process = diracx_service.run(diracx_service.agent(SITE, tags=["GPU"]))
     yield process
-    process.terminate()
-    process.wait(300)
+    diracx_service.end_process(process)
 
 
 @pytest.fixture
