@@ -30,6 +30,13 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long is asked for."""
+    for item in items:
+        if item.get_closest_marker("matrix") and "matrix" not in config.option.markexpr:
+            item.add_marker(pytest.mark.skip(reason="only with -m matrix, as make slow has it"))
+
+
 @pytest.fixture
 def cache_folder(tmp_path: Path) -> Path:
     """A folder for a store that does not exist yet."""

@@ -36,13 +36,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write("".join(f"| {' | '.join(row)} |\n" for row in rows))
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long in environments of its own is asked for."""
-    for item in items:
-        if item.get_closest_marker("matrix") and "matrix" not in config.option.markexpr:
-            item.add_marker(pytest.mark.skip(reason="only with -m matrix, as make matrix has it"))
-
-
 @pytest.fixture
 def run_in(tmp_path: Path, store_url: str) -> RunIn:
     """Run Python in one of the environments, in this test's folder and with its store; gives what it prints."""

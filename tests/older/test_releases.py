@@ -14,10 +14,10 @@ from tests.older.environments import RELEASES
 
 ROOT = Path(__file__).parents[2]
 FAST = (
-    *("client/test_submit.py", "client/test_submitted_inputs.py", "client/test_collections.py"),
-    *("client/test_kinds_of_collections.py", "client/test_reports.py", "test_step.py", "coffea"),
+    *("client/test_submit.py", "client/test_kinds_of_collections.py", "test_step.py"),
+    *("coffea/test_dask_executor.py", "coffea/test_run_steps.py"),
 )
-"""The tests of each CI run: submitted calls, collections, reports, steps, and runs of coffea."""
+"""The tests of each CI run: submitted calls, collections, steps, and runs of coffea."""
 MORE = ("client", "test_step.py", "test_step_changes.py", "test_step_in_tasks.py", "coffea", "corpus", "plan")
 OLDEST = RELEASES[0]
 NOT_THERE = "not ten_thousand and not notebook and not documented and not fitting and not folder_on_the_path"

@@ -53,6 +53,7 @@ def test_on_s3(s3_service: S3Service, order: Phase, plain: Outcome, monkeypatch:
     assert_warm_is_warm(order, plain, "s3://agc/ttbar")
 
 
+@pytest.mark.matrix
 def test_on_rucio(
     rucio_service: Rucio,
     order: Phase,

@@ -10,7 +10,7 @@ from tests.faults.traps import TRAPS
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["s3", "root", "rucio"])
+@pytest.mark.parametrize("kind", ["s3", *(pytest.param(kind, marks=pytest.mark.matrix) for kind in ("root", "rucio"))])
 def test_clients_killed_in_each_phase(kind: str) -> None:
     """What they reported as kept is there and right, and so is all that is found."""
     if kind == "root":

@@ -88,7 +88,7 @@ def answers(store: Store) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["s3", "root", "rucio"])
+@pytest.mark.parametrize("kind", ["s3", "root", pytest.param("rucio", marks=pytest.mark.matrix)])
 def test_an_analysis_goes_on_while_its_server_is_away(kind: str) -> None:
     """It is right before, meanwhile and after; what was reported kept before and after is there at the end."""
     reported: list[str] = []

@@ -80,7 +80,13 @@ def runs_code(craft: str, level: str) -> bool:
     return "pickle" in craft and level in ("private", "all")
 
 
-ATTACKS = [(craft, level) for craft in sorted(CRAFTS) for level in LEVELS if not runs_code(craft, level)]
+ATTACKS = [
+    # What `all` and `data` read, `private` and `shared` do by default: `make slow` asks for them by name too.
+    pytest.param(craft, level, marks=pytest.mark.matrix if level in ("all", "data") else ())
+    for craft in sorted(CRAFTS)
+    for level in LEVELS
+    if not runs_code(craft, level)
+]
 
 
 @pytest.mark.parametrize(("craft", "level"), ATTACKS)
