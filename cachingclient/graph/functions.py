@@ -17,7 +17,10 @@ def needs_package(node: GraphNode | None) -> bool:
     >>> needs_package(Task("a", abs, -1)), needs_package(Task("a", needs_package, None))
     (False, True)
     """
-    function: Any = getattr(node, "func", None)
+    return _is_ours(getattr(node, "func", None))
+
+
+def _is_ours(function: Any) -> bool:
     module = getattr(type(function), "__module__", None), getattr(function, "__module__", None)
     return any((name or "").partition(".")[0] == "cachingclient" for name in module)
 
@@ -36,7 +39,7 @@ def plain(node: GraphNode | None) -> Task | None:
     True
     """
     function: Any = getattr(node, "func", None)
-    while (type(function).__module__ or "").partition(".")[0] == "cachingclient":
+    while function is not None and _is_ours(function):
         function = getattr(function, "function", None)
     if not isinstance(node, Task) or function is None or function is node.func:
         return None

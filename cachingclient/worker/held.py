@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
 
+import toolz
 from distributed import Worker, WorkerPlugin, get_worker
 from distributed.protocol.pickle import dumps
 
@@ -82,6 +83,10 @@ def resolve(value: Any) -> Any:
     7
     """
     return value.load() if type(value) is DeferredResult else value
+
+
+# Where nobody has this package no entry is referred to: the step ran, and what it gave is the result.
+vars(resolve)["function"] = toolz.identity
 
 
 def type_known(info: EntryInfo) -> type | None:

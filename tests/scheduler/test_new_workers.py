@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dask._task_spec import Task, TaskRef
 from distributed import Client, LocalCluster
 from distributed.protocol.pickle import dumps
 
 from cachingclient import CacheWarning, DiracClient, step
+from cachingclient.graph import needs_package, plain
 from cachingclient.scheduler.new_workers import NewWorkers
 from cachingclient.versions import own_version
+from cachingclient.worker.held import resolve
 from tests.support.waiting import until
 from tests.support.workers import BLOCKED, scheduler, worker
 
@@ -102,6 +105,20 @@ def test_a_graph_that_waits_for_workers_runs_on_those_without_the_package(
         futures = [*client.map(pow, range(3), [2] * 3), *kept, client.submit(sum, kept), client.submit(absolute, -8)]
         with worker(cluster, tmp_path, blocked):
             assert [future.result(timeout=300) for future in futures] == [0, 1, 4, 5, 4, 3, 2, 1, 15, 8]
+
+
+def test_tasks_that_read_unread_hits_run_without_the_package(
+    cluster: LocalCluster, tmp_path: Path, store_url: str, blocked: Path
+) -> None:
+    """There the step ran: what it gave is the result that they hand on."""
+    with DiracClient(cluster, cache=store_url, policy="all") as client:
+        reader = Task("reader", resolve, TaskRef("ran"))
+        with worker(cluster, tmp_path, blocked):
+            until(lambda: lacking(cluster))
+            graph = {"ran": Task("ran", pow, 3, 2), "reader": reader}
+            assert client.get(graph, "reader") == 9
+    assert plain(reader).func is not resolve
+    assert not needs_package(plain(reader))
 
 
 def test_a_worker_that_answers_late_gets_no_task_before(
