@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cachingclient.dirac import DiracApi, open_api
+from cachingclient.dirac.api.http import Http
 from tests.services import dirac9, diracx, rucio, s3, webdav, xrootd
 
 pytest.register_assert_rewrite("tests.storage.contract")
@@ -65,6 +67,27 @@ def rucio_service() -> Iterator[rucio.Rucio]:
 def diracx_service() -> Iterator[diracx.DiracX]:
     with service_folder() as folder, diracx.DiracX(folder) as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def alice(diracx_service: diracx.DiracX) -> Iterator[DiracApi]:
+    """The API as a user of the server."""
+    with open_api(diracx_service.url, diracx.VO, diracx_service.credentials(), ca=diracx_service.ca) as api:
+        yield api
+
+
+@pytest.fixture
+def requests_sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that were asked."""
+    sent: list[str] = []
+    ask = Http.ask
+
+    def counted(self: Http, method: str, url: str, **arguments: object) -> tuple[int, bytes]:
+        sent.append(url)
+        return ask(self, method, url, **arguments)
+
+    monkeypatch.setattr(Http, "ask", counted)
+    return sent
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,6 @@ from cachingclient.dirac import (
     open_api,
 )
 from cachingclient.dirac.api.diracx import DiracX as Client
-from cachingclient.dirac.api.http import Http
 from tests.services.diracx import VO, DiracX
 from tests.support.waiting import until
 
@@ -47,31 +46,11 @@ def reached(api: DiracApi, ids: list[int], *states: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def alice(diracx_service: DiracX) -> Iterator[DiracApi]:
-    with open_api(diracx_service.url, VO, diracx_service.credentials(), ca=diracx_service.ca) as api:
-        yield api
-
-
-@pytest.fixture(scope="module")
 def agent(diracx_service: DiracX) -> Iterator[subprocess.Popen[bytes]]:
     """A site whose agent takes two jobs at a time, and has a GPU."""
     process = diracx_service.run(diracx_service.agent(SITE, tags=["GPU"]))
     yield process
     diracx_service.end_process(process)
-
-
-@pytest.fixture
-def requests_sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses that were asked."""
-    sent: list[str] = []
-    ask = Http.ask
-
-    def counted(self: Http, method: str, url: str, **arguments: object) -> tuple[int, bytes]:
-        sent.append(url)
-        return ask(self, method, url, **arguments)
-
-    monkeypatch.setattr(Http, "ask", counted)
-    return sent
 
 
 def test_the_server_reads_what_was_written(diracx_service: DiracX) -> None:

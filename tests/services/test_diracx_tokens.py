@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,26 +22,6 @@ from cachingclient.dirac import (
 from cachingclient.dirac.api.http import Http
 from cachingclient.dirac.api.tokens import log_in
 from tests.services.diracx import VO, DiracX
-
-
-@pytest.fixture(scope="module")
-def alice(diracx_service: DiracX) -> Iterator[DiracApi]:
-    with open_api(diracx_service.url, VO, diracx_service.credentials(), ca=diracx_service.ca) as api:
-        yield api
-
-
-@pytest.fixture
-def requests_sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses that were asked."""
-    sent: list[str] = []
-    ask = Http.ask
-
-    def counted(self: Http, method: str, url: str, **arguments: object) -> tuple[int, bytes]:
-        sent.append(url)
-        return ask(self, method, url, **arguments)
-
-    monkeypatch.setattr(Http, "ask", counted)
-    return sent
 
 
 def test_who_the_server_takes_us_for(alice: DiracApi) -> None:
