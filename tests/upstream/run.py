@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,13 +90,21 @@ def add(results: Results, suite: str, outcomes: Mapping[str, Outcomes]) -> None:
         results.setdefault(suite, {}).setdefault(client, {}).update(found)
 
 
+def part(text: str) -> str:
+    """Return the name of a part of a suite as it is, if it is one."""
+    if (found := re.fullmatch(r"([0-9]+)/([0-9]+)", text)) and 1 <= int(found[1]) <= int(found[2]):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is no part of a suite: parts are 1/6 to 6/6, say")
+
+
 def main() -> int:
     """Run what the arguments name; print the table, and what is not explained."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--distributed", type=Path, help="a checkout of distributed")
     parser.add_argument("--project", choices=PROJECTS, default="distributed", help="whose tests")
     parser.add_argument("--suites", nargs="*", default=[], help="some of the suites, by module")
-    parser.add_argument("--slice", default="1/1", help="a part of each suite: 2/3 is each third test from the 2nd on")
+    which = "a part of each suite: 2/3 is each third test from the 2nd on"
+    parser.add_argument("--slice", type=part, default="1/1", help=which)
     parser.add_argument("--quick", action="store_true", help="leave out the tests that start processes")
     parser.add_argument("--results", type=Path, help="a file with results of earlier runs, to which these are added")
     parser.add_argument("--logs", type=Path, help="where the logs stay")

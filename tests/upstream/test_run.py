@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
 
-from tests.upstream.run import add, judge
+from tests.upstream.run import add, judge, part
 from tests.upstream.sources import Project
 from tests.upstream.table import differing, listed, table
 
@@ -70,3 +71,11 @@ def test_only_the_tests_are_unfolded(tmp_path: Path) -> None:
     assert {"    odd: is odd", "    error"} <= set(settings.read_text().splitlines())
     assert project.find(into) == ["thing/tests/test_some.py"]
     assert project.find(into, ["test_other"]) == ["thing/tests/test_other.py"]
+
+
+def test_a_part_is_counted_from_one() -> None:
+    """A part that no suite has is an error that says how parts are named."""
+    assert part("6/6") == "6/6"
+    for wrong in ("0/6", "7/6", "2"):
+        with pytest.raises(argparse.ArgumentTypeError, match=rf"'{wrong}' is no part .* 1/6 to 6/6"):
+            part(wrong)
