@@ -69,6 +69,8 @@ def test_shutdown_waits_for_no_scheduler_that_is_gone(own_cluster, store_url, ow
         assert in_time(client.shutdown)
         assert client.status == "closed"
     assert any(each.kind == "result" for each in client.cache.scan()) is worked
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        own_cluster.close()  # dask's cluster looks for its scheduler as long as that
 
 
 def test_ends_after_its_cluster(own_cluster, store_url) -> None:

@@ -17,6 +17,9 @@ import importlib.metadata, json
 print(json.dumps([each.name.lower().replace("_", "-") for each in importlib.metadata.distributions()]))
 """
 
+MORE = ("coffea-dask-awkward", "dask-2025.3.1", "newest", "root")
+"""Environments beside the one whose pins are the oldest, which each run has."""
+
 pytestmark = pytest.mark.slow
 
 
@@ -30,7 +33,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["coffea-0.7", "coffea-dask-awkward", "dask-2025.3.1", "newest", "root"], ids=lambda name: name
+    "name",
+    ["coffea-0.7", *(pytest.param(name, marks=pytest.mark.matrix) for name in MORE)],
+    ids=lambda name: name,
 )
 def test_pip_changes_nothing_that_is_installed(name: str, wheel: Path, tmp_path: Path) -> None:
     """What pip would install beside the package was not there before, whichever dask and numpy were."""
