@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 import dask.config
@@ -9,6 +11,8 @@ from dask.utils import parse_bytes, parse_timedelta
 
 from cachingclient.config.errors import ConfigurationError
 from cachingclient.storage.limits import Limits, set_by
+
+DEFAULT = Limits()
 
 
 @set_by
@@ -21,21 +25,35 @@ def limits() -> Limits:
     ...     limits().nbytes
     1000000000
     """
-    default = Limits()
-    numbers = (_number("bytes", default.nbytes), _number("depth", default.depth), _number("count", default.count))
-    return Limits(*numbers, _seconds(default.seconds))
+    section = dask.config.get("cachingclient.limits", {})
+    given: Mapping[str, Any] = section if isinstance(section, dict) else {}
+    raw = (
+        given.get("bytes", DEFAULT.nbytes),
+        given.get("depth", DEFAULT.depth),
+        given.get("count", DEFAULT.count),
+        dask.config.get("cachingclient.timeouts.look-up", DEFAULT.seconds),
+    )
+    try:
+        return _limits(*raw)
+    except TypeError:  # what has no hash
+        return _limits.__wrapped__(*raw)
 
 
-def _seconds(default: float) -> float:
+@functools.lru_cache(maxsize=32, typed=True)
+def _limits(nbytes: Any, depth: Any, count: Any, seconds: Any) -> Limits:
+    """Return what the settings stand for: every operation of a folder asks for it."""
+    return Limits(_number("bytes", nbytes), _number("depth", depth), _number("count", count), _seconds(seconds))
+
+
+def _seconds(value: Any) -> float:
     """Return the setting `timeouts.look-up`; what it does not take is named by who reads it for itself."""
     try:
-        return float(parse_timedelta(dask.config.get("cachingclient.timeouts.look-up", default)))
+        return float(parse_timedelta(value))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return default
+        return DEFAULT.seconds
 
 
-def _number(name: str, default: int) -> int:
-    value: Any = dask.config.get(f"cachingclient.limits.{name}", default)
+def _number(name: str, value: Any) -> int:
     try:
         number = int(parse_bytes(value))
     except (TypeError, ValueError):
