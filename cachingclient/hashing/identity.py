@@ -32,6 +32,8 @@ class Identity:
         run leaves them as they are.
     places
         The file, the line and the name of the code of each function among the ingredients.
+    made
+        What was made of it, so that the next look at the same code need not make it again.
     """
 
     digest: str
@@ -42,6 +44,7 @@ class Identity:
     rebinds: tuple[str, ...] = ()
     memories: tuple[Any, ...] = field(default=(), compare=False)
     places: dict[str, tuple[str, int, str]] = field(default_factory=dict, compare=False)
+    made: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def is_users(self) -> bool:

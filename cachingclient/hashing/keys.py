@@ -67,6 +67,21 @@ class Code:
         return tuple(place for function in self.functions for place in function.rebinds)
 
 
+def code_of_one(identity: Identity) -> Code:
+    """Return the code that is one function; the same, with all that was found out of it, for the same identity.
+
+    Examples
+    --------
+    >>> found = Identity("0f" * 16)
+    >>> code_of_one(found) is code_of_one(found)
+    True
+    """
+    code: Code | None = identity.made.get("code")
+    if code is None:
+        code = identity.made["code"] = Code(bytes.fromhex(identity.digest), (identity,), identity.inputs)
+    return code
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """The identity of one step: its key and the parts of the key, or the reason why it has none.

@@ -30,7 +30,7 @@ from cachingclient.hashing.identify import identify
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
-from cachingclient.hashing.keys import Code, Known, Step, arguments_inside
+from cachingclient.hashing.keys import Code, Known, Step, arguments_inside, code_of_one
 from cachingclient.hashing.memo import identify_again, parts_of
 from cachingclient.hashing.relevant import narrowed, packed_among, passed_on, relevant_arguments
 from cachingclient.hashing.scalars import PLAIN
@@ -251,11 +251,7 @@ class Merkle:
         if type(function) is functools.partial:
             return self._partial(function)
         identity = self.identity(function)
-        return (
-            identity
-            if isinstance(identity, str)
-            else Code(bytes.fromhex(identity.digest), (identity,), identity.inputs)
-        )
+        return identity if isinstance(identity, str) else code_of_one(identity)
 
     def _partial(self, partial: functools.partial[Any]) -> Code | str:
         """Return the code of a partial; thousands of them over one function look at it once."""
