@@ -102,7 +102,9 @@ class ProcessState:
 
     def account(self, run: str, url: str, part: float | None) -> Allowance:
         """Return the account of the client of a run, for a store."""
-        return self.accounts.setdefault((run.partition("/")[0], url, part), Allowance(part))
+        whose = run.partition("/")[0], url, part
+        found = self.accounts.get(whose)
+        return found if found is not None else self.accounts.setdefault(whose, Allowance(part))
 
     def keep(self, job: Job) -> None:
         """Have an entry written: in the background, where the process lives on."""
