@@ -8,7 +8,9 @@ and another one made.
 
 from __future__ import annotations
 
+import math
 import statistics
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,8 +90,9 @@ def measure_pairs(
     wanted: int = 7,
     most: int | None = None,
     say: Callable[[str], object] = print,
+    seconds: float = math.inf,
 ) -> Pairs:
-    """Run programs in turns until enough repetitions count, or too many were made.
+    """Run programs in turns until enough repetitions count, too many were made, or the time is over.
 
     Parameters
     ----------
@@ -103,6 +106,8 @@ def measure_pairs(
         How many are made at most; three times as many by default.
     say
         Takes a line for each repetition.
+    seconds
+        After this time no further repetition begins, once one counts.
 
     Raises
     ------
@@ -110,6 +115,7 @@ def measure_pairs(
         None of them counts: the machine is too busy to measure anything.
     """
     found = Pairs(others={name: [] for name in others})
+    end = time.monotonic() + seconds
     before = plain()
     for number in range(most or 3 * wanted):
         names = list(others) if number % 2 else list(others)[::-1]  # none of them is always the first after plain
@@ -126,8 +132,8 @@ def measure_pairs(
             for name, spent in own.items():
                 found.others[name].append(spent)
         before = after
-        if len(found.plain) == wanted:
-            return found
+        if len(found.plain) == wanted or (time.monotonic() > end and (found.plain or number > wanted)):
+            break
     if not found.plain:
         raise RuntimeError(f"the plain runs of each of {found.dropped} repetitions differ by more than a tenth")
     return found
