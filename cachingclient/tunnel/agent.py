@@ -151,17 +151,26 @@ class Agent:
     name, token
         The worker's name, and the token that proves it.
     local_port
-        Where the worker listens, on loopback.
+        Where the worker listens.
     patience
         Seconds without a relay after which to give up.
+    local_host
+        The address at which the worker listens.
     """
 
     def __init__(
-        self, relay: tuple[str, int], context: ssl.SSLContext, name: str, token: str, local_port: int, patience: float
+        self,
+        relay: tuple[str, int],
+        context: ssl.SSLContext,
+        name: str,
+        token: str,
+        local_port: int,
+        patience: float,
+        local_host: str = "127.0.0.1",
     ) -> None:
         self.relay, self.context, self.name = relay, context, name
         self._hello: dict[str, Any] = {"worker": name, "token": token, "run": secrets.token_hex(8), "port": 0}
-        self._local_port, self._patience = local_port, patience
+        self._local, self._patience = (local_host, local_port), patience
         self.port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """The port of the head by which this worker is reached."""
         self._calls: set[asyncio.Task[None]] = set()
@@ -250,9 +259,9 @@ class Agent:
         """Join a new connection to the worker and one to the relay, which knows it by the call's number."""
         loop = asyncio.get_running_loop()
         try:
-            plain, _ = await loop.create_connection(Paused, "127.0.0.1", self._local_port)
+            plain, _ = await loop.create_connection(Paused, *self._local)
         except OSError as error:
-            logger.warning("the worker does not listen on port %s: %s", self._local_port, error)
+            logger.warning("the worker does not listen on %s:%s: %s", *self._local, error)
             control.say(failed=call)
             return
         try:

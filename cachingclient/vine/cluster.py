@@ -22,6 +22,7 @@ from cachingclient.environments.environment import Environment, checked
 from cachingclient.scheduler.version_check import VersionCheck
 from cachingclient.storage import Store
 from cachingclient.tunnel.certificates import as_files
+from cachingclient.vine.call_back import Answering
 from cachingclient.vine.discovery import publish
 from cachingclient.vine.engine import Engine, Spec, find_engine
 from cachingclient.vine.engines.pool.adaptive import PoolAdaptive
@@ -144,6 +145,7 @@ class VineCluster(SpecCluster):
         self.engine.start(self)
         self.launchers: dict[str, Any] = {}  # what ways of starting workers share between sites
         self._published: Path | None = None
+        self._answering: Answering | None = None
         self._files: tuple[Security, Path] | None = None
         self._made = dict.fromkeys(self.sites, 0)
         specs: dict[str, Spec] = {}
@@ -223,6 +225,8 @@ class VineCluster(SpecCluster):
         await super()._start()
         with suppress(OSError):  # without a home folder nobody else finds it, which is all
             self._published = publish(self.name, self.scheduler_address, self.security)
+            if self.security.require_encryption:
+                self._answering = Answering(self.name, self.security, self.scheduler_address)
         self._renewal.start()
 
     @property  # type: ignore[override]
@@ -296,6 +300,8 @@ class VineCluster(SpecCluster):
         await asyncio.to_thread(self.engine.stop)
         if self._published is not None:
             self._published.unlink(missing_ok=True)
+        if self._answering is not None:
+            await self._answering.close()
         await super()._close()
         if self.tunnel is not None:
             await asyncio.to_thread(self.tunnel.close)

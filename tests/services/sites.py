@@ -83,12 +83,14 @@ class Sites(Service):
         while self._made:
             remove(self._made.pop())
 
-    def firewall(self) -> None:
-        """From now on sites may dial the head and nothing else, and nobody may dial a site."""
+    def firewall(self, ports: Sequence[int] = ()) -> None:
+        """From now on sites may dial the head and nothing else, and nobody may dial a site but the head at `ports`."""
         head, *sites = (host.address for host in self.hosts.values())
+        let_in = f"ip saddr {head} tcp dport {{ {', '.join(map(str, ports))} }} accept; " if ports else ""
         self._filter(
             "table inet wan { chain forward { type filter hook forward priority 0; policy drop; "
-            f"ct state established,related accept; ip saddr {{ {', '.join(sites)} }} ip daddr {head} accept; }}; }}"
+            f"ct state established,related accept; {let_in}"
+            f"ip saddr {{ {', '.join(sites)} }} ip daddr {head} accept; }}; }}"
         )
 
     def open(self) -> None:

@@ -45,6 +45,7 @@ NODE = """
 NodeName={site} NodeHostName={name} NodeAddr={address} Port={port} CPUs=4 RealMemory=8000 State=UNKNOWN
 PartitionName={site} Nodes={site} MaxTime=INFINITE State=UP
 """
+PORT = 16817
 
 
 class Slurm(Service):
@@ -76,6 +77,11 @@ class Slurm(Service):
         self.wait(self._idle, "not all nodes are idle")
 
     @property
+    def ports(self) -> list[int]:
+        """The ports by which the controller dials the nodes."""
+        return [PORT + 1 + number for number in range(len(self._nodes))]
+
+    @property
     def _nodes(self) -> list[str]:
         return [name for name in self.sites.hosts if name != "head"]
 
@@ -97,9 +103,9 @@ class Slurm(Service):
 
     def _configure(self) -> None:
         common = {"folder": self.folder, "name": os.uname().nodename.partition(".")[0], "user": getpass.getuser()}
-        text = CONF.format(**common, head=self.sites["head"].address, port=16817)
-        for number, site in enumerate(self._nodes):
-            text += NODE.format(**common, site=site, address=self.sites[site].address, port=16818 + number)
+        text = CONF.format(**common, head=self.sites["head"].address, port=PORT)
+        for site, port in zip(self._nodes, self.ports, strict=True):
+            text += NODE.format(**common, site=site, address=self.sites[site].address, port=port)
         Path(self.environment["SLURM_CONF"]).write_text(text)
 
     def _idle(self) -> bool:

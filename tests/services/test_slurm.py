@@ -4,22 +4,51 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from distributed import Client
 
 from cachingclient import DiracClient
 from cachingclient.vine import VineCluster
+from cachingclient.vine.discovery import clusters
 from tests.services.conftest import service_folder
 from tests.services.sites import Sites
 from tests.services.slurm import Slurm
 from tests.support.waiting import until
 
+HOLD = """
+from cachingclient.vine import VineCluster
+
+if __name__ == "__main__":
+    options = {"queue": "siteA", "memory": "1GB", "walltime": "00:10:00"}
+    sites = {"siteA": {"workers": 2, "how": "slurm", "options": options}}
+    with VineCluster(sites, name="ttbar", dashboard_address=None) as cluster:
+        cluster.sync(cluster.scheduler.finished)
+"""
+SESSION = """
+import sys
+from cachingclient import DiracClient
+from cachingclient.vine import VineCluster
+
+def fill(gate):
+    import os, time
+    while not os.path.exists(gate):
+        time.sleep(0.05)
+    return os.environ["SLURM_JOB_PARTITION"]
+
+if __name__ == "__main__":
+    client = DiracClient(VineCluster.connect("ttbar", tunnel=True), cache=sys.argv[1], policy="all")
+    client.publish_dataset(z_peak=client.submit(fill, sys.argv[2]))
+    client.close()
+"""
 AGC = Path(__file__).resolve().parents[2] / "examples" / "agc"
 ROOT = AGC.parents[1]
 
@@ -103,6 +132,38 @@ def test_the_ttbar_example_cold_and_warm(
     cold, warm = totals
     assert (cold["loaded"], cold["ran"]) == (0, cold["kept"])
     assert (warm["loaded"], warm["ran"]) == (1, 0)
+
+
+@pytest.mark.matrix
+def test_a_scheduler_that_is_a_job(slurm: Slurm, sites: Sites, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a node that nobody may dial: two sessions reach it one after the other, and no job outlives its shutdown."""
+    monkeypatch.chdir(tmp_path)
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    for name, value in {**slurm.environment, "PYTHONPATH": path, "XDG_CACHE_HOME": str(tmp_path / "xdg")}.items():
+        monkeypatch.setenv(name, value)
+    for program, text in (("hold.py", HOLD), ("session.py", SESSION)):
+        Path(program).write_text(text)
+    gate = tmp_path / "gate"
+    before = len(slurm.queue())
+    sites.firewall(slurm.ports)
+    try:
+        with sites["head"].entered():
+            subprocess.run(
+                ["sbatch", "--partition=siteA", "--mem=1G", "--wrap", f"exec {sys.executable} hold.py"], check=True
+            )
+            until(clusters, "the scheduler's job has told of itself")
+            (told,) = clusters()
+            assert urlsplit(told["address"]).hostname == sites["siteA"].address
+            store = (tmp_path / "cache").as_uri()
+            subprocess.run([sys.executable, "session.py", store, str(gate)], check=True)
+            gate.touch()
+            with DiracClient(VineCluster.connect("ttbar", tunnel=True), cache=store, policy="all") as client:
+                assert client.get_dataset("z_peak").result(timeout=300) == "siteA"
+                client.shutdown()
+        until(lambda: not clusters(), "the scheduler's program has ended")
+        until(lambda: Counter(slurm.queue()[before:]).keys() <= {"CANCELLED", "COMPLETED"})
+    finally:
+        sites.open()
 
 
 def test_the_script_for_htcondor_labels_the_site() -> None:

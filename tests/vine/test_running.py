@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Client
+from distributed import Client, Security
 
-from cachingclient.vine import VineCluster
-from cachingclient.vine.discovery import clusters, folder
+from cachingclient.vine import VineCluster, call_back
+from cachingclient.vine.discovery import clusters, folder, publish
+from cachingclient.worker.credentials import write_private
+from tests.services.service import free_port
 from tests.support.waiting import until
 
 HOLD = """
@@ -68,7 +70,7 @@ def held(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_graph_outlives_its_session(held: subprocess.Popen[bytes], tmp_path: Path, store_url: str) -> None:
-    """What one session left running is found by the next, which is another process, and ends with neither."""
+    """What one session left running is found by the next, another process, and by one that it has to call."""
     gate = tmp_path / "gate"
     (tmp_path / "session").mkdir()
     assert run(SESSION, tmp_path / "session", store_url, str(gate)).wait() == 0
@@ -76,11 +78,42 @@ def test_a_graph_outlives_its_session(held: subprocess.Popen[bytes], tmp_path: P
     with Client(VineCluster.connect("ttbar"), set_as_default=False) as client:
         assert client.get_dataset("z_peak").result() == 91
     assert held.poll() is None
-    with Client(VineCluster.connect(), set_as_default=False) as client:
+    called = VineCluster.connect(tunnel="127.0.0.1")
+    assert called.scheduler_address != clusters()[0]["address"]
+    assert {path.stat().st_mode & 0o777 for path in folder().rglob("*.json")} == {0o600}
+    with Client(called, set_as_default=False) as client:
         assert client.submit(pow, 7, 2).result() == 49
         client.shutdown()
     assert held.wait(300) == 0
     assert clusters() == []
+    assert not list(folder().rglob("*.json"))
+
+
+def test_a_client_that_is_gone_is_called_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that was killed, nor where what should say where it waits makes no sense; others are."""
+    monkeypatch.setattr(call_back, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(call_back, "PATIENCE", 0.5)
+    told = {"relay": ["127.0.0.1", free_port()], "caller": "killed", "token": "x"}
+    with VineCluster({"RAL": 0}, name="ttbar") as cluster:
+        (waiting := folder() / "waiting" / "ttbar").mkdir(parents=True)
+        for name, text in {"killed": json.dumps(told), "half": json.dumps(told)[:20], "other": "[]"}.items():
+            write_private(waiting / f"{name}.json", text.encode())
+        until(lambda: not list(waiting.iterdir()), "all three are given up")
+        monkeypatch.setattr(call_back, "PATIENCE", 60)
+        with Client(VineCluster.connect("ttbar", tunnel="127.0.0.1"), set_as_default=False) as client:
+            assert client.scheduler_info()["id"] == cluster.scheduler_info["id"]
+
+
+def test_a_tunnel_to_a_cluster_that_does_not_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has the address where we waited; a cluster without TLS can't be asked for it."""
+    monkeypatch.setattr(call_back, "PATIENCE", 0.1)
+    publish("gone", "tls://node7:8786", Security.temporary())
+    with pytest.raises(ConnectionError, match=r"cluster 'gone' did not call 127\.0\.0\.1:\d+ within"):
+        VineCluster.connect("gone", tunnel="127.0.0.1")
+    assert not list((folder() / "waiting" / "gone").iterdir())
+    publish("clear", "tcp://node7:8786", Security())
+    with pytest.raises(ValueError, match="cluster 'clear' has no TLS"):
+        VineCluster.connect("clear", tunnel=True)
 
 
 def test_a_name_that_none_has_is_an_error(tmp_path: Path) -> None:
