@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,33 @@ def test_an_answer_that_is_cut_short_is_no_result(webdav_service: WebDAV, url: s
         with pytest.raises(StoreError, match="does not answer as it should"):
             cut.read(info)
     assert np.array_equal(store.read(info), np.arange(BIG))
+
+
+def test_a_server_without_locks_and_ranges(webdav_service: WebDAV, url: str, options: dict[str, Any]) -> None:
+    """Nothing asks for either: results are kept, read, replaced, looked after and removed."""
+    with front(webdav_service.port, plain=True) as plain:
+        store: Any = open_store(url.replace(webdav_service.url, plain), **options)
+        kept, other = entry(np.arange(BIG)), entry(np.arange(BIG) + 2)
+        assert store.write(kept)
+        assert store.read(store.find(kept.keys)[kept.keys[0]])[7] == 7
+        assert store.write(replace(other, keys=kept.keys), overwrite=True)
+        assert store.read(store.find(kept.keys)[kept.keys[0]])[7] == 9
+        assert verify(store).sound
+        assert prune(store, max_size=0).kept_entries == 0
+
+
+def test_a_server_that_lies_about_sizes(webdav_service: WebDAV, url: str, options: dict[str, Any]) -> None:
+    """It keeps nothing, and what is there already is read whole."""
+    kept, new = entry(np.arange(BIG)), entry(np.arange(BIG) + 1)
+    honest = open_store(url, **options)
+    assert honest.write(kept)
+    for size, says in ((b"1", "and has 1 of them"), (b"99999999", "and has 99999999"), (b"many", "invalid literal")):
+        with front(webdav_service.port, sizes=size) as lying:
+            store = open_store(url.replace(webdav_service.url, lying), **options)
+            with pytest.raises(StoreError, match=says):
+                store.write(new)
+            assert np.array_equal(store.read(store.find(kept.keys)[kept.keys[0]]), np.arange(BIG))
+    assert honest.find(new.keys) == {}
 
 
 def test_options_that_make_no_sense_are_refused(url: str) -> None:

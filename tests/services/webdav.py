@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import re
 import ssl
 import threading
 from collections.abc import Iterator
@@ -58,6 +59,10 @@ class Front(BaseHTTPRequestHandler):
         How many bytes of each file that is written it loses.
     cuts
         How many bytes of each file that is read it does not send, though it says that it does.
+    sizes
+        What its listings say instead of each file's size; None for the truth.
+    plain
+        Whether it refuses locks, and requests for ranges.
     """
 
     protocol_version = "HTTP/1.1"
@@ -65,6 +70,8 @@ class Front(BaseHTTPRequestHandler):
     token: str | None = None
     loses = 0
     cuts = 0
+    sizes: bytes | None = None
+    plain = False
 
     def handle_one_request(self) -> None:
         """Hand one request on."""
@@ -83,12 +90,18 @@ class Front(BaseHTTPRequestHandler):
                 self._reply(401, "Unauthorized", {}, b"")
                 return
             headers["Authorization"] = BASIC
+        if self.plain and (self.command in ("LOCK", "UNLOCK") or "Range" in self.headers):
+            self._reply(405, "Method Not Allowed", {}, b"")
+            return
         if self.command == "PUT" and self.loses:
             body = body[: -self.loses]
         connection = http.client.HTTPConnection("127.0.0.1", self.behind)
         connection.request(self.command, self.path, body=body, headers=headers)
         answer = connection.getresponse()
-        self._reply(answer.status, answer.reason, dict(answer.getheaders()), answer.read())
+        told = answer.read()
+        if self.command == "PROPFIND" and self.sizes is not None:
+            told = re.sub(rb"(getcontentlength>)\d+", rb"\g<1>" + self.sizes, told)
+        self._reply(answer.status, answer.reason, dict(answer.getheaders()), told)
         connection.close()
 
     def _reply(self, status: int, reason: str, headers: dict[str, str], body: bytes) -> None:
