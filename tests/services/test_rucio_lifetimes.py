@@ -126,6 +126,62 @@ def test_what_is_used_lives_on_and_the_rest_ends(
     assert unused_pack not in there
 
 
+def rules(alice: Any, dataset: str) -> set[str]:
+    """Where the rules of a dataset want it."""
+    return {rule["rse_expression"] for rule in alice.list_did_rules("user.alice", dataset)}
+
+
+def states(alice: Any, pack: str) -> set[str]:
+    """The fast RSEs that have a pack, or that Rucio is to copy it to."""
+    did = [{"scope": "user.alice", "name": pack}]
+    return {
+        rse
+        for each in alice.list_replicas(did, rse_expression="quality=fast", all_states=True)
+        for rse in each["states"]
+    }
+
+
+def test_what_is_used_goes_to_the_fast_rse(
+    rucio_service: Rucio, alice: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rucio is to copy what is loaded in a later week than it was kept in, and nothing else, for a week more."""
+    name = f"cache-{new_key()[:8]}"
+    url = f"rucio://user.alice/{name}?rse={RSE}&lifetime=1d-64d&fast=quality=fast"
+    week = int(time.time()) // WEEK
+    used, unused = result(1, days=2), result(2, days=2)
+    with a_week_ago(monkeypatch):
+        store = open_store(url, local=str(tmp_path / "writer"))
+        (used_pack,), (unused_pack,) = sent(store, used), sent(store, unused)
+    user = open_store(url, local=str(tmp_path / "user"))
+    assert user.read(user.find(used.keys)[used.keys[0]])[0] == 1
+    user.touch(used.keys)
+    user.flush()
+    assert files(alice, f"{name}.w{week}.used") == {used_pack}
+    (rule,) = alice.list_did_rules("user.alice", f"{name}.w{week}.used")
+    assert rule["rse_expression"] == "quality=fast"
+    assert rule["expires_at"].timestamp() == pytest.approx((week + 2) * WEEK, abs=600)
+    rucio_service.tidy()
+    assert states(alice, used_pack) == {"FAST_SCRATCHDISK"}
+    assert states(alice, unused_pack) == set()
+    assert open_store(url, local=str(tmp_path / "later")).find(used.keys).keys() == set(used.keys)
+
+
+def test_rules_for_several_rses(rucio_service: Rucio, alice: Any, tmp_path: Path) -> None:
+    """Rucio is to copy all that is kept to each that is named; one that there is not is told when the store opens."""
+    name = f"cache-{new_key()[:8]}"
+    url = f"rucio://user.alice/{name}?rse={RSE}&lifetime=1d&copies=FAST_SCRATCHDISK,quality=fast"
+    (pack,) = sent(open_store(url, local=str(tmp_path / "one")), result(1, days=2))
+    dataset = f"{name}.w{int(time.time()) // WEEK}"
+    assert rules(alice, dataset) == {RSE, "FAST_SCRATCHDISK", "quality=fast"}
+    rucio_service.tidy()
+    assert states(alice, pack) == {"FAST_SCRATCHDISK"}
+    for option in ("copies=FAST_SCRATCHDISK,NOWHERE", "lifetime=1d-64d&fast=NOWHERE"):
+        with pytest.raises(StoreUnavailable, match="Rucio knows no RSE 'NOWHERE'"):
+            open_store(f"rucio://user.alice/{name}?rse={RSE}&{option}", local=str(tmp_path / "none"))
+    with pytest.raises(ValueError, match="fast takes two lifetimes too"):
+        open_store(f"rucio://user.alice/{name}?rse={RSE}&fast=quality=fast")
+
+
 def test_what_was_made_this_week_asks_nothing_of_rucio(
     rucio_service: Rucio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,12 +35,14 @@ class Catalogue:
     Rucio evicts by the lifetime of a rule, and an ordinary account can't prolong or delete much. So each week's
     files of each lifetime go into a dataset of their own, whose one rule lasts for the lifetime after that week. A file
     is prolonged by adding it to the dataset of a later week too: it goes with the last of its datasets.
+
+    What is prolonged was used in a week after that in which it was made. Its packs go into a dataset of that week whose
+    rule is for the fast RSE, where there is one, and lasts a week longer: so they stay there while they are used.
     """
 
-    def __init__(
-        self, scope: str, name: str, rse: str, lifetimes: Lifetimes, read_rse: str | None, **client: Any
-    ) -> None:
-        self.scope, self.name, self.lifetimes, self.read_rse = scope, name, lifetimes, read_rse
+    def __init__(self, scope: str, name: str, rses: Mapping[str, str], lifetimes: Lifetimes, **client: Any) -> None:
+        self.scope, self.name, self.lifetimes, self.read_rse = scope, name, lifetimes, rses.get("read_rse")
+        rse, self._copies, self._fast = rses["rse"], _expressions(rses.get("copies")), _expressions(rses.get("fast"))
         self._away_until = 0.0
         self._away = ""
         with self.asking():
@@ -48,6 +50,8 @@ class Catalogue:
             self.rse = self._found(rse)
             # The rule of a dataset is that of one RSE; which one an expression gives may change within the week.
             self._of_rse = "" if self.rse == rse else f".{self.rse}"
+            for expression in (*self._copies, *self._fast):
+                self._found(expression)
             self._check_scope()
         self._datasets: set[str] = set()
 
@@ -136,6 +140,10 @@ class Catalogue:
             if files:
                 dataset = {"scope": self.scope, "name": self._dataset(lifetime, overrules), "dids": files}
                 self._client.attach_dids_to_dids([dataset], ignore_duplicate=True)
+            packs = [did for did in files if did["name"].endswith(".pack")]
+            if packs and self._fast:
+                dataset = {"scope": self.scope, "name": self._fast_dataset(), "dids": packs}
+                self._client.attach_dids_to_dids([dataset], ignore_duplicate=True)
 
     def _dataset(self, lifetime: int, overrules: bool) -> str:
         """This week's dataset of a lifetime, made and put into the container if it is not there."""
@@ -149,24 +157,34 @@ class Catalogue:
         if name in self._datasets:
             return name
         lifetime += (week + 1) * WEEK - int(time.time())
-        rule = {
-            "account": self._client.account,
-            "copies": 1,
-            "rse_expression": self.rse,
-            "grouping": "DATASET",
-            "lifetime": lifetime,
-        }
-        for make in (
+        self._make(
             lambda: self._client.add_container(self.scope, self.name),
-            lambda: self._client.add_dataset(self.scope, name, lifetime=lifetime, rules=[rule]),
+            lambda: self._add_dataset(name, lifetime, self.rse, *self._copies),
             lambda: self._client.attach_dids(self.scope, self.name, [{"scope": self.scope, "name": name}]),
-        ):
+        )
+        self._datasets.add(name)
+        return name
+
+    def _fast_dataset(self) -> str:
+        """This week's dataset of what is used, beside the container, made if it is not there."""
+        week = this_week()
+        name = f"{self.name}.w{week}.used"
+        if name not in self._datasets:
+            self._make(lambda: self._add_dataset(name, (week + 2) * WEEK - int(time.time()), *self._fast))
+            self._datasets.add(name)
+        return name
+
+    def _add_dataset(self, name: str, lifetime: int, *expressions: str) -> None:
+        rule = {"account": self._client.account, "copies": 1, "grouping": "DATASET", "lifetime": lifetime}
+        rules = [{**rule, "rse_expression": expression} for expression in expressions]
+        self._client.add_dataset(self.scope, name, lifetime=lifetime, rules=rules)
+
+    def _make(self, *steps: Callable[[], object]) -> None:
+        for make in steps:
             try:
                 make()
             except (rucio.DataIdentifierAlreadyExists, rucio.DuplicateContent, rucio.DuplicateRule):
                 continue  # another writer was first
-        self._datasets.add(name)
-        return name
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -190,3 +208,7 @@ class Catalogue:
         self._away = f"Rucio does not answer for {self.scope}:{self.name}: {error}"
         self._away_until = time.monotonic() + REST_AFTER_FAILURE
         return StoreUnavailable(self._away)
+
+
+def _expressions(text: str | None) -> list[str]:
+    return text.split(",") if text else []

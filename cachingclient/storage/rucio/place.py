@@ -10,7 +10,7 @@ import xxhash
 
 from cachingclient.storage.rucio.lifetimes import Lifetimes
 
-OPTIONS = ("rse", "lifetime", "read_rse")
+OPTIONS = ("rse", "lifetime", "read_rse", "copies", "fast")
 
 
 def parse_url(url: str) -> tuple[str, str, dict[str, str]]:
@@ -34,6 +34,8 @@ def parse_url(url: str) -> tuple[str, str, dict[str, str]]:
     unknown = query.keys() - set(OPTIONS)
     if unknown:
         raise ValueError(f"store {url!r} has unknown option {sorted(unknown)[0]!r}; takes {', '.join(OPTIONS)}")
+    if "fast" in query and not lifetimes_of(url, query).vary:
+        raise ValueError(f"store {url!r}: fast takes two lifetimes too, as 7d-180d: with one, uses are not counted")
     return parts.netloc, name, query
 
 

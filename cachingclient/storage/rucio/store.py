@@ -54,8 +54,9 @@ class RucioStore(Store):
     Parameters
     ----------
     url
-        ``rucio://scope/name?rse=NAME``; also ``lifetime=30d`` or ``lifetime=7d-180d``, the least and the most, and
-        ``read_rse=EXPRESSION``, from which to read.
+        ``rucio://scope/name?rse=NAME``; also ``lifetime=30d`` or ``lifetime=7d-180d``, the least and the most,
+        ``read_rse=EXPRESSION``, from which to read, ``copies=EXPRESSION,EXPRESSION``, to which Rucio is to copy all,
+        and ``fast=EXPRESSION``, to which it is to copy what is used.
     local
         The folder for indices and for packs that were fetched; by default in the user's cache folder.
     local_limit
@@ -83,7 +84,7 @@ class RucioStore(Store):
         lifetimes = lifetimes_of(url, query)
         from cachingclient.storage.rucio.catalogue import Catalogue  # needs rucio-clients
 
-        self._catalogue = Catalogue(scope, name, query["rse"], lifetimes, query.get("read_rse"), **client)
+        self._catalogue = Catalogue(scope, name, query, lifetimes, **client)
         self._local = Path(local) if local else default_local(url)
         self._local.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make_room(self._local, int(local_limit))
