@@ -121,6 +121,8 @@ def _reason(plan: Plan, step: PlannedStep) -> str:
         return "no identity"
     if step.unkept and step.unkept != ONLY_READS:
         return "cache=False"
+    if step.step_key in plan.unanswered:
+        return "no answer"
     if step.miss:
         return "made in other surroundings"
     return "not in the store"

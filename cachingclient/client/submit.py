@@ -260,7 +260,7 @@ class Submission:
         look_up = LookUp(self.store, self.notes, here)
         find = functools.partial(self.find, look_up=look_up)
         plan = make_plan(TaskGraph(nodes, lowered.annotations), wanted, merkle, find, constraints)
-        plan.differences = look_up.reasons
+        plan.differences, plan.unanswered = look_up.reasons, look_up.unanswered
         for step in plan.steps.values() if look_up.reasons else ():
             if step.action is Action.RUN and step.step_key in look_up.reasons:
                 step.miss = look_up.reasons[step.step_key]

@@ -38,6 +38,8 @@ class LookUp:
     ----------
     reasons
         For keys that have entries, none of which fits: why the last of them does not.
+    unanswered
+        The keys of which the store did not say what it has.
 
     Examples
     --------
@@ -51,6 +53,7 @@ class LookUp:
         self.notes = notes
         self.here = here
         self.reasons: dict[str, str] = {}
+        self.unanswered: set[str] = set()
 
     def __call__(self, keys: Iterable[str]) -> Mapping[str, EntryInfo]:
         """Return what is kept under these keys, has not expired, and was made in surroundings like those here."""
@@ -61,12 +64,14 @@ class LookUp:
         return variants.found
 
     def _find(self, keys: Iterable[str]) -> Mapping[str, EntryInfo]:
+        asked = list(keys)
         try:
             if self.store.latency < AT_ONCE:  # which sees to it itself that it answers in time
-                found = self.store.find(list(keys))
+                found = self.store.find(asked)
             else:
-                found = run_with_timeout(config.look_up_timeout(), self.store.find, list(keys))
+                found = run_with_timeout(config.look_up_timeout(), self.store.find, asked)
         except Exception as error:
+            self.unanswered.update(asked)
             self.notes.add(f"the store {self.store.url} does not answer, so what it has is computed again: {error}")
             return {}
         return {key: info for key, info in found.items() if not has_expired(info)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,8 @@ class Plan:
         For each step its identity, as `hashing.step_keys` gave it.
     differences
         For step keys that have entries, none of which was made in surroundings like those now: what differs.
+    unanswered
+        The step keys of which the store did not say what it has.
     shown
         How Python writes small arguments of the steps to run that are known by their digests.
     values
@@ -58,6 +60,7 @@ class Plan:
     new_functions: tuple[Identity, ...] = ()
     details: Mapping[Key, Step] = field(default_factory=dict)
     differences: Mapping[str, str] = field(default_factory=dict)
+    unanswered: Set[str] = frozenset()
     shown: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Identity] = field(default_factory=dict)
     because: Mapping[str, str] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,11 +17,12 @@ import pytest
 from click.testing import CliRunner
 from distributed import Client
 
-from cachingclient import DiracClient, Store, open_store
+from cachingclient import CacheWarning, DiracClient, Store, open_store
 from cachingclient.cli.main import cli
 from cachingclient.plan.pruned import pruned_of
 from cachingclient.vine import VineCluster
 from tests.services.prometheus import Prometheus
+from tests.services.webdav import WebDAV
 from tests.support.entries import entry
 from tests.support.waiting import until
 from tests.vine.pools import square
@@ -132,6 +133,27 @@ def queries() -> list[tuple[str, str]]:
     board = json.loads((Path(__file__).parents[2] / "docs" / "grafana.json").read_text())
     found = [(panel["title"], target["expr"]) for panel in board["panels"] for target in panel["targets"]]
     return [(title, query.replace("$__rate_interval", "5m").replace("$site", ".*")) for title, query in found]
+
+
+def test_it_scrapes_while_the_store_is_away(tmp_path: Path) -> None:
+    """The page answers, with what was counted before, and steps that run meanwhile have that for a reason."""
+    pytest.importorskip("prometheus_client", reason="pip install prometheus_client")
+    (tmp_path / "webdav").mkdir()
+    with ExitStack() as stack:
+        service = stack.enter_context(WebDAV(tmp_path / "webdav"))
+        store = open_store(f"{service.url}/cache", **service.options)
+        client = stack.enter_context(DiracClient(processes=False, cache=store, policy="all", dashboard_address=":0"))
+        assert client.submit(fill, 1).result()[0] == 1
+        client.flush()
+        address = f"127.0.0.1:{urlsplit(client.dashboard_link).port}"
+        prometheus = stack.enter_context(Prometheus(tmp_path / "prometheus", address))
+        service.halt()
+        with pytest.warns(CacheWarning, match="does not answer, so what it has is computed again"):
+            assert client.submit(fill, 2).result()[0] == 2
+        misses = f'sum by (reason) (cachingclient_misses_total{{store="{store.url}"}})'
+        until(lambda: len(prometheus.query(misses)) == 2, "both misses are scraped")
+        assert prometheus.query(misses) == {"not in the store": 1, "no answer": 1}
+        assert prometheus.query("up") == {address: 1}
 
 
 def test_a_stores_sums_are_scraped(tmp_path: Path) -> None:
