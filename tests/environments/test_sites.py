@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ from cachingclient.environments import Environment
 from cachingclient.environments import environment as module
 from cachingclient.vine import VineCluster
 from cachingclient.vine.engine import EngineLost
-from cachingclient.vine.launch.entering import in_job_script
+from cachingclient.vine.launch.entering import Entering, in_job_script
 from tests.environments.made import linked_archive
 from tests.support.waiting import until
 from tests.vine.pools import place_for
@@ -52,9 +53,16 @@ def test_the_lines_of_a_jobs_script_enter_it(environment: Environment, kept: Pat
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_it_is_sent_once(environment: Environment, tmp_path: Path) -> None:
+def test_it_is_sent_once(environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the command that starts the first worker of a host; others find it, in the folder that the site names."""
     kept = tmp_path / "kept"
+    sent, send = [], Entering._send_archive
+
+    async def counted(self: Entering, stdin: asyncio.StreamWriter) -> None:
+        sent.append(self)
+        await send(self, stdin)
+
+    monkeypatch.setattr(Entering, "_send_archive", counted)
     command = {"how": "command", "workers": 2, "options": {"commands": [["env", "-u", "PYTHONPATH"]]}}
     described = {"RAL": {**command, "environment": {"CACHINGCLIENT_ENVIRONMENTS": str(kept), "HERE": "RAL's"}}}
     with (
@@ -66,6 +74,7 @@ def test_it_is_sent_once(environment: Environment, tmp_path: Path) -> None:
         assert list(found.values()) == [str(kept / environment.archive_digest)] * 2
         assert set(client.run(os.getenv, "HERE").values()) == {"RAL's"}
     assert sorted(path.name for path in kept.iterdir()) == [".lock", environment.archive_digest]
+    assert len(sent) == 1
 
 
 def test_a_worker_whose_versions_differ_is_refused(
