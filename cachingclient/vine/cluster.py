@@ -26,6 +26,7 @@ from cachingclient.vine.call_back import Answering
 from cachingclient.vine.discovery import publish
 from cachingclient.vine.engine import Engine, Spec, find_engine
 from cachingclient.vine.engines.pool.adaptive import PoolAdaptive
+from cachingclient.vine.engines.pool.ports import checked_free
 from cachingclient.vine.report.plot import plot
 from cachingclient.vine.report.table import CallableStatus, SiteTable
 from cachingclient.vine.running import find_cluster
@@ -57,7 +58,7 @@ class VineCluster(SpecCluster):
         Where the scheduler listens, and workers that are started here. None: on this machine alone if all
         workers are, else everywhere.
     port
-        The scheduler's port; 0 for any.
+        The scheduler's port, an OSError if it is taken; 0 for any.
     credentials
         The proxy and the token that workers get, and new ones when these change: True for the user's own, or a dict
         with the paths of ``"proxy"`` and ``"token"``.
@@ -120,6 +121,7 @@ class VineCluster(SpecCluster):
         self.protocol = "tls://" if made.require_encryption else "tcp://"
         everyone_here = self.engine.proxied or all(site.how == "local" for site in self.sites.values())
         self.host = host if host is not None or not everyone_here else "127.0.0.1"
+        port = checked_free(port, self.host)
         self.tunnel: Any = None
         if tunnel:
             from cachingclient.tunnel.head import Tunnel

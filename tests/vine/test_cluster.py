@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -246,6 +247,17 @@ def test_sites_without_sense_are_named(sites: dict[str, Any], says: str) -> None
     """Nothing is started, and the text names what is wrong."""
     with pytest.raises(ValueError, match=says):
         VineCluster(sites)
+
+
+def test_a_taken_port_is_named() -> None:
+    """Before anything starts; a port that is taken at another address of this machine is not."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for host in (None, "127.0.0.1"):
+            with pytest.raises(OSError, match=f"port {port} is taken on this machine"):
+                VineCluster({"RAL": 0}, host=host, port=port, dashboard_address=None)
+        with VineCluster({"RAL": 0}, host="127.0.0.2", port=port, dashboard_address=None) as cluster:
+            assert cluster.scheduler_address == f"tls://127.0.0.2:{port}"
 
 
 def test_an_unknown_engine_is_named() -> None:

@@ -1,7 +1,8 @@
-"""The ports that a manager may listen on: any, one, or a range that a firewall lets through."""
+"""The ports that a manager, or a scheduler, may listen on: any, one, or a range that a firewall lets through."""
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
 
@@ -47,6 +48,24 @@ def for_library(ports: tuple[int, int]) -> int | tuple[int, int]:
         which = f"port {low} is taken" if low == high else f"all ports from {low} to {high} are taken"
         raise OSError(f"{which} on this machine; give another port, a range such as ({low}, {low + 10}), or 0 for any")
     return low if low == high else (low, high)
+
+
+def checked_free(port: int, host: str | None) -> int:
+    """Return a port at which a scheduler is to listen: its own error would not say which one is taken.
+
+    Raises
+    ------
+    OSError
+        If something else listens there.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host or "", port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise OSError(f"port {port} is taken on this machine; give another, or 0 for any") from error
+    return port
 
 
 def _is_free(port: int) -> bool:
