@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask
 import pytest
@@ -136,6 +137,24 @@ def test_one_that_is_not_renewed_is_warned_of_once(tmp_path: Path, caplog: pytes
     authority.proxy("alice").replace(path)
     assert [followed.look(), followed.look()] == [True, False]
     assert len(caplog.records) == 1
+
+
+def test_one_that_ends_in_mid_run_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers keep it, as there is no other; a new one in its place reaches them."""
+    authority = authority_in(tmp_path)
+    path = authority.proxy("alice", lasts=timedelta(hours=1))
+    followed = Credentials({"proxy": path})
+    ended = followed.contents
+    monkeypatch.setattr(credentials, "time", SimpleNamespace(time=lambda: time.time() + 4000))
+    assert [followed.look(), followed.look(), followed.look()] == [False] * 3
+    assert [each.message for each in caplog.records] == [
+        f"credentials: the proxy {path} has ended; make a new one there"
+    ]
+    assert followed.contents == ended
+    authority.proxy("alice").replace(path)
+    assert followed.look()
 
 
 def test_half_a_proxy_is_not_sent(proxy: Path, caplog: pytest.LogCaptureFixture) -> None:
