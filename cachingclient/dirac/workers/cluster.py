@@ -15,6 +15,7 @@ from cachingclient.dirac.workers.grid import Grid, make_grid
 from cachingclient.dirac.workers.request import Request, WorkerJob
 from cachingclient.scheduler.version_check import VersionCheck
 from cachingclient.vine.engine import Spec
+from cachingclient.vine.engines.pool.ports import checked_free
 from cachingclient.vine.launch.launch import Head
 from cachingclient.vine.scheduler.scheduler import VineScheduler
 from cachingclient.vine.sites import PREFIX, Site
@@ -189,7 +190,7 @@ class DiracCluster(JobQueueCluster):
                 scheduler_options={
                     "sites": tuple(sites),
                     "host": self.grid.host,
-                    "port": port,
+                    "port": checked_free(port, self.grid.host),
                     "contact_address": f"tls://{contact}:{port}" if contact else None,
                     "dashboard": dashboard_address is not None,
                     "dashboard_address": dashboard_address or ":0",

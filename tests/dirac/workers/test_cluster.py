@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -191,6 +192,15 @@ def test_options_that_make_no_sense_are_said(make: Make) -> None:
         make(contact="head.example.org")
     with pytest.raises(ValueError, match="cpu_time is -1; it takes a whole number above 0"):
         make(job={"cpu_time": -1})
+
+
+@pytest.mark.parametrize("option", ["port", "tunnel_port"])
+def test_a_taken_port_is_named(make: Make, option: str) -> None:
+    """That of the scheduler and that of the tunnel."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=str(port)):
+            make(host="127.0.0.1", **{option: port})
 
 
 def test_the_description_shows_no_secrets(make: Make) -> None:
