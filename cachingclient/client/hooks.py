@@ -17,6 +17,7 @@ from typing import Any
 
 from dask.utils import key_split
 from distributed import Client, Future
+from distributed.core import clean_exception
 
 from cachingclient import config
 from cachingclient.client.auto_prune import AutoPrune
@@ -28,6 +29,8 @@ from cachingclient.client.sent import Registry
 from cachingclient.client.submit import Submission
 from cachingclient.client.worker_check import WorkerCheck
 from cachingclient.graph import ALL_WORKERS, Key, as_dask_sends
+from cachingclient.plan.chunk_notes import learn_failure
+from cachingclient.plan.history import chunk_notes_of
 from cachingclient.plan.policy import CachePolicy
 from cachingclient.scheduler.held import LOST
 from cachingclient.scheduler.replace_tasks import REVIVED
@@ -138,6 +141,8 @@ class HookedClient(Client):
         if self._submission is None:
             super()._handle_task_erred(key, exception, traceback)
         elif not self._recovery.takes(key, exception, traceback):
+            with contextlib.suppress(Exception):  # a fault here costs the note, never the user's error
+                learn_failure(clean_exception(exception, traceback)[1], chunk_notes_of(self._submission.store))
             super()._handle_task_erred(key, exception, traceback)
             self._results.finished(key)
 

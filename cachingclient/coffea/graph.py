@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, Literal
 
 import dask
 from coffea.processor import accumulate
 from dask.delayed import Delayed
 
 from cachingclient.coffea.chunks import Chunk, chunks_of
+from cachingclient.coffea.fitting import Fitting, Roles, Shapes
 from cachingclient.coffea.nodes import Blocks, Branches, nodes_of
 from cachingclient.coffea.row_checks import pairs_to_check, row_wise
 from cachingclient.coffea.rows import BLOCK, blocks_of
+from cachingclient.graph import Key
 from cachingclient.worker.options import options_of
 
 Steps = Callable[..., Any] | Mapping[str, Callable[..., Any] | None]
@@ -24,7 +28,7 @@ def run_steps(
     /,
     *,
     merge: Callable[[list[Any]], Any] | None = None,
-    chunksize: int = 100_000,
+    chunksize: int | Fitting | Literal["auto"] = 100_000,
     fan_in: int = 8,
     block: int = BLOCK,
     **steps: Steps,
@@ -46,7 +50,8 @@ def run_steps(
     merge
         What makes one output of a list of them; None takes coffea's ``accumulate``.
     chunksize
-        The largest number of events in a chunk.
+        The largest number of events in a chunk. ``"auto"`` or a `Fitting` choose it by what the steps took before, and
+        halve chunks that ran out of memory.
     fan_in
         How many outputs are merged at once: the fewer, the fewer merges an edit of one chunk reaches.
     block
@@ -65,7 +70,8 @@ def run_steps(
     ValueError
         If there are no steps, an empty dict of them, `fan_in` is below 2, or `block` or `chunksize` not above 0.
     TypeError
-        If a step is neither a function nor a dict of functions.
+        If a step is neither a function nor a dict of functions, or `chunksize` is neither a number, ``"auto"`` nor a
+        `Fitting`.
 
     Examples
     --------
@@ -88,23 +94,68 @@ def run_steps(
         raise ValueError(f"block is {block}; it takes a number of events above 0")
     named = [(name, _functions(name, given)) for name, given in steps.items()]
     in_blocks = _called_with_blocks(named)
-    if isinstance(fileset, Mapping):
-        chunks = chunks_of(fileset, chunksize, multiple_of=block if in_blocks else 1)
-    else:
-        chunks = list(fileset)
-    branches: dict[str, dict[str, list[Delayed]]] = {}
-    for number, chunk in enumerate(chunks):
-        blocks = blocks_of(chunk, block) if in_blocks else [chunk]
-        pairs = pairs_to_check(blocks, block, the_first=number == 0)
-        for branch, node in nodes_of(Blocks(chunk, blocks, blocks, pairs), named, in_blocks).items():
-            branches.setdefault(chunk.dataset, {}).setdefault(branch, []).append(node)
-    make_one = dask.delayed(merge or accumulate, pure=True)
-    merged = {
-        dataset: {branch: _in_a_tree(make_one, nodes, fan_in) for branch, nodes in of_dataset.items()}
-        for dataset, of_dataset in branches.items()
-    }
-    plain = {dataset: found[""] if set(found) == {""} else found for dataset, found in merged.items()}
-    return dask.delayed(plain)
+    shapes = _shapes(chunksize, named[0][0], block)
+    make = _Graph(fileset, named, in_blocks, block, fan_in, merge or accumulate)
+    graph, roles = make(shapes)
+    if shapes.better != shapes.size and shapes.loses_nothing(graph, roles):
+        shapes = shapes.resized(shapes.better)
+        graph, roles = make(shapes)
+    if shapes.name:
+        shapes.remember(roles)
+    return graph
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """Makes the graph of an analysis for chunks of one size or another; see `run_steps`."""
+
+    fileset: Mapping[str, Any] | Sequence[Chunk]
+    steps: Sequence[tuple[str, Branches]]
+    in_blocks: Mapping[int, str]
+    block: int
+    fan_in: int
+    merge: Callable[[list[Any]], Any]
+
+    def __call__(self, shapes: Shapes) -> tuple[Delayed, Roles]:
+        """Return the graph, and the events that its tasks are about."""
+        branches: dict[str, dict[str, list[Delayed]]] = {}
+        roles: dict[Key, Any] = {}
+        for number, chunk in enumerate(self._chunks(shapes)):
+            blocks = self._in_blocks(chunk, shapes, the_first=number == 0)
+            for branch, node in nodes_of(blocks, self.steps, self.in_blocks).items():
+                branches.setdefault(chunk.dataset, {}).setdefault(branch, []).append(node)
+            roles |= blocks.roles
+        make_one = dask.delayed(self.merge, pure=True)
+        merged = {
+            dataset: {branch: _in_a_tree(make_one, nodes, self.fan_in) for branch, nodes in of_dataset.items()}
+            for dataset, of_dataset in branches.items()
+        }
+        plain = {dataset: found[""] if set(found) == {""} else found for dataset, found in merged.items()}
+        return dask.delayed(plain), roles
+
+    def _chunks(self, shapes: Shapes) -> list[Chunk]:
+        if isinstance(self.fileset, Mapping):
+            unit = self.block if self.in_blocks or shapes.name else 1
+            chunks = chunks_of(self.fileset, shapes.size, multiple_of=unit)
+        else:
+            chunks = list(self.fileset)
+        return [half for chunk in chunks for half in shapes.halved(chunk, self.block)]
+
+    def _in_blocks(self, chunk: Chunk, shapes: Shapes, *, the_first: bool) -> Blocks:
+        whole = blocks_of(chunk, self.block) if self.in_blocks else [chunk]
+        parts = [half for block in whole for half in shapes.halved(block, 1, blocks=True)]
+        return Blocks(chunk, parts, parts, pairs_to_check(parts, self.block, the_first=the_first))
+
+
+def _shapes(chunksize: Any, first: str, block: int) -> Shapes:
+    """Return how large chunks are; without a name if they are as large as the user says."""
+    if chunksize == "auto":
+        chunksize = Fitting()
+    if isinstance(chunksize, Fitting):
+        return Shapes.of(chunksize, first, block)
+    if isinstance(chunksize, bool) or not isinstance(chunksize, Integral):
+        raise TypeError(f"chunksize is {chunksize!r}; it takes a number of events above 0, 'auto' or a Fitting")
+    return Shapes("", int(chunksize), int(chunksize))
 
 
 def _functions(name: str, given: Any) -> Branches:

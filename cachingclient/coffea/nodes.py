@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import dask
 from dask.delayed import Delayed
@@ -13,7 +13,9 @@ from dask.delayed import Delayed
 from cachingclient.coffea.chunks import Chunk
 from cachingclient.coffea.row_checks import check_blocks
 from cachingclient.coffea.rows import join_rows
+from cachingclient.graph import Key
 
+Role = Literal["chunk", "join", "block"]
 Branches = Mapping[str, Callable[..., Any] | None]
 """The functions of a step by the names of their branches."""
 
@@ -36,6 +38,9 @@ class Blocks:
         The name of the last step; empty before the first.
     checks
         The nodes of these looks.
+    roles
+        For the key of each task the events that it is about, and whether it is a step of the chunk, joins its blocks,
+        or is of one of them.
     """
 
     chunk: Chunk
@@ -44,12 +49,16 @@ class Blocks:
     pairs: Sequence[int] = ()
     name: str = ""
     checks: Sequence[Delayed] = ()
+    roles: dict[Key, tuple[Chunk, Role]] = field(default_factory=dict)
 
     def after(self, name: str, function: Callable[..., Any], marker: str) -> Blocks:
         """Return the blocks after one more row-wise step."""
         also = [block if self.name else None for block in self.blocks]
         nodes = [node_of(name, function, node, chunk) for node, chunk in zip(self.nodes, also, strict=True)]
         checks = [self._check(name, function, nodes, pair, marker) for pair in self.pairs]
+        of_pairs = [self.blocks[pair] for pair in self.pairs]
+        for node, block in (*zip(nodes, self.blocks, strict=True), *zip(checks, of_pairs, strict=True)):
+            self.roles[node.key] = block, "block"
         return replace(self, nodes=nodes, name=name, checks=[*self.checks, *checks])
 
     def _check(self, name: str, function: Callable[..., Any], nodes: Sequence[Any], first: int, marker: str) -> Delayed:
@@ -64,7 +73,9 @@ class Blocks:
         """The node of the chunk: the results of its blocks, joined."""
         if not self.name:
             return self.chunk
-        return _task(f"join-{self.name}", join_rows, self.name, list(self.nodes), list(self.checks))
+        node = _task(f"join-{self.name}", join_rows, self.name, list(self.nodes), list(self.checks))
+        self.roles[node.key] = self.chunk, "join"
+        return node
 
 
 def nodes_of(blocks: Blocks, steps: Iterable[tuple[str, Branches]], row_wise: Mapping[int, str]) -> dict[str, Delayed]:
@@ -81,9 +92,9 @@ def nodes_of(blocks: Blocks, steps: Iterable[tuple[str, Branches]], row_wise: Ma
     """
     found: dict[str, Any] = {"": blocks}
     for number, (name, functions) in enumerate(steps):
-        chunk = blocks.chunk if number else None
+        is_first = number == 0
         found = {
-            "/".join(filter(None, (before, branch))): _after(name, function, node, chunk, row_wise)
+            "/".join(filter(None, (before, branch))): _after(name, function, node, blocks, row_wise, is_first=is_first)
             for before, node in found.items()
             for branch, function in functions.items()
         }
@@ -91,14 +102,22 @@ def nodes_of(blocks: Blocks, steps: Iterable[tuple[str, Branches]], row_wise: Ma
 
 
 def _after(
-    name: str, function: Callable[..., Any] | None, before: Any, chunk: Chunk | None, row_wise: Mapping[int, str]
+    name: str,
+    function: Callable[..., Any] | None,
+    before: Any,
+    blocks: Blocks,
+    row_wise: Mapping[int, str],
+    *,
+    is_first: bool,
 ) -> Any:
     """Return what a branch has after one more step."""
     if function is None:
         return before
     if isinstance(before, Blocks) and id(function) in row_wise:
         return before.after(name, function, row_wise[id(function)])
-    return node_of(name, function, _whole(before), chunk)
+    node = node_of(name, function, _whole(before), None if is_first else blocks.chunk)
+    blocks.roles[node.key] = blocks.chunk, "chunk"
+    return node
 
 
 def _whole(node: Any) -> Any:

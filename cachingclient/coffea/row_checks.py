@@ -115,7 +115,15 @@ def pairs_to_check(blocks: Sequence[Chunk], block: int, *, the_first: bool) -> l
     >>> pairs_to_check(blocks, 10, the_first=True)
     [0]
     """
-    pairs = [each for each in range(len(blocks) - 1) if blocks[each].start % (2 * block) == 0]
+    last = len(blocks) - 2
+    pairs = [
+        each
+        for each in range(len(blocks) - 1)
+        if blocks[each].start % (2 * block) == 0
+        # Not of halves: a whole block was too much.
+        and blocks[each].start + block == blocks[each].stop
+        and (each == last or blocks[each].start + 2 * block == blocks[each + 1].stop)
+    ]
     return [each for each in pairs if (the_first and each == 0) or blocks[each].seed("row-wise") % ONE_IN == 0]
 
 
@@ -185,7 +193,7 @@ def row_wise(functions: Iterable[tuple[str, Callable[..., Any]]]) -> dict[int, s
         Functions that are marked ``rows=True``, with the names of their steps.
     """
     markers = {id(function): (name, _marker(function)) for name, function in functions}
-    store = _store() if markers else None
+    store = store_in_use() if markers else None
     noted = LookUp(store, _notes)({key for _, key in markers.values() if key}) if store is not None else {}
     for name, key in markers.values():
         if key in noted:
@@ -204,13 +212,10 @@ def _marker(function: Callable[..., Any]) -> str:
         return ""
 
 
-def _store() -> Store | None:
-    """Return the store of the client that is there, else the configured one."""
-    try:
-        store = getattr(distributed.default_client(), "cache", None)
-    except ValueError:
-        store = None
-    if isinstance(store, Store):
+def store_in_use() -> Store | None:
+    """Return the store of the client that is there, None if it has none; without such a client the configured one."""
+    with contextlib.suppress(AttributeError, ValueError):
+        store: Store | None = distributed.default_client().cache
         return store
     context = configured_context()
     return context.store if context is not None else None

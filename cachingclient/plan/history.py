@@ -20,6 +20,7 @@ from cachingclient import units
 from cachingclient.config import default_store
 from cachingclient.hashing.digest import digest
 from cachingclient.plan.because import learn_because
+from cachingclient.plan.chunk_notes import ChunkNotes, learn
 from cachingclient.plan.kept import QUICK_STORE
 from cachingclient.plan.report import RunReport
 from cachingclient.storage import Store
@@ -245,6 +246,19 @@ def history_of(store: Store) -> History:
     return History(users / f"{digest(store.url.encode()).hex()}{OF_OTHERS}")
 
 
+def chunk_notes_of(store: Store) -> ChunkNotes:
+    """Return the notes on chunk sizes that belong to a store: they are beside its history.
+
+    Examples
+    --------
+    >>> from cachingclient.storage import open_store
+    >>> chunk_notes_of(open_store("memory://notes")).path.suffix
+    '.chunks'
+    """
+    path = history_of(store).path
+    return ChunkNotes(path.with_suffix(".chunks") if path.suffix == OF_OTHERS else path.with_name("chunks.jsonl"))
+
+
 def run_of(report: RunReport, now: float) -> Run | None:
     """Return what history tells of a report; None of a graph that is too small."""
     rows = report.summary().rows
@@ -281,6 +295,7 @@ def note(reports: Iterable[RunReport], store: Store, is_pending: Callable[[RunRe
         learn_because(report.plan, store)
     for report in fresh:
         report.is_in_history = True
+        learn(report.records, chunk_notes_of(store))
         run = run_of(report, time.time())
         if run is not None:
             history = history or history_of(store)

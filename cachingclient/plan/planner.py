@@ -18,8 +18,9 @@ from dask.utils import key_split
 from cachingclient.graph import Alias, GraphNode, Key, NestedContainer, Task, TaskGraph, moves_data
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.keys import Code, Step
-from cachingclient.hashing.libraries.coffea_metadata import COFFEA_METADATA, reads_metadata, remote_files
+from cachingclient.hashing.libraries.coffea_metadata import COFFEA_METADATA, items_of, reads_metadata, remote_files
 from cachingclient.hashing.step_keys import Merkle
+from cachingclient.plan.chunk_notes import Part, remember
 from cachingclient.plan.hidden import shown_values
 from cachingclient.plan.plan import Plan
 from cachingclient.plan.search import search
@@ -68,6 +69,8 @@ def make_plan(lowered: TaskGraph, wanted: Iterable[Key], merkle: Merkle, find: F
     hits = found.hits
     needed = _needed(lowered.nodes, wanted, hits, constraints)
     steps = dict(_decide(lowered.nodes, needed, identities, hits, constraints))
+    if "coffea.processor" in sys.modules:
+        remember(dict(_parts_of(lowered.nodes, steps)))
     for key in found.refused.keys() & steps.keys():
         steps[key].miss = found.refused[key]
     to_run = [identities[key].code for key, step in steps.items() if step.action is Action.RUN]
@@ -86,6 +89,16 @@ def make_plan(lowered: TaskGraph, wanted: Iterable[Key], merkle: Merkle, find: F
         parts = (part.hex() for key in compared(steps, identities) for part in identities[key].parts)
         plan.shown = shown_values(merkle.looked_at, parts)
     return plan
+
+
+def _parts_of(nodes: Mapping[Key, GraphNode], steps: Mapping[Key, PlannedStep]) -> Iterator[tuple[Key, Part]]:
+    """Yield the events that coffea's own tasks are about, of those that are to run."""
+    for key, step in steps.items():
+        if step.action is Action.RUN:
+            for item in items_of(nodes[key]):
+                if isinstance(getattr(item, "entrystart", None), int):
+                    file = item.fileuuid.hex() or item.filename
+                    yield key, Part(step.name, file, item.treename, item.entrystart, item.entrystop)
 
 
 def _values_with_code(merkle: Merkle, codes: Iterable[Code]) -> dict[str, Identity]:

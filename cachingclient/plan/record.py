@@ -51,6 +51,8 @@ class StepRecord:
         Whether it changed in place what it was given: the results of the steps before it are others now.
     keeping
         The seconds of processor time that keeping the result took; of one that is beyond the budget, would take.
+    peak
+        The bytes that its process had more while it ran; None if that was not measured.
 
     Examples
     --------
@@ -73,3 +75,4 @@ class StepRecord:
     loading: float = 0.0
     least: float = 0.0
     keeping: float = 0.0
+    peak: int | None = None

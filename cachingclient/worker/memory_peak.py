@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
+
+from cachingclient.plan.chunk_notes import OUT_OF_MEMORY
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # as proc(5) has it: the peak becomes what is resident now
@@ -35,6 +38,24 @@ def peak_since(before: int | None) -> int | None:
     with contextlib.suppress(OSError, StopIteration, ValueError):
         return max(_read("VmHWM") - before, 0) if before is not None else None
     return None
+
+
+def mark_out_of_memory(error: BaseException, key: Any) -> None:
+    """Write on an error which task it is of, if memory ran out or it was raised because of that: the client reads it.
+
+    Examples
+    --------
+    >>> error = MemoryError()
+    >>> mark_out_of_memory(error, "load-1")
+    >>> getattr(error, OUT_OF_MEMORY)
+    'load-1'
+    """
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    if any(isinstance(each, MemoryError) for each in causes):
+        with contextlib.suppress(AttributeError, TypeError):  # some errors take no attributes
+            setattr(error, OUT_OF_MEMORY, key)
 
 
 def _read(field: str) -> int:

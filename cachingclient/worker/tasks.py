@@ -28,7 +28,7 @@ from cachingclient.worker.allowance import ALWAYS, Allowance, Grant, mark_of, pr
 from cachingclient.worker.attempt import Attempt, details_of
 from cachingclient.worker.context import Context, collecting, leave_out, run_timed
 from cachingclient.worker.given import Given
-from cachingclient.worker.memory_peak import peak_since, reset_peak
+from cachingclient.worker.memory_peak import mark_out_of_memory, peak_since, reset_peak
 from cachingclient.worker.observe import observing, unobserved
 from cachingclient.worker.options import options_of
 from cachingclient.worker.others import wait_for_others
@@ -111,8 +111,9 @@ class RunAndKeep:
         attempt.keeping = processor_seconds() - before
         try:
             return self._run(attempt, args, kwargs)
-        except BaseException:
+        except BaseException as error:
             attempt.lease.release()
+            mark_out_of_memory(error, key_of(self))
             raise
 
     def _run(self, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -270,7 +271,7 @@ class RunAndKeep:
             note = f"not kept: {attempt.why_not}"
         if note is not None:
             attempt.lease.release()
-            told = {"sound": attempt.sound, "trace": attempt.trace, "spoiled": attempt.spoiled}
+            told = {"sound": attempt.sound, "trace": attempt.trace, "spoiled": attempt.spoiled, "peak": attempt.peak}
             self._record("ran", seconds, 0, note=note, **told, **more)
 
     def _cost(self, result: Any, seconds: float) -> Cost:
@@ -299,13 +300,13 @@ class RunAndKeep:
         entry = Entry((content,), "result", self.name, seconds, details, encoded, later)
         ledger, run, key, step_name, trace = process(), self.context.run, key_of(self), self.name, attempt.trace
         file_nameless = other_names.filer(attempt, result)
-        nbytes = encoded.nbytes  # the result itself must not live on until it is told of
+        peak, nbytes = attempt.peak, encoded.nbytes  # the result itself must not live on until it is told of
         grant.spent = attempt.keeping + processor_seconds()
 
         def done(fact: str, note: str) -> None:
             attempt.lease.release()
             file_nameless(store, fact)
-            told = {"kept": bool(fact), "note": note, "fact": fact, "sound": True, "trace": trace}
+            told = {"kept": bool(fact), "note": note, "fact": fact, "sound": True, "trace": trace, "peak": peak}
             ledger.record(run, key, step_name, "ran", seconds, nbytes, **told, keeping=grant.spent)
 
         replaces = self.context.overwrite or self.overwrite or attempt.overwrite

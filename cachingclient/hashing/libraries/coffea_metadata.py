@@ -21,12 +21,24 @@ def remote_files(nodes: Iterable[Any]) -> Iterator[str]:
     []
     """
     for node in nodes:
-        for argument in getattr(node, "args", ()):
-            for each in (argument, *(getattr(argument, "args", ()) if isinstance(argument, GraphNode) else ())):
-                if type(each).__module__.startswith("coffea.processor"):
-                    name = getattr(each, "filename", None)
-                    if isinstance(name, str) and "://" in name:
-                        yield name
+        for each in items_of(node):
+            name = getattr(each, "filename", None)
+            if isinstance(name, str) and "://" in name:
+                yield name
+
+
+def items_of(node: Any) -> Iterator[Any]:
+    """Yield coffea's own items among the arguments of a task: a file to look at, or a range of one to process.
+
+    Examples
+    --------
+    >>> list(items_of(None))
+    []
+    """
+    for argument in getattr(node, "args", ()):
+        for each in (argument, *(getattr(argument, "args", ()) if isinstance(argument, GraphNode) else ())):
+            if type(each).__module__.startswith("coffea.processor"):
+                yield each
 
 
 def reads_metadata(function: Any) -> bool:
