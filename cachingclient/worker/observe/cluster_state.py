@@ -58,7 +58,7 @@ def install() -> None:
 
 
 def _observe_requests(module: Any) -> None:
-    """See what is asked of the scheduler: all of it goes through one method of the client."""
+    """See what is asked of the scheduler, which all goes through one method of the client, and what the client has."""
 
     def make(original: Any) -> Any:
         def sync(*args: Any, **kwargs: Any) -> Any:
@@ -67,7 +67,32 @@ def _observe_requests(module: Any) -> None:
 
         return sync
 
+    def make_read(original: Any) -> Any:
+        def read(client: Any, name: str) -> Any:
+            found = original(client, name)
+            if not callable(found):
+                tell(_read_of_client, (name,), sys._getframe(1))
+            return found
+
+        return read
+
     replace(module, "Client.sync", make)
+    replace(module, "Client.__getattribute__", make_read)
+
+
+def _read_of_client(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    """Note what the user's code read of a client, such as its scheduler's address, itself or as in a client's text."""
+    (name,) = args
+    for one in callers(frame):
+        if one.f_code.co_filename.endswith(_CLIENT):
+            name = one.f_code.co_name
+        elif is_step_boundary(one) or is_library(one):  # which need it to work
+            return
+        else:
+            break
+    else:
+        return
+    _add_of_client(found, name)
 
 
 def _asked_scheduler(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
@@ -83,6 +108,10 @@ def _asked_scheduler(found: Observers, args: tuple[Any, ...], frame: FrameType) 
             name, text = one.f_code.co_name, "the published data sets" if path.endswith(_DATASETS) else ""
         elif "/distributed/" in path:  # a variable, a lock: told by their own methods
             return
+    _add_of_client(found, name, text)
+
+
+def _add_of_client(found: Observers, name: str, text: str = "") -> None:
     if name not in _ONLY_COMPUTE:
         _add(found, text or ("the published data sets" if "dataset" in name else f"what Client.{name} gave"))
 

@@ -66,6 +66,19 @@ def ask_by_name():
     return client.sync(client.scheduler.variable_get, name="pt-cut", timeout="10s")
 
 
+def ask_address():
+    return get_client().scheduler.address
+
+
+def ask_text():
+    with worker_client() as client:
+        return repr(client)
+
+
+def ask_client_of_future():
+    return get_client().submit(abs, -1, pure=False).client.id
+
+
 def ask_events():
     return get_client().get_events("toys")
 
@@ -120,7 +133,10 @@ def observed(function):
         (ask_published, {"the published data sets"}),
         (take_published, {"the published data sets"}),
         (ask_whether_published, {"the published data sets"}),
-        (ask_by_name, {"what Client.sync gave"}),
+        (ask_by_name, {"what Client.sync gave", "what Client.scheduler gave"}),
+        (ask_address, {"what Client.scheduler gave"}),
+        (ask_text, {"what Client.__repr__ gave"}),
+        (ask_client_of_future, {"what Client.id gave"}),
         (ask_events, {"what Client.get_events gave"}),
         (gather_and_scatter, set()),
         (compute_inside, set()),
