@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cachingclient.hashing.walk import Walk
 
 Hasher = Callable[[Any, "Walk"], bytes]
+Narrower = Callable[[Any, Any, bytes], tuple[object, ...]]
+"""Returns what a function uses, for what is beside them, of an object in bytes; nothing if that may be all of it."""
 _H = TypeVar("_H", bound=Callable[..., bytes])
 
 LIBRARIES: dict[str, str] = {
@@ -55,7 +57,7 @@ _loaded: set[str] = set()
 _loading = free_in_children(threading.RLock())
 _made: dict[tuple[str, str], Hasher] = {}
 _unpackers: dict[str, Callable[[bytes], object]] = {}
-_narrowers: dict[str, Callable[[Any, bytes], object]] = {}
+_narrowers: dict[str, Narrower] = {}
 _exact: dict[type | str, Hasher] = {}
 _families: dict[type | str, Hasher] = {}
 _listeners: list[Callable[[], None]] = []
@@ -148,17 +150,17 @@ def unpack(data: bytes) -> object | None:
     return None
 
 
-def register_narrower(module: str) -> Callable[[Callable[[Any, bytes], object]], Callable[[Any, bytes], object]]:
-    """Register what says what functions of a module use of an object in bytes; it returns None for all of it."""
+def register_narrower(module: str) -> Callable[[Narrower], Narrower]:
+    """Register what says what functions of a module use, for what is beside it, of an object in bytes."""
 
-    def register(narrower: Callable[[Any, bytes], object]) -> Callable[[Any, bytes], object]:
+    def register(narrower: Narrower) -> Narrower:
         _narrowers[module] = narrower
         return narrower
 
     return register
 
 
-def find_narrower(function: Any) -> Callable[[Any, bytes], object] | None:
+def find_narrower(function: Any) -> Narrower | None:
     """Return what says what a function uses of an object in bytes, None if nobody says.
 
     Examples

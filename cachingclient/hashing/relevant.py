@@ -45,8 +45,9 @@ def narrowed(
     if type(parts) not in (tuple, list) or len(parts) != 2:
         return args
     packed = _packed(parts[1], done)
-    used = None if packed is None else narrower(function, packed)
-    return args if used is None else (parts[0], used)
+    beside = parts[0].value if type(parts[0]) is DataNode else parts[0]
+    used = () if packed is None else narrower(function, beside, packed)
+    return (parts[0], *used) if used else args
 
 
 def _packed(argument: Any, done: Mapping[Key, Step]) -> bytes | None:

@@ -138,7 +138,7 @@ def nameless(step: Running, attempt: Attempt, call: Call, merkle: Merkle) -> Nam
         identity = "" if processor is None else merkle.identity(processor)
         if isinstance(identity, str) or _why_named(processor, call.code.digest, identity, merkle):
             return None
-        key = chunk.key(call.code, identity, merkle)
+        key = chunk.key(call.code, merkle)
     except Exception:  # of a release of coffea that does all this otherwise: then a file has one name
         return None
     return None if key is None else Nameless(chunk, key)

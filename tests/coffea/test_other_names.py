@@ -128,6 +128,19 @@ def test_a_file_that_was_moved_is_found(run: Callable[..., Any], tmp_path: Path)
     assert again["out"]["jets"] == 2 * first["out"]["jets"]
 
 
+def test_what_process_does_not_read_may_change_with_the_name(run: Callable[..., Any], tmp_path: Path) -> None:
+    """An attribute that only postprocess reads is no part of the key without the name; one that process reads is."""
+    file, link = write_events(tmp_path / "events.root", 1), tmp_path / "link.root"
+    link.symlink_to(file)
+    edited, other = make_processor(), make_processor(lambda events: len(events))
+    edited.label = "edited"
+    first, _ = run(file)
+    again, ran = run(link, used=[edited])
+    assert ran == 0
+    assert again["out"] == first["out"]
+    assert run(link, used=[other])[1] == CHUNKS
+
+
 def test_another_data_set_runs(run: Callable[..., Any], tmp_path: Path) -> None:
     """The processor is told of it."""
     file = write_events(tmp_path / "events.root", 1)

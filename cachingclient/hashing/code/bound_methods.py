@@ -3,24 +3,73 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from types import CodeType, FunctionType, MemberDescriptorType
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FunctionType, MemberDescriptorType
 from typing import Any
 
-from cachingclient.hashing.code.bytecode import shape
-from cachingclient.hashing.code.instructions import decode
-from cachingclient.hashing.code.paths import ABSENT, Path, parts_taken, path_after
-from cachingclient.hashing.code.references import LOOKS_AROUND
+from cachingclient.hashing.code.given import NOTHING, Facts, Given
+from cachingclient.hashing.code.paths import ABSENT, Path, is_key, parts_taken
+from cachingclient.hashing.code.reads import entry_of, reads_of_code
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.walk import Walk
 
-_LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_AND_CLEAR", "LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF"})
-_REBINDS = frozenset({"STORE_FAST", "STORE_DEREF", "DELETE_FAST", "DELETE_DEREF"})
+ValueOf = Callable[[Given], object]
+"""Returns what a call is given, `ABSENT` where nobody knows."""
 _NOTHING = object()
 
 
 class _CanNotFollow(Exception):
     """The object is used as a whole, or in a way that can't be seen in the code."""
+
+
+def _nobody_knows(given: Given) -> object:
+    return ABSENT
+
+
+@dataclass(frozen=True, eq=False)
+class Reads:
+    """What a method depends on of the object that it is called on.
+
+    Attributes
+    ----------
+    always
+        The name of each attribute, or of a part of one, and what is there.
+    by_call
+        The name of each attribute of which the call tells the parts, what is there, and what is taken of it.
+    """
+
+    always: tuple[tuple[str, object], ...]
+    by_call: tuple[tuple[str, object, frozenset[Path]], ...]
+
+    @functools.cached_property
+    def given(self) -> tuple[Given, ...]:
+        """What of the call tells the parts."""
+        keys = (taken.key for _, _, paths in self.by_call for path in paths for taken in path)
+        return tuple(sorted({key for key in keys if isinstance(key, Given)}, key=str))
+
+    def of_call(self, value_of: ValueOf) -> tuple[tuple[str, object], ...]:
+        """Return what is read in one call, of a container all where its key is not known."""
+        parts = (part for name, value, paths in self.by_call for part in _parts(name, value, paths, value_of))
+        return tuple(sorted(parts, key=lambda pair: pair[0]))
+
+
+def _parts(name: str, value: object, paths: frozenset[Path], value_of: ValueOf) -> Iterator[tuple[str, object]]:
+    """Yield what is taken of an attribute, each part by its name."""
+    parts = parts_taken(value, {_with_values(path, value_of) for path in paths}, Walk(Inputs("name")))
+    for words, part in parts if parts is not None else [("", value)]:
+        yield (f"{name}{words} (not there)", None) if part is ABSENT else (f"{name}{words}", part)
+
+
+def _with_values(path: Path, value_of: ValueOf) -> Path:
+    """Return a path with keys in place of what was given, as far as they are known."""
+    known: list[Any] = []
+    for taken in path:
+        key = value_of(taken.key) if isinstance(taken.key, Given) else taken.key
+        if isinstance(taken.key, Given) and not is_key(key):
+            break
+        known.append(taken._replace(key=key))
+    return tuple(known)
 
 
 def what_it_reads(instance: object, function: Callable[..., Any]) -> object:
@@ -47,12 +96,28 @@ def what_it_reads(instance: object, function: Callable[..., Any]) -> object:
     >>> what_it_reads(Selection(30, {"jets": {"shift": 2, "bins": 25}}), Selection.passes)
     (("config['jets']['shift']", 2), ('cut', 30))
     """
+    reads = reads_of(instance, function)
+    if reads is None:
+        return instance
+    return tuple(sorted((*reads.always, *reads.of_call(_nobody_knows)), key=lambda pair: pair[0]))
+
+
+def reads_of(instance: object, function: Callable[..., Any], entry: Facts = NOTHING) -> Reads | None:
+    """Return what a method reads of the object it is called on, None if that can't be seen.
+
+    Parameters
+    ----------
+    instance, function
+        The object and the method, as for `what_it_reads`.
+    entry
+        What holds of the method's arguments when it is called.
+    """
     reads = _Reads(instance)
     try:
-        reads.follow(function)
+        reads.follow(function, entry)
     except _CanNotFollow:
-        return instance
-    return tuple(sorted(reads.told(), key=lambda pair: pair[0]))
+        return None
+    return reads.told()
 
 
 class _Reads:
@@ -64,29 +129,39 @@ class _Reads:
         self.found: dict[str, object] = {}
         self.values: dict[str, object] = {}
         """Those attributes of which a part may count alone."""
+        self.methods: dict[str, Callable[..., Any]] = {}
+        """Those attributes that lead to other code which gets the object."""
+        self.followed: set[tuple[int, Facts]] = set()
 
-    def told(self) -> list[tuple[str, object]]:
-        """Return what was read, each by its name."""
-        told = list(self.found.items())
-        walk = Walk(Inputs("name"))
+    def told(self) -> Reads:
+        """Return what was read."""
+        always, by_call = list(self.found.items()), []
         for name, value in self.values.items():
-            parts = parts_taken(value, self.paths[name], walk)
-            for words, part in parts if parts is not None else [("", value)]:
-                told.append((f"{name}{words} (not there)", None) if part is ABSENT else (f"{name}{words}", part))
-        return told
+            paths = frozenset(self.paths[name])
+            if all(paths) and any(isinstance(taken.key, Given) for path in paths for taken in path):
+                by_call.append((name, value, paths))
+            else:
+                always += _parts(name, value, paths, _nobody_knows)
+        return Reads(tuple(sorted(always, key=lambda pair: pair[0])), tuple(sorted(by_call, key=lambda each: each[0])))
 
-    def follow(self, function: Callable[..., Any]) -> None:
+    def follow(self, function: Callable[..., Any], entry: Facts = NOTHING) -> None:
         """Add what a function that gets the object as its first argument reads from it."""
         if not isinstance(function, FunctionType):
             raise _CanNotFollow
-        read = paths_read(function.__code__)
+        if (id(function), entry) in self.followed:
+            return
+        self.followed.add((id(function), entry))
+        read = reads_of_code(function.__code__, entry)
         if read is None:
             raise _CanNotFollow
-        for name, paths in read.items():
-            known = name in self.paths
-            self.paths.setdefault(name, set()).update(paths)
-            if not known:
+        for name, uses in read.items():
+            if name not in self.paths:
+                self.paths[name] = set()
                 self._resolve(name)
+            self.paths[name].update(path for path, _ in uses)
+            if (method := self.methods.get(name)) is not None:
+                for _, passed in uses:
+                    self.follow(method, entry_of(method, passed))
 
     def _resolve(self, name: str) -> None:
         """Add what an attribute stands for, found as the interpreter does: descriptor, own attribute, class's."""
@@ -97,7 +172,7 @@ class _Reads:
         own = getattr(instance, "__dict__", {})
         if isinstance(shared, property):
             self.found[name] = "property", shared.fget
-            self.follow(shared.fget or _missing)
+            self.methods[name] = shared.fget or _missing
         elif isinstance(shared, MemberDescriptorType):
             self.values[name] = getattr(instance, name, ABSENT)
         elif hasattr(type(shared), "__set__"):
@@ -110,11 +185,11 @@ class _Reads:
             self.values[name] = ABSENT
         elif isinstance(shared, functools.cached_property):
             self.found[name] = "cached property", shared.func
-            self.follow(shared.func)
+            self.methods[name] = shared.func
         elif isinstance(shared, FunctionType) or hasattr(type(shared), "__cache_function__"):
             self.found[name] = shared
             step: Any = shared
-            self.follow(getattr(step, "__cache_function__", step))
+            self.methods[name] = getattr(step, "__cache_function__", step)
         elif isinstance(shared, staticmethod):
             self.found[name] = shared.__func__
         elif hasattr(type(shared), "__get__"):
@@ -125,57 +200,3 @@ class _Reads:
 
 def _missing() -> None:
     """Stand for a property that can't be read."""
-
-
-@functools.lru_cache(maxsize=10_000)
-def paths_read(code: CodeType) -> Mapping[str, frozenset[Path]] | None:
-    """Return the attributes that code reads from its first argument, and what it takes of each at all of its places.
-
-    Returns
-    -------
-    dict or None
-        None if the code does anything else with its first argument, or may look at it without naming it.
-
-    Examples
-    --------
-    >>> sorted(paths_read((lambda self, x: self.a + self.b(x)).__code__))
-    ['a', 'b']
-    >>> [[str(taken) for taken in path] for path in paths_read((lambda self: self.a["x"]).__code__)["a"]]
-    [["['x']"]]
-    >>> paths_read((lambda self: print(self)).__code__) is None
-    True
-    """
-    if not code.co_argcount:
-        return None
-    seen = shape(code)
-    if seen.words or not LOOKS_AROUND.isdisjoint(each.name for each in seen.references):
-        return None
-    paths: dict[str, set[Path]] = {}
-    if not _add_paths(code.co_varnames[0], code, paths):
-        return None
-    return {name: frozenset(taken) for name, taken in paths.items()}
-
-
-def _add_paths(variable: str, code: CodeType, paths: dict[str, set[Path]]) -> bool:
-    """Add what code, nested code included, takes of the attributes of a variable; False if it does anything else."""
-    if "__class__" in code.co_freevars:
-        return False  # super() reads the variable without naming it
-    instructions = decode(code)
-    for number, found in enumerate(instructions):
-        if found.name == "LOAD_ATTR" and found.value == "__self__":
-            return False  # a method of it leads back to it
-        if found.value != variable:
-            continue
-        if found.name in _REBINDS:
-            return False
-        makes_closure = found.name == "LOAD_FAST" and variable in code.co_cellvars
-        if found.name in _LOADS and not makes_closure:
-            following = instructions[number + 1 : number + 2]
-            if not following or following[0].name != "LOAD_ATTR":
-                return False
-            paths.setdefault(following[0].value, set()).add(path_after(instructions, number + 1))
-    return all(
-        _add_paths(variable, constant, paths)
-        for constant in code.co_consts
-        if isinstance(constant, CodeType) and variable in constant.co_freevars
-    )

@@ -160,7 +160,7 @@ class _Writer:
 
     def _protect(self, code: CodeType) -> None:
         """Add the exception handlers: each instruction's own comes first."""
-        for start, end, target, depth in _protected_ranges(code):
+        for start, end, target, depth in protected_ranges(code):
             handler = self._at(target) * 2
             kind = b"!%d" % depth
             number = bisect_left(self.offsets, start)
@@ -190,7 +190,7 @@ def operation(name: str) -> str:
     return name if test is None else test[0]
 
 
-def _protected_ranges(code: CodeType) -> Iterator[tuple[int, int, int, int]]:
+def protected_ranges(code: CodeType) -> Iterator[tuple[int, int, int, int]]:
     """Yield the exception table in order: from, to, handler, and the stack's depth with one bit more."""
     data = iter(code.co_exceptiontable)
     for first in data:

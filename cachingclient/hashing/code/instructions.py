@@ -40,6 +40,8 @@ CLASS_LAYOUT_NAMES = frozenset(
     {"__module__", "__qualname__", "__doc__", "__firstlineno__", "__static_attributes__", "__classdictcell__"}
 )
 SWAPPED = frozenset({"STORE_FAST", "POP_TOP"})
+LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF"})
+REBINDINGS = frozenset({"STORE_FAST", "STORE_DEREF", "DELETE_FAST", "DELETE_DEREF", "LOAD_FAST_AND_CLEAR"})
 
 _CONSTANT, _NAME, _LOCAL, _JUMP, _COMPARE, _OTHER = range(6)
 
@@ -69,6 +71,22 @@ class Instruction:
         self.offset = offset
         self.target = target
         self.flags = flags
+
+    @property
+    def is_load(self) -> bool:
+        """Whether it loads a variable, and does nothing else with it."""
+        return self.name in LOADS
+
+    @property
+    def is_rebinding(self) -> bool:
+        """Whether a variable holds something else afterwards, or nothing."""
+        return self.name in REBINDINGS
+
+    @property
+    def uses_variable(self) -> bool:
+        """Whether it does anything with what a variable holds."""
+        kind, _, scope = self.name.partition("_")
+        return kind in ("LOAD", "STORE", "DELETE") and any(word in scope for word in ("FAST", "DEREF", "CLOSURE"))
 
     def __repr__(self) -> str:
         return f"{self.name} {self.value!r}" + (f" -> {self.target}" if self.target is not None else "")

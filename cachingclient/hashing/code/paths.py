@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -37,10 +37,25 @@ class Taken(NamedTuple):
 
 
 Path = tuple[Taken, ...]
+KnownKeys = Callable[[int], tuple[Any, int] | None]
+"""Returns the key that an instruction begins to load, and the number of the next one after that; None for another."""
 
 
-def path_after(instructions: list[Instruction], number: int) -> Path:
+def _nothing_known(number: int) -> None:
+    return None
+
+
+def path_after(instructions: list[Instruction], number: int, known: KnownKeys = _nothing_known) -> Path:
     """Return what is taken, one from the other, of what an instruction loads.
+
+    Parameters
+    ----------
+    instructions
+        The code.
+    number
+        Which of them loads it.
+    known
+        Tells of keys that are no constants of the code, but of its call.
 
     Examples
     --------
@@ -49,43 +64,60 @@ def path_after(instructions: list[Instruction], number: int) -> Path:
     >>> "".join(map(str, path_after(decode(code), 0)))
     "['global']['bins']"
     """
-    return tuple(_path_after(instructions, number + 1))
+    return tuple(taken for taken, _ in steps_after(instructions, number + 1, known))
 
 
-def _path_after(instructions: list[Instruction], number: int) -> Iterator[Taken]:
-    while number < len(instructions):
+def steps_after(
+    instructions: list[Instruction], number: int, known: KnownKeys = _nothing_known, most: int = sys.maxsize
+) -> Iterator[tuple[Taken, int]]:
+    """Yield what is taken from there on, each with the number of the instruction after it."""
+    while number < len(instructions) and most:
         found = instructions[number]
-        following = [(each.name, each.value) for each in instructions[number + 1 : number + 4]]
-        if found.name == "LOAD_CONST" and _is_key(found.value) and _is_subscript(following):
-            yield Taken("[", found.value)
-            number += 2
-        elif found.name == "LOAD_ATTR":
-            if found.value == "get" and (length := _length_of_get(following)):
-                yield Taken("get", following[0][1])
-                number += length
-            else:
-                yield Taken(".", found.value)
-                number += 1
-        else:
+        taken: Taken | None = None
+        if found.name == "LOAD_ATTR":
+            taken, number = Taken(".", found.value), number + 1
+            key = _key_at(instructions, number, known) if found.value == "get" else None
+            if key is not None and (length := _length_of_call(instructions[key[1] : key[1] + 2])):
+                taken, number = Taken("get", key[0]), key[1] + length
+        elif (key := _key_at(instructions, number, known)) is not None and _is_subscript(instructions[key[1] :][:1]):
+            taken, number = Taken("[", key[0]), key[1] + 1
+        if taken is None:
             return
+        yield taken, number
+        most -= 1
 
 
-def _is_key(value: object) -> bool:
+def _key_at(instructions: list[Instruction], number: int, known: KnownKeys) -> tuple[Any, int] | None:
+    """Return the key that is loaded from there on, and the number of the instruction after that; None for another."""
+    if number >= len(instructions):
+        return None
+    found = instructions[number]
+    if found.name == "LOAD_CONST":
+        return (found.value, number + 1) if is_key(found.value) else None
+    return known(number)
+
+
+def is_key(value: object) -> bool:
+    """Tell whether a value is a key by which parts of containers are told apart.
+
+    Examples
+    --------
+    >>> is_key("ttbar"), is_key(True)
+    (True, False)
+    """
     return type(value) in (str, int)
 
 
-def _is_subscript(following: list[tuple[str, Any]]) -> bool:
-    return bool(following) and following[0][0] == _SUBSCRIPT[0] and _SUBSCRIPT[1] in (None, following[0][1])
+def _is_subscript(following: list[Instruction]) -> bool:
+    return bool(following) and following[0].name == _SUBSCRIPT[0] and _SUBSCRIPT[1] in (None, following[0].value)
 
 
-def _length_of_get(following: list[tuple[str, Any]]) -> int:
-    """Return how many instructions a call of ``get`` with constant arguments takes, 0 for another one."""
-    names = [name for name, _ in following]
-    if names[:1] != ["LOAD_CONST"] or not _is_key(following[0][1]):
-        return 0
-    if names[1:2] == ["CALL"] and following[1][1] == 1:
-        return 3
-    return 4 if names[1:3] == ["LOAD_CONST", "CALL"] and following[2][1] == 2 else 0
+def _length_of_call(following: list[Instruction]) -> int:
+    """Return how many instructions end a call of ``get`` after its key, 0 if another value is computed first."""
+    names = [(each.name, each.value) for each in following]
+    if names[:1] == [("CALL", 1)]:
+        return 1
+    return 2 if len(names) == 2 and names[0][0] == "LOAD_CONST" and names[1] == ("CALL", 2) else 0
 
 
 def parts_taken(value: object, paths: Collection[Path], walk: Walk) -> list[tuple[str, object]] | None:

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cachingclient.hashing.content_keys import Call
-from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.same_content import Held
 from cachingclient.hashing.keys import Code
 from cachingclient.hashing.step_keys import Merkle, join
@@ -43,12 +42,16 @@ class ChunkCall:
     heavy: Any
     held: Held
 
-    def key(self, code: Code, processor: Identity, merkle: Merkle) -> str | None:
-        """Return the content key of the call without the name of the file, 32 hexadecimal characters."""
-        parts = merkle.arguments(self.function, (replace(self.item, filename=NAMELESS), self.held.size), {})
+    def key(self, code: Code, merkle: Merkle) -> str | None:
+        """Return the content key of the call without the name of the file, 32 hexadecimal characters.
+
+        Of a processor beside the item what it reads counts, as in the key with the name; another is part of the code.
+        """
+        item = replace(self.item, filename=NAMELESS)
+        parts = merkle.arguments(self.function, (item if self.heavy is None else (item, self.heavy),), {})
         if parts.reason:
             return None
-        return join(b"chunk" + code.digest, [bytes.fromhex(processor.digest), *parts.encodings]).hex()
+        return join(b"chunk" + code.digest, [self.held.size.to_bytes(8, "little"), *parts.encodings]).hex()
 
     def still_held(self) -> Held | None:
         """Return what the file held while the call ran, None if it changed meanwhile."""

@@ -2,7 +2,8 @@
 
 coffea packs the processor into bytes that go with each chunk. Its worker unpacks them, calls ``process`` and looks at
 nothing else of it, unless there is a checkpointer, which may. So other attributes, methods and parts of a configuration
-may change.
+may change. What ``process`` finds in ``events.metadata`` stands in the chunk's work item: of ``self.samples[dataset]``
+the one sample counts, where ``dataset`` is proven to be the work item's.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import functools
 import sys
 from abc import ABCMeta
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from inspect import getattr_static, signature
 from types import FunctionType
 from typing import Any
 
-from cachingclient.hashing.code.bound_methods import what_it_reads
+from cachingclient.hashing.code.bound_methods import Reads, reads_of
+from cachingclient.hashing.code.given import METADATA, Facts, Given
+from cachingclient.hashing.code.paths import ABSENT, is_key
+from cachingclient.hashing.code.reads import entry_of
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.libraries.coffea import unwrap
 from cachingclient.hashing.objects import encode_within
@@ -33,6 +38,8 @@ MADE_OTHERWISE = frozenset(
 )  # fmt: skip
 """Methods that run, and may do anything, when a processor is unpacked or looked at."""
 _MOST = 4
+_EVENTS = Given(1)
+"""The argument of ``process``."""
 _used: OrderedDict[int, tuple[bytes, Processing | None]] = OrderedDict()
 """What is used of the bytes that came last, by the bytes themselves: they go with each chunk, and may be large."""
 
@@ -48,31 +55,120 @@ class Processing:
     process
         The method, as its class has it.
     reads
-        The name of each attribute that it reads, or of a part of one, and what is there.
+        What it reads.
+    of_items
+        What it reads for chunks of which the same stands in their metadata, by that.
+    schemas
+        Whether events have the metadata of their work items, by their schema.
     """
 
     processor: str
     process: Callable[..., Any]
-    reads: tuple[tuple[str, object], ...]
+    reads: Reads
+    of_items: dict[tuple[object, ...], Taken] = field(default_factory=dict)
+    schemas: dict[object, bool] = field(default_factory=dict)
+
+    def for_item(self, metadata: Mapping[str, object]) -> Taken:
+        """Return what it reads of the processor by what stands in a chunk's metadata."""
+        told = {given: _entry(given, metadata) for given in self.reads.given}
+        known = tuple(value if is_key(value) else ABSENT for value in told.values())
+        key = tuple((type(value), value) for value in known)
+        if key not in self.of_items:
+            values = dict(zip(told, known, strict=True))
+            self.of_items[key] = Taken(self.processor, self.reads.of_call(lambda given: values.get(given, ABSENT)))
+        return self.of_items[key]
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """What a chunk takes of its processor by what stands in its metadata.
+
+    Attributes
+    ----------
+    processor
+        The name of the processor's class, for messages.
+    parts
+        The name of each part, and what is there.
+    """
+
+    processor: str
+    parts: tuple[tuple[str, object], ...]
+
+
+def _entry(given: Given, metadata: Mapping[str, object]) -> object:
+    """Return what is given of the metadata of events, `ABSENT` for anything else that is given."""
+    if given.position != _EVENTS.position or len(given.path) != 2 or given.path[0] != METADATA:
+        return ABSENT
+    return metadata.get(given.path[1].key, ABSENT)
 
 
 @register_hasher(Processing)
 def encode_processing(used: Processing, walk: Walk) -> bytes:
-    """Return the encoding of what a chunk uses of its processor."""
-    parts = [walk.encode(used.process)]
-    for name, value in used.reads:
-        encoded = encode_within(value, walk, f"under attribute {name!r} of {used.processor}")
-        parts.append(frame(b"(", [encode_str(name), encoded]))
+    """Return the encoding of what each chunk uses of its processor."""
+    return frame(b"(", [walk.encode(used.process), *_encoded(used.processor, used.reads.always, walk)])
+
+
+@register_hasher(Taken)
+def encode_taken(taken: Taken, walk: Walk) -> bytes:
+    """Return the encoding of what a chunk uses of its processor by its metadata."""
+    return frame(b"(", _encoded(taken.processor, taken.parts, walk))
+
+
+def _encoded(processor: str, reads: Iterable[tuple[str, object]], walk: Walk) -> Iterator[bytes]:
+    """Yield the encoding of what is read, each with its name."""
+    for name, value in reads:
+        encoded = encode_within(value, walk, f"under attribute {name!r} of {processor}")
+        yield frame(b"(", [encode_str(name), encoded])
         if not callable(value):
-            walk.ingredient(f"attribute {used.processor}.{name}", encoded, value)
-    return frame(b"(", parts)
+            walk.ingredient(f"attribute {processor}.{name}", encoded, value)
 
 
 @register_narrower(_EXECUTOR)
-def used_by(function: Any, packed: bytes) -> Processing | None:
-    """Return what a function of coffea's uses of a processor in bytes, None if that may be all of it."""
-    if not packed.startswith(LZ4_FRAME) or not _only_processes(function):
-        return None
+def used_by(function: Any, item: Any, packed: bytes) -> tuple[object, ...]:
+    """Return what a function of coffea's uses for a work item of a processor in bytes; nothing if that may be all."""
+    if not packed.startswith(LZ4_FRAME) or (runner := _only_processes(function)) is None:
+        return ()
+    used = _unpacked(packed)
+    if used is None or not used.reads.by_call:
+        return () if used is None else (used,)
+    return used, used.for_item(_metadata_of(item) if _gives_metadata(runner, used.schemas) else {})
+
+
+def _metadata_of(item: Any) -> Mapping[str, object]:
+    """Return what stands in the metadata of a chunk's events, but for what tells where the chunk lies."""
+    if (type(item).__module__, type(item).__name__) != (_EXECUTOR, "WorkItem"):
+        return {}
+    return {"dataset": item.dataset, "treename": item.treename, **dict(item.usermeta or {})}
+
+
+def _gives_metadata(runner: functools.partial[Any], known: dict[object, bool]) -> bool:
+    """Tell whether events have the metadata of their work item: those that coffea makes, by its own classes."""
+    schema = signature(runner.func).bind_partial(*runner.args, **runner.keywords).arguments.get("schema")
+    if schema not in known:
+        is_coffeas = isinstance(schema, type) and schema.__module__.startswith("coffea.nanoevents.")
+        try:
+            known[schema] = is_coffeas and all(map(_is_coffeas, _behaviors(schema)))
+        except Exception:  # of a release of coffea that does this otherwise
+            known[schema] = False
+    return known[schema]
+
+
+def _behaviors(schema: Any) -> Iterator[Mapping[object, Any]]:
+    """Yield the tables that say of which class events are."""
+    yield sys.modules["awkward"].behavior
+    yield schema.behavior()
+
+
+def _is_coffeas(table: Mapping[object, Any]) -> bool:
+    """Tell whether the metadata of events is what coffea says it is, by a table of classes."""
+    from coffea.nanoevents.methods.base import NanoEvents
+
+    kind = table.get(("*", "NanoEvents"), NanoEvents)
+    return getattr_static(kind, METADATA.key, None) is getattr_static(NanoEvents, METADATA.key, "")
+
+
+def _unpacked(packed: bytes) -> Processing | None:
+    """Return what ``process`` uses of a processor in bytes, looking once at those that stay."""
     known = _used.get(id(packed))
     if known is None or known[0] is not packed:
         known = _used[id(packed)] = packed, processing_of(unwrap(packed))
@@ -82,15 +178,15 @@ def used_by(function: Any, packed: bytes) -> Processing | None:
     return known[1]
 
 
-def _only_processes(function: Any) -> bool:
-    """Tell whether a function is what coffea's Runner has a chunk processed by, with the processor beside the item."""
+def _only_processes(function: Any) -> functools.partial[Any] | None:
+    """Return what coffea's Runner has a chunk processed by, with the processor beside the item; None for all else."""
     if (type(function).__module__, type(function).__name__) == (_EXECUTOR, "_compression_wrapper"):
         function = function.function
     if _is_partial_of(function, "Runner.automatic_retries") and len(function.args) == 3:
         function = function.args[2]
     given = function.keywords if _is_partial_of(function, "Runner._work_function") else {}
     heavy, checkpointer = given.get("processor_instance"), given.get("checkpointer", "unknown")
-    return isinstance(heavy, str) and heavy == "heavy" and checkpointer is None
+    return function if isinstance(heavy, str) and heavy == "heavy" and checkpointer is None else None
 
 
 def _is_partial_of(function: Any, name: str) -> bool:
@@ -116,7 +212,16 @@ def processing_of(processor: Any) -> Processing | None:
         return None
     process = next(vars(cls)["process"] for cls in kind.__mro__ if "process" in vars(cls))
     function = getattr(process, "__cache_function__", process)
-    reads = what_it_reads(processor, function) if isinstance(function, FunctionType) else processor
-    if reads is processor or not isinstance(reads, tuple):
-        return None
-    return Processing(f"{kind.__module__}.{kind.__qualname__}", process, reads)
+    reads = reads_of(processor, function, called_with_events(function)) if isinstance(function, FunctionType) else None
+    return None if reads is None else Processing(f"{kind.__module__}.{kind.__qualname__}", process, reads)
+
+
+def called_with_events(process: FunctionType) -> Facts:
+    """Return what holds of the argument of ``process``: it is a chunk's events, which nobody else has yet.
+
+    Examples
+    --------
+    >>> sorted(fact.variable or "" for fact in called_with_events(lambda self, events: events))
+    ['', 'events']
+    """
+    return entry_of(process, ((_EVENTS, True),))

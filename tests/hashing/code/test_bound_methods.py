@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from cachingclient import step
-from cachingclient.hashing.code.bound_methods import paths_read, what_it_reads
+from cachingclient.hashing.code.bound_methods import what_it_reads
+from cachingclient.hashing.code.reads import reads_of_code
 from tests.support.counting import (  # noqa: F401 - fixtures are found by their names
     count_from_zero,
     counter,
@@ -112,7 +113,7 @@ USES: dict[str, tuple[Callable[..., Any], set[str] | None]] = {
 def test_reads_are_found_in_the_code(use: str) -> None:
     """Attributes are found where that is all that is done with self."""
     function, names = USES[use]
-    read = paths_read(function.__code__)
+    read = reads_of_code(function.__code__)
     assert (None if read is None else set(read)) == names
 
 
@@ -135,7 +136,7 @@ def rebinds(self: Any) -> Any:
 @pytest.mark.parametrize("function", [writes, adds, rebinds])
 def test_who_writes_depends_on_all(function: Callable[..., Any]) -> None:
     """Code that writes to its object, or has self stand for another, depends on the whole object."""
-    assert paths_read(function.__code__) is None
+    assert reads_of_code(function.__code__) is None
 
 
 class Base:

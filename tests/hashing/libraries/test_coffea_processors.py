@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
+import awkward as ak
 import cloudpickle
 import pytest
 from dask._task_spec import Task, TaskRef, parse_input
@@ -109,13 +110,15 @@ MADE = {
 }  # fmt: skip
 
 
-def keys(source: str, checkpointer: Any = None, wrap: Any = None, name: str = "Analysis") -> tuple[Any, Any]:
+def keys(
+    source: str, checkpointer: Any = None, wrap: Any = None, name: str = "Analysis", schema: Any = NanoAODSchema
+) -> tuple[Any, Any]:
     """Return the key of a chunk as the client has it, and its content key as a worker has it."""
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(source, names)
     packed = lz4.frame.compress(cloudpickle.dumps(names[name]()), compression_level=1)
     works = functools.partial(
-        Runner._work_function, "root", 60, NanoAODSchema, False, False,
+        Runner._work_function, "root", 60, schema, False, False,
         processor_instance="heavy", checkpointer=checkpointer, uproot_options={}, iteritems_options={},
         cache_function=None,
     )  # fmt: skip
@@ -187,3 +190,43 @@ def test_all_counts_where_others_are_given_the_processor() -> None:
     assert differ(PROCESSOR, edited, wrap=functools.partial)
     own = "self.label = 'unused'", "self.label = 'unused'; self.process = lambda events: 1"
     assert differ(PROCESSOR.replace(*own), edited.replace("'other'", "'other'; self.process = lambda events: 1"))
+
+
+SAMPLES = (
+    PROCESSOR.replace(
+        "jets = events.Jet[", "s = events.metadata['dataset']; y = events.metadata['year']; jets = events.Jet["
+    )
+    .replace("year = OPTIONS['year']", "n = self.samples[s]; year = self.eras[y]")
+    .replace("self.factor = 1.5", "self.factor = 1.5; self.eras = {1: 'a', 2: 'b'}")
+)
+"""Takes its sample by the data set of its work item, ttbar, and an era by a number of the user's in it, 1."""
+OF_ITEMS = {
+    "its sample": ("'ttbar': 831.8", "'ttbar': 830.0", True),
+    "another sample": ("'wjets': 61457.0", "'wjets': 61526.7", False),
+    "one sample more": ("'wjets': 61457.0", "'wjets': 61457.0, 'zjets': 6077.2", False),
+    "its sample goes": ("'ttbar': 831.8, ", "", True),
+    "by the user's metadata": ("{1: 'a'", "{1: 'c'", True),
+    "by others' metadata": ("2: 'b'}", "2: 'c'}", False),
+}
+
+
+@pytest.mark.parametrize("how", OF_ITEMS)
+def test_of_samples_that_of_the_work_item_counts(how: str) -> None:
+    """What stands in the metadata of its events is known when a chunk is planned."""
+    old, new, counts = OF_ITEMS[how]
+    assert differ(SAMPLES, SAMPLES.replace(old, new)) is counts
+
+
+def test_all_samples_count_where_metadata_may_be_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schema of the user's, or a class of the user's for the events of coffea's."""
+    edited = SAMPLES.replace("'wjets': 61457.0", "'wjets': 61526.7")
+
+    class Own(NanoAODSchema):  # type: ignore[misc]
+        pass
+
+    class Events(ak.Array):  # type: ignore[misc]
+        metadata: ClassVar[dict[str, str]] = {"dataset": "wjets"}
+
+    assert differ(SAMPLES, edited, schema=Own)
+    monkeypatch.setitem(ak.behavior, ("*", "NanoEvents"), Events)
+    assert differ(SAMPLES, edited)
