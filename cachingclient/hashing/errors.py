@@ -12,6 +12,8 @@ class Unidentifiable(TypeError):
     ----------
     reason
         The thing and the place where it was found, in words for the user.
+    refused
+        Whether a server may not show it to this user, which says nothing of what else the server has.
 
     Examples
     --------
@@ -20,7 +22,8 @@ class Unidentifiable(TypeError):
     cachingclient.hashing.errors.Unidentifiable: an open file, 'data.root'
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
         reason = without_password(reason)  # it stands in reports, logs and warnings
         super().__init__(reason)
         self.reason = reason
+        self.refused = refused

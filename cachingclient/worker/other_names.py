@@ -162,14 +162,15 @@ def seek(step: Running, attempt: Attempt) -> None:
     if chunk is None or (found := chunk.find(store, attempt)) is None:
         return
     info, trace = found
-    own = {each.url: each for each in attempt.named if each.is_local and not each.in_key}
-    if chunk.call.held.path not in own:
+    path = chunk.call.held.path
+    own = {each.url: each for each in attempt.named if each.is_local and not each.in_key and each.url == path}
+    if chunk.call.held.sums is None and not own:
         return
     try:
         value = chunk.call.with_own_item(store.read(info, attempt.classes))
     except Exception:  # it is lost, or no result of a chunk: the step runs
         return
-    trace = trace.after([Trace(named={chunk.call.held.path: own[chunk.call.held.path]})])
+    trace = trace.after([Trace(named=own)])
     attempt.value, attempt.found, attempt.trace = value, True, trace
     ledger, run, key, name = process(), step.context.run, key_of(step), step.name
     told = {"saved": info.seconds, "sound": True, "trace": trace}

@@ -15,17 +15,17 @@ import pytest
 processor = pytest.importorskip("coffea.processor")
 
 from coffea.nanoevents import NanoAODSchema  # noqa: E402
-from coffea.processor.executor import DEFAULT_METADATA_CACHE, WorkItem  # noqa: E402
+from coffea.processor.executor import WorkItem  # noqa: E402
 
 from cachingclient.hashing.inputs.same_content import Held  # noqa: E402
 from cachingclient.hashing.libraries.coffea_chunks import ChunkCall  # noqa: E402
 from cachingclient.storage import open_store  # noqa: E402
 from tests.coffea.conftest import write_events  # noqa: E402
+from tests.coffea.names import CHUNKS, Runs, make_processor, patch  # noqa: E402
 
 if TYPE_CHECKING:
     from cachingclient import DiracClient
 
-CHUNKS = 2
 LONG_AGO = 1_700_000_000_123_456_789
 """So long that a file counts by its time; what was written just now counts by its content."""
 
@@ -35,48 +35,10 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NanoAODSchema, "warn_missing_crossrefs", False)
 
 
-def make_processor(look: Callable[[Any], Any] = lambda events: None) -> Any:
-    """Return a processor that also returns what a function finds out about its events."""
-
-    class Analysis(processor.ProcessorABC):
-        def __init__(self) -> None:
-            self.look = look
-
-        def process(self, events: Any) -> Any:
-            with open(events.metadata["log"], "a") as log:
-                log.write("process\n")
-            out: dict[str, Any] = {}
-            out["found"] = [self.look(events)]
-            out["jets"] = int(ak.sum(events.Jet.pt > 30))
-            out[events.metadata["dataset"]] = len(events)
-            return out
-
-        def postprocess(self, accumulator: Any) -> Any:
-            return accumulator
-
-    return Analysis()
-
-
 @pytest.fixture
-def run(make_client: Callable[..., DiracClient], tmp_path: Path) -> Callable[..., tuple[Any, int]]:
+def run(make_client: Callable[..., DiracClient], tmp_path: Path) -> Runs:
     """Run processors over files in one session; gives the result of each, and how often process ran in all."""
-    log = tmp_path / "log"
-
-    def run(*files: object, used: Any = (None,), dataset: str = "ttbar", entries: int = 60, **options: Any) -> Any:
-        log.write_text("")
-        client = make_client()
-        described = {"files": dict.fromkeys(map(str, files), "Events"), "metadata": {"log": str(log)}}
-        executor = processor.DaskExecutor(client=client, status=False, **options)
-        runner = processor.Runner(executor=executor, schema=NanoAODSchema, chunksize=entries // CHUNKS)
-        results = []
-        for each in used:
-            DEFAULT_METADATA_CACHE.clear()
-            results.append(runner.run({dataset: described}, processor_instance=each or make_processor()))
-        client.flush()
-        client.close()
-        return *results, len(log.read_text().splitlines())
-
-    return run
+    return Runs(make_client, tmp_path / "log")
 
 
 def names_of(file: Path) -> dict[str, str]:
@@ -183,21 +145,6 @@ def each_alone(run: Callable[..., Any], *files: Path) -> tuple[list[int], list[i
     """Return the number of jets in each file, and how often process ran for it."""
     results = [run(file, entries=4000) for file in files]
     return [result["out"]["jets"] for result, _ in results], [ran for _, ran in results]
-
-
-def patch(file: Path, like: Path, pt: float = 500.0) -> None:
-    """Change events in place: the size, the identifier and the time stay those of another file."""
-    import numpy as np
-    import uproot
-
-    with uproot.open(file) as opened:
-        key = opened["Events"]["Jet_pt"].basket_key(0)
-    content = bytearray(file.read_bytes())
-    values = np.frombuffer(content, ">f4", 500, key.fSeekKey + key.fKeylen)
-    values[:] = pt
-    file.write_bytes(content)
-    status = like.stat()
-    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def test_a_file_that_was_replaced_runs(run: Callable[..., Any], tmp_path: Path) -> None:

@@ -70,3 +70,55 @@ class XRootD(Service):
     def answers(self) -> bool:
         """Whether it accepts connections."""
         return listens(self.port)
+
+
+PROXY = """
+all.role server
+xrd.port {port}
+xrd.allow host localhost
+xrd.allow host 127.0.0.1
+xrd.network nodnr norpipa
+all.export /
+ofs.osslib libXrdPss.so
+ofs.ckslib * libXrdPss.so
+pss.cachelib libXrdPfc.so
+pss.origin 127.0.0.1:{origin}
+oss.localroot {folder}/cache
+pfc.diskusage 0.98 0.99
+pfc.ram 1g
+xrootd.chksum adler32
+xrootd.async off
+all.adminpath {folder}/admin
+all.pidpath {folder}/run
+"""
+
+
+class XRootDProxy(XRootD):
+    """An XCache: it reads from another server, keeps what it read, and passes questions about checksums on."""
+
+    def __init__(self, folder: Path, origin: XRootD) -> None:
+        super().__init__(folder)
+        self.origin = origin
+
+    def start(self) -> None:
+        for name in ("cache", "admin", "run", "log"):
+            (self.folder / name).mkdir(exist_ok=True)
+        configuration = self.folder / "proxy.cfg"
+        configuration.write_text(PROXY.format(port=self.port, folder=self.folder, origin=self.origin.port))
+        for path in [self.folder, *self.folder.iterdir()]:
+            shutil.chown(path, "daemon")
+        log = self.folder / "log" / "xrootd.log"
+        command = ["xrootd", "-c", configuration, "-l", log, "-R", "daemon", "-I", "v4", "-n", "proxy"]
+        self.run(command, LD_PRELOAD=str(self.origin.folder / "loopback.so"))
+        self.wait(self.answers, "the proxy does not answer")
+
+    def read(self, path: str) -> bytes:
+        """Return what it sends."""
+        from XRootD import client
+
+        file = client.File()
+        status, _ = file.open(f"root://127.0.0.1:{self.port}/{path}")
+        assert status.ok, status.message
+        content = file.read()[1]
+        file.close()
+        return bytes(content)

@@ -19,6 +19,7 @@ import xxhash
 from cachingclient.forks.children import free_in_children
 from cachingclient.forks.patience import BYTE, NAME, got
 from cachingclient.hashing.digest import compact, frame
+from cachingclient.hashing.inputs.checksums import OWN, Sums, state_of
 from cachingclient.hashing.inputs.remembered import Found, Version, note, recall, version_of
 
 SMALL_FILE = 64 * 1024
@@ -59,6 +60,11 @@ class Fingerprint:
         What the user should know about it, such as a folder too large to be looked at in full.
     in_key
         Whether what it holds is part of the keys of the steps that are given it, as that of a `File` is.
+    sums
+        Checksums of the content of a remote file that its server tells.
+    relayed
+        Whether what is read of a remote file may come from another place than what its server tells of it, such as
+        the memory of a proxy.
 
     Examples
     --------
@@ -77,6 +83,8 @@ class Fingerprint:
     stamp: str = field(default="", compare=False)
     note: str = field(default="", compare=False)
     in_key: bool = field(default=False, compare=False)
+    sums: Sums = field(default=(), compare=False)
+    relayed: bool = field(default=False, compare=False)
 
     @property
     def is_local(self) -> bool:
@@ -227,7 +235,7 @@ def _is_fresh(seen: os.stat_result) -> bool:
     return time.time_ns() - seen.st_mtime_ns < tick
 
 
-_digests: dict[str, tuple[tuple[int, ...], str]] = {}
+_digests: dict[tuple[str, str], tuple[tuple[int, ...], str]] = {}
 _digests_lock = free_in_children(threading.Lock())
 _MOST_DIGESTS = 100_000
 
@@ -237,31 +245,31 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def content_digest(path: str, seen: os.stat_result | None = None) -> str:
-    """Return the digest of a file's content; a file that did not change is read once a process."""
+def content_digest(path: str, seen: os.stat_result | None = None, kind: str = OWN) -> str:
+    """Return the digest of a file's content, its kind before it; a file that did not change is read once a process."""
     if seen is None:
         seen = os.stat(path)
     version = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_dev)
     with _digests_lock:
-        known = _digests.get(path)
+        known = _digests.get((path, kind))
     if known is not None and known[0] == version:
         return known[1]
-    if not _is_fresh(seen) and (remembered := recall(path, seen).checksum) is not None:
+    if not _is_fresh(seen) and (remembered := recall(path, seen).digest_of(kind)) is not None:
         return remembered
-    state = xxhash.xxh3_128()
+    state = state_of(kind)
     with open(path, "rb", buffering=0, opener=_without_waiting) as file:
         while chunk := file.read(_CHUNK):
             got(BYTE * len(chunk))
             state.update(chunk)
         after = os.fstat(file.fileno())
-    found = f"xxh3:{state.hexdigest()}"
+    found = f"{kind}:{state.hexdigest()}"
     unchanged = (after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino, after.st_dev) == version
     if unchanged and not _is_fresh(seen):
         with _digests_lock:
             if len(_digests) >= _MOST_DIGESTS:
                 _digests.clear()
-            _digests[path] = (version, found)
-        note(path, seen, Found(checksum=found))
+            _digests[path, kind] = (version, found)
+        note(path, seen, Found(checksum=found) if kind == OWN else Found(sums={kind: found}))
     return found
 
 

@@ -83,7 +83,7 @@ class Inputs:
         self.mode = mode
         self.timeout = timeout
         self.most_files = most_files
-        self._known: dict[tuple[str, bool], Fingerprint | str | None] = {}
+        self._known: dict[tuple[str, bool], Fingerprint | Unidentifiable | None] = {}
         self._silent: dict[str, str] = {}
 
     def of(self, text: str) -> Fingerprint | None:
@@ -149,10 +149,11 @@ class Inputs:
             try:
                 self._known[text, is_path] = self._find(text) if is_path or _may_be_input(text) else None
             except Unidentifiable as error:
-                self._known[text, is_path] = error.reason
+                # Without what led to it, which may hold a connection.
+                self._known[text, is_path] = Unidentifiable(error.reason, refused=error.refused)
         found = self._known[text, is_path]
-        if isinstance(found, str):
-            raise Unidentifiable(found)
+        if isinstance(found, Unidentifiable):
+            raise Unidentifiable(found.reason, refused=found.refused)
         return found
 
     def _find(self, text: str) -> Fingerprint | None:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from cachingclient.forks.children import free_in_children
+from cachingclient.hashing.inputs.checksums import OWN
 
 Version = tuple[int, int, int, int]
 MOST_BYTES = 32 << 20
@@ -48,11 +49,24 @@ class Found(NamedTuple):
         Its identifier; empty if it is no ROOT file.
     trees
         For trees in it how many entries they have, each with the file's identifier as uproot writes it.
+    sums
+        Digests of its content of other kinds, as servers tell them.
     """
 
     checksum: str | None = None
     uuid: str | None = None
     trees: Mapping[str, tuple[int, str]] | None = None
+    sums: Mapping[str, str] | None = None
+
+    def digest_of(self, kind: str) -> str | None:
+        """Return the digest of the content by its kind, None if it is not known.
+
+        Examples
+        --------
+        >>> Found("xxh3:0f").digest_of("xxh3"), Found("xxh3:0f").digest_of("md5")
+        ('xxh3:0f', None)
+        """
+        return self.checksum if kind == OWN else (self.sums or {}).get(kind)
 
     def with_more(self, more: Found) -> Found:
         """Return what is known with what is known besides.
@@ -60,12 +74,13 @@ class Found(NamedTuple):
         Examples
         --------
         >>> Found("xxh3:0f").with_more(Found(trees={"Events": (10, "")}))
-        Found(checksum='xxh3:0f', uuid=None, trees={'Events': (10, '')})
+        Found(checksum='xxh3:0f', uuid=None, trees={'Events': (10, '')}, sums=None)
         """
         checksum = more.checksum if more.checksum is not None else self.checksum
         uuid = more.uuid if more.uuid is not None else self.uuid
         trees = self.trees if more.trees is None else {**(self.trees or {}), **more.trees}
-        return Found(checksum, uuid, trees)
+        sums = self.sums if more.sums is None else {**(self.sums or {}), **more.sums}
+        return Found(checksum, uuid, trees, sums)
 
 
 def version_of(seen: os.stat_result) -> Version:
@@ -103,7 +118,7 @@ class Remembered:
     >>> Remembered(folder).recall("/data/a.root", (10, 1, 1, 1)).uuid == "0f" * 16
     True
     >>> Remembered(folder).recall("/data/a.root", (10, 2, 2, 1))
-    Found(checksum=None, uuid=None, trees=None)
+    Found(checksum=None, uuid=None, trees=None, sums=None)
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, writes: bool = True) -> None:
@@ -205,7 +220,7 @@ def _make_for_the_user_alone(folder: Path) -> None:
 
 
 def _as_note(
-    size: Any, mtime: Any, ctime: Any, inode: Any, checksum: Any, uuid: Any, trees: Any
+    size: Any, mtime: Any, ctime: Any, inode: Any, checksum: Any, uuid: Any, trees: Any, sums: Any = None
 ) -> tuple[Version, Found]:
     if not all(type(each) is int for each in (size, mtime, ctime, inode)):
         raise TypeError("a size, a time and an inode are numbers")
@@ -213,7 +228,9 @@ def _as_note(
         raise TypeError("a digest is a text")
     if trees is not None:
         trees = {name: (entries, str(named)) for name, (entries, named) in trees.items() if type(entries) is int}
-    return (size, mtime, ctime, inode), Found(checksum, uuid, trees)
+    if sums is not None:
+        sums = {kind: digest for kind, digest in sums.items() if isinstance(digest, str)}
+    return (size, mtime, ctime, inode), Found(checksum, uuid, trees, sums)
 
 
 _memory: Remembered | None = None
@@ -233,7 +250,7 @@ def recall(path: str, seen: os.stat_result) -> Found:
     Examples
     --------
     >>> recall("/no/such/file", os.stat("/"))
-    Found(checksum=None, uuid=None, trees=None)
+    Found(checksum=None, uuid=None, trees=None, sums=None)
     """
     return Found() if _memory is None else _memory.recall(path, version_of(seen))
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
-from email.message import Message
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from cachingclient.hashing.digest import digest
 from cachingclient.hashing.errors import Unidentifiable
+from cachingclient.hashing.inputs.checksums import of_info
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.signed import unsigned
+from cachingclient.hashing.inputs.web import ask_http
 
 SCHEMES = frozenset(
     [
@@ -44,7 +44,7 @@ SCHEMES = frozenset(
 )
 """Schemes whose texts are taken for inputs; anything else before ``://`` is just text."""
 
-AT_ONCE = 32
+AT_ONCE = 64
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):/")
 _VERSION_KEYS = (
@@ -106,11 +106,18 @@ def look_at_remote(url: str, timeout: float) -> Fingerprint | None:
         raise Unidentifiable(f"{name}, which did not answer within {timeout:g} s") from error
     except Exception as error:
         why = str(error).replace(url, name)
-        raise Unidentifiable(f"{name}, which can't be looked at now ({type(error).__name__}: {why})") from error
+        refused = isinstance(error, PermissionError) or getattr(error, "code", None) in (401, 403)
+        what = f"{name}, which can't be looked at now ({type(error).__name__}: {why})"
+        raise Unidentifiable(what, refused=refused) from error
 
 
 def run_with_timeout(timeout: float, function: Callable[..., _Out], *args: Any) -> _Out:
     """Return what a function returns, or raise TimeoutError; a thread that hangs does not keep the process alive."""
+    return _started(function, *args)(timeout)
+
+
+def _started(function: Callable[..., _Out], *args: Any) -> Callable[[float], _Out]:
+    """Call a function in a thread; returns what waits for so many seconds for what it returns."""
     outcome: list[Any] = []
 
     def run() -> None:
@@ -121,12 +128,17 @@ def run_with_timeout(timeout: float, function: Callable[..., _Out], *args: Any) 
 
     thread = threading.Thread(target=run, name="look-at-input", daemon=True)
     thread.start()
-    thread.join(timeout)
-    if len(outcome) < 2:
-        raise TimeoutError
-    if not outcome[0]:
-        raise outcome[1]
-    return outcome[1]
+
+    def result(timeout: float) -> _Out:
+        thread.join(timeout)
+        if len(outcome) < 2:
+            raise TimeoutError
+        if not outcome[0]:
+            raise outcome[1]
+        found: _Out = outcome[1]
+        return found
+
+    return result
 
 
 def map_concurrently(function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
@@ -136,49 +148,6 @@ def map_concurrently(function: Callable[[_In], _Out], items: Iterable[_In]) -> l
         return [function(item) for item in items]
     with ThreadPoolExecutor(min(AT_ONCE, len(items)), thread_name_prefix="look-at-inputs") as pool:
         return list(pool.map(function, items))
-
-
-def _ask_http(url: str, timeout: float) -> Fingerprint | None:
-    try:
-        headers = _headers(url, timeout)
-    except urllib.error.HTTPError as error:
-        if error.code in (404, 410):
-            return None
-        raise
-    etag, changed, size = headers.get("ETag"), headers.get("Last-Modified"), _size_told(headers)
-    if changed is None and (etag is None or etag.startswith("W/")):
-        what = "neither an ETag" if etag is None else "a weak ETag and no"
-        raise Unidentifiable(
-            f"{unsigned(url)}, whose server gives {what}{' nor a' if etag is None else ''} time of change"
-        )
-    return Fingerprint(url, "remote", size, checksum=changed, etag=etag)
-
-
-def _headers(url: str, timeout: float) -> Message:
-    """Return what a server says of a file: asked by HEAD, or for the first byte where a signature allows GET alone."""
-    url = url.replace("dav", "http", 1) if url.startswith("dav") else url
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout) as response:
-            return cast(Message, response.headers)
-    except urllib.error.HTTPError as error:
-        if error.code not in (400, 401, 403, 405, 501):
-            raise
-        refused = error
-    try:
-        request = urllib.request.Request(url, headers={"Range": "bytes=0-0"})
-        with urllib.request.urlopen(request, timeout=timeout) as response:
-            return cast(Message, response.headers)
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # an empty file has no first byte
-            return error.headers
-        raise error if error.code in (404, 410) else refused from None
-
-
-def _size_told(headers: Message) -> int | None:
-    """Return the size of a whole file, of which the answer may hold a part."""
-    whole = (headers.get("Content-Range") or "").rpartition("/")[2]
-    size = whole if whole.isdecimal() else None if "Content-Range" in headers else headers.get("Content-Length")
-    return None if size is None else int(size)
 
 
 def _ask_rucio(url: str, timeout: float) -> Fingerprint | None:
@@ -195,6 +164,28 @@ def _ask_rucio(url: str, timeout: float) -> Fingerprint | None:
     except DataIdentifierNotFound:
         return None
     return _summary(url, sum(file[2] or 0 for file in files), files)
+
+
+def _ask_xrootd(url: str, timeout: float) -> Fingerprint | None:
+    """Ask for a file's size and time, and at once for a checksum, which counts in place of the time."""
+    answer = _started(_content_told, url)
+    seen = _ask_filesystem(url, timeout)
+    if seen is None or not seen.stamp:
+        return seen
+    try:
+        told = answer(timeout)
+    except Exception:  # it does not even say what it is
+        return replace(seen, relayed=True)
+    if told.relayed or not told.sums:
+        return replace(seen, sums=told.sums, relayed=told.relayed)
+    # As text the time stays beside it, for a process that is not told the checksum.
+    return replace(seen, checksum=":".join(told.sums[0]), stamp=seen.checksum or "", sums=told.sums)
+
+
+def _content_told(url: str) -> Any:
+    from cachingclient.hashing.inputs.xrootd import ask_content
+
+    return ask_content(url)
 
 
 def _ask_filesystem(url: str, timeout: float) -> Fingerprint | None:
@@ -229,7 +220,10 @@ def _ask_through(filesystem: Any, path: str, url: str) -> Fingerprint | None:
         info = filesystem.info(path)
         if info.get("type") != "directory":
             seen = _version(url, info, filesystem, path)
-            return Fingerprint(url, "remote", info.get("size"), checksum=seen[1], etag=seen[0])
+            sums = of_info(scheme_of(url) or "", info)
+            return Fingerprint(
+                url, "remote", info.get("size"), checksum=seen[1], etag=seen[0], stamp=repr(seen), sums=sums
+            )
         listing = filesystem.find(path, detail=True)
     if not listing:
         return None
@@ -262,9 +256,10 @@ def _summary(url: str, size: int, files: list[tuple[Any, ...]]) -> Fingerprint:
 
 
 _ASKERS: dict[str, Callable[[str, float], Fingerprint | None]] = {
-    "http": _ask_http,
-    "https": _ask_http,
-    "dav": _ask_http,
-    "davs": _ask_http,
+    "http": ask_http,
+    "https": ask_http,
+    "dav": ask_http,
+    "davs": ask_http,
     "rucio": _ask_rucio,
+    **dict.fromkeys(("root", "roots", "xroot", "xroots"), _ask_xrootd),
 }

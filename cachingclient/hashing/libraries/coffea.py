@@ -10,6 +10,7 @@ import math
 import pickle
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -18,7 +19,7 @@ from cachingclient.hashing.digest import digest, frame
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.inputs.fingerprint import KNOWN, Fingerprint
 from cachingclient.hashing.inputs.signed import unsigned
-from cachingclient.hashing.objects import encode_unordered
+from cachingclient.hashing.objects import encode_object, encode_unordered
 from cachingclient.hashing.registry import register_hasher, register_unpacker
 from cachingclient.hashing.scalars import encode_int, encode_str
 
@@ -80,7 +81,8 @@ class _Unpickler(pickle.Unpickler):
 def encode_work_item(item: Any, walk: Walk) -> bytes:
     """Return the encoding of a chunk: its file by name, identifier and look, the tree, the range, the data set.
 
-    Of a remote file the size counts beside the identifier, if its server tells it.
+    Of a remote file that counts beside the identifier which its server tells: a copy that was edited may have the
+    identifier of its original, and its size.
 
     All that is in ``usermeta`` counts, in no order: the processor finds it in ``events.metadata``, so a number
     of events there that covers the whole data set does change the result of every chunk.
@@ -96,31 +98,48 @@ def encode_work_item(item: Any, walk: Walk) -> bytes:
         walk.encode(getattr(item, "preload", None)),
     ]
     if _is_remote(item.filename):
-        size = _size_of_remote(item.filename, walk)
-        walk.file(Fingerprint(item.filename, KNOWN, size))
-        return frame(b"(", parts if size is None else [*parts, encode_int(size)])
+        found = _look_at_remote(item.filename, walk)
+        walk.file(found)
+        return frame(b"(", parts if found.size is None else [*parts, found.identity])
     _note_local_file(item.filename, walk)
     return frame(b"(", parts)
+
+
+@register_hasher("coffea.processor.executor.FileMeta")
+def encode_file_meta(meta: Any, walk: Walk) -> bytes:
+    """Return the encoding of a file that coffea looks at before a run.
+
+    coffea finds what was seen by the name that it gave, which it gets back with it: a signed one can't be kept.
+    """
+    if isinstance(meta.filename, str) and unsigned(meta.filename) != meta.filename:
+        raise Unidentifiable(f"{unsigned(meta.filename)}, whose signature comes back with what is seen of it")
+    return encode_object(meta, walk)
 
 
 def _is_remote(name: str) -> bool:
     return "://" in name and not name.startswith("file://")
 
 
-def _size_of_remote(url: str, walk: Walk) -> int | None:
-    """Return the size of a remote file; None if its server does not tell, which is then not asked for a while.
+def _look_at_remote(url: str, walk: Walk) -> Fingerprint:
+    """Return what a remote file looks like beside its identifier, as far as its server tells it.
 
-    A copy that was edited may have the identifier of its original.
+    A server that does not is not asked again for a while. The time that a proxy or a redirector gives counts for
+    nothing: it is that of its own copy, or of one of several.
     """
+    untold = Fingerprint(url, KNOWN)
     server = "://".join(urlsplit(url)[:2])
     if time.monotonic() - _silent.get(server, -math.inf) < NOT_AGAIN:
-        return None
+        return untold
     try:
         found = walk.inputs.of(url)
-    except Unidentifiable:
-        _silent[server] = time.monotonic()
-        return None
-    return None if found is None else found.size
+    except Unidentifiable as error:
+        if not error.refused:
+            _silent[server] = time.monotonic()
+        return untold
+    if found is None or found.size is None:
+        return untold
+    checksum = None if found.relayed and found.etag is None else found.checksum
+    return replace(found, url=url, kind=KNOWN, checksum=checksum)
 
 
 @register_hasher("coffea.nanoevents.factory.NanoEventsFactory", subclasses=True)

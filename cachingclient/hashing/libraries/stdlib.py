@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.errors import Unidentifiable
+from cachingclient.hashing.inputs.checksums import strongest
 from cachingclient.hashing.inputs.inputs import File
+from cachingclient.hashing.inputs.signed import unsigned
 from cachingclient.hashing.objects import encode_input, encode_object, encode_pairs
 from cachingclient.hashing.registry import register_hasher
 from cachingclient.hashing.scalars import encode_str
@@ -118,12 +120,16 @@ def encode_path(path: PurePath, walk: Walk) -> bytes:
 
 @register_hasher(File)
 def encode_file(file: File, walk: Walk) -> bytes:
-    """Encode a `File` by its content; its path does not count."""
+    """Encode a `File` by its content; its path does not count, if a server says what the content is."""
     found = walk.inputs.of_content(str.__str__(file))
     if found is None:
         raise Unidentifiable(f"{file!r}, where there is no file")
     walk.file(replace(found, in_key=True))
-    return found.identity
+    if found.is_local:
+        return found.identity
+    if found.relayed or not found.sums:  # a time and a size are those of many files
+        return frame(b"I", [encode_str(unsigned(found.url)), found.identity])
+    return frame(b"I", [b"", repr((found.size, strongest(found.sums))).encode()])
 
 
 @register_hasher(re.Pattern)

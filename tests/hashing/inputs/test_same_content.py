@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.same_content import Held
 
 
@@ -82,6 +84,44 @@ def test_a_path_through_a_link_and_back_is_left_alone(tmp_path: Path) -> None:
 def test_descriptions_are_not_believed_blindly(tmp_path: Path) -> None:
     found = held(aged(tmp_path / "file", b"a"))
     assert Held.of_json(found.as_json()) == found
-    for fields in (None, [], [1, 1, 1, 1, None], ["/a", True, 1, 1, None], ["/a", 1, 1, 1, 5], ["/a", 1, 1, 1]):
+    wrong = (None, [], [1, 1, 1, 1, None], ["/a", True, 1, 1, None], ["/a", 1, 1, 1, 5], ["/a", 1, 1, 1])
+    for fields in (*wrong, ["/a", 1, 1, 1, None, {"md5": 5}], ["/a", 1, 1, 1, None, "md5"]):
         assert Held.of_json(fields) is None
     assert not found.holds_what(Held("/no/such/file\0", 1, 1, 1))
+
+
+def remote(url: str = "root://host//a.root", size: int = 6, **sums: str) -> Held:
+    found = Held.of_remote(Fingerprint(url, "remote", size, sums=tuple(sums.items())))
+    assert found is not None
+    return found
+
+
+def test_remote_files_hold_the_same_if_their_servers_say_so() -> None:
+    """By all checksums that both tell; one of another kind proves nothing, nor does a size."""
+    one = remote(adler32="08eb0296", md5="0" * 32)
+    assert remote("http://other/b.root", adler32="08eb0296").holds_what(one)
+    assert not remote(adler32="08fb0292").holds_what(one)
+    assert not remote(adler32="08eb0296", size=7).holds_what(one)
+    assert not remote(adler32="08eb0296", md5="1" * 32).holds_what(one)
+    assert not remote(crc32c="08eb0296").holds_what(one)
+    assert Held.of_remote(Fingerprint("root://host//a.root", "remote", 6)) is None
+    assert Held.of_json(one.as_json()) == one
+
+
+@pytest.mark.parametrize(("kind", "told"), [("adler32", "08eb0296"), ("md5", hashlib.md5(b"events").hexdigest())])
+def test_a_local_file_is_compared_with_what_a_server_says(kind: str, told: str, tmp_path: Path) -> None:
+    """In either order; a checksum that can't be computed here proves nothing."""
+    here, there = held(aged(tmp_path / "file", b"events")), remote(**{kind: told})
+    assert here.holds_what(there)
+    assert there.holds_what(here)
+    assert not here.holds_what(remote(crc32c=told[:8]))
+    changed = held(aged(tmp_path / "file", b"evento", 1_700_000_001_000_000_000))
+    assert not changed.holds_what(there)
+    assert not there.holds_what(here), "it is not there as it was"
+
+
+def test_no_signature_or_password_is_held() -> None:
+    """What a description says of a file names it and lets nobody read it."""
+    found = remote("https://ada:SECRET@host/a.root?X-Amz-Signature=SECRET&versionId=2", md5="0" * 32)
+    assert "SECRET" not in repr(found.as_json())
+    assert found.path == "https://host/a.root?versionId=2"
