@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from cachingclient.hashing.digest import digest
 from cachingclient.hashing.errors import Unidentifiable
-from cachingclient.hashing.inputs.checksums import of_info
+from cachingclient.hashing.inputs.checksums import as_sum, of_info
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.signed import unsigned
 from cachingclient.hashing.inputs.web import ask_http
@@ -163,7 +163,8 @@ def _ask_rucio(url: str, timeout: float) -> Fingerprint | None:
         )
     except DataIdentifierNotFound:
         return None
-    return _summary(url, sum(file[2] or 0 for file in files), files)
+    found = _summary(url, sum(file[2] or 0 for file in files), files)
+    return replace(found, sums=as_sum("adler32", files[0][3] or "")) if len(files) == 1 else found
 
 
 def _ask_xrootd(url: str, timeout: float) -> Fingerprint | None:

@@ -98,7 +98,8 @@ class Held:
         sums = fields[5] if len(fields) == len(kinds) else None
         if sums is not None and not all(type(each) is str for each in (*sums, *sums.values())):
             return None
-        return cls(*fields[:5], None if sums is None else tuple(sums.items()))
+        path, size, mtime_ns, inode, digest = fields[:5]
+        return cls(path, size, mtime_ns, inode, digest, None if sums is None else tuple(sums.items()))
 
     def holds_what(self, earlier: Held) -> bool:
         """Tell whether this file, as it is now, holds what another held.

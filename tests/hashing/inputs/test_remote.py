@@ -155,8 +155,14 @@ def test_a_rucio_name_counts_by_the_checksums_of_its_files(monkeypatch: pytest.M
     before = look_at_remote("rucio://user.alice:ttbar", 5)
     assert before == Fingerprint(before.url, "remote", 1, checksum=before.checksum)
     assert look_at_remote("rucio://user.alice:other", 5) is None
-    files.append({"scope": "user", "name": "b", "bytes": 1, "adler32": "y"})
-    assert look_at_remote("rucio://user.alice:ttbar", 5) != before
+    files[0]["adler32"] = "135712c"
+    one = look_at_remote("rucio://user.alice:ttbar", 5)
+    assert one is not None
+    assert (one == before, one.sums) == (False, (("adler32", "0135712c"),))
+    files.append({"scope": "user", "name": "b", "bytes": 1, "adler32": "135712c"})
+    both = look_at_remote("rucio://user.alice:ttbar", 5)
+    assert both is not None
+    assert (both == one, both.sums) == (False, ())
 
 
 def test_a_server_that_hangs_takes_bounded_time() -> None:
