@@ -65,6 +65,8 @@ ENVIRONMENTS = {
             *("click", "cloudpickle", "fsspec", "pyyaml", "rich", "xxhash"),
         )
     ),
+    # The client of ServiceX, which asks for releases of its own.
+    "servicex": Recipe(("servicex==3.3.1",)),
     # The last bindings that make job advertisements without a server.
     "htcondor": Recipe(("htcondor==24.0.24",)),
     # As pip and uv make them for somebody who asks for these, and nothing of ours.
