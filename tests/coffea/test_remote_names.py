@@ -13,17 +13,18 @@ import pytest
 
 pytest.importorskip("coffea.processor")
 
+import awkward as ak
 from coffea.nanoevents import NanoAODSchema
 from coffea.processor.executor import FileMeta, WorkItem, _compress, _decompress
 
-from cachingclient import DiracClient
+from cachingclient import DiracClient, step
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.identify import identify
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.inputs.same_content import Held
 from cachingclient.hashing.libraries.coffea_chunks import ChunkCall, without_signature
 from tests.coffea.conftest import write_events
-from tests.coffea.names import CHUNKS, Runs, patch
+from tests.coffea.names import CHUNKS, Runs, make_processor, patch
 from tests.support.web_files import Site, as_others, as_s3, site
 
 OPTIONS: dict[str, Any] = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
@@ -92,6 +93,25 @@ def test_an_edited_file_runs(run: Runs, web: Site) -> None:
     third, ran = run(web.url("events.root"), web.url("events.root", "localhost"))
     assert ran == CHUNKS
     assert third["out"]["jets"] not in (2 * first["out"]["jets"], 2 * other["out"]["jets"])
+
+
+@step
+def jets_over(events: Any) -> int:
+    """Count jets in a step inside a processor."""
+    return int(ak.sum(events.Jet.pt > 30))
+
+
+def test_steps_see_an_edited_file(run: Runs, web: Site) -> None:
+    """Events of it that are not read yet are others for a step, under another name and in its old place."""
+    used = (make_processor(jets_over),)
+    first, _ = run(web.url("events.root"), used=used)
+    file = edited(web)
+    other, _ = run(web.url("edited.root"), used=used)
+    file.rename(web.folder / "events.root")
+    third, _ = run(web.url("events.root"), used=used)
+    for found in (first, other, third):
+        assert sum(found["out"]["found"]) == found["out"]["jets"]
+    assert first["out"]["jets"] != other["out"]["jets"] == third["out"]["jets"]
 
 
 def test_a_local_file_is_found_on_a_server(run: Runs, web: Site, tmp_path: Path) -> None:
