@@ -12,6 +12,7 @@ from distributed import Future
 
 from cachingclient import config
 from cachingclient.client.annotations import apply_annotations, impure_keys, uncached
+from cachingclient.client.collecting import collecting_rarely
 from cachingclient.client.links import Links
 from cachingclient.client.port import Port
 from cachingclient.client.reports import Records
@@ -115,7 +116,7 @@ class Submission:
             Whether the user called the wanted steps not pure.
         """
         keys = list(keys)
-        with self.planning:
+        with self.planning, collecting_rarely():
             try:
                 run, graph = self._prepare(expr, keys, options, impure)
             except Exception as error:
