@@ -204,7 +204,8 @@ class DiracClient(HookedClient):
         return explain(key, plan, self.cache, self.reports, self._submission.find)
 
     def _repr_html_(self) -> str:
-        return super()._repr_html_() + (self._records.as_html(self.cache) if self.cache is not None else "")
+        shown = super()._repr_html_()
+        return f"<div>{shown}{self._records.as_html(self.cache)}</div>" if self.cache is not None else shown
 
     def advise(self) -> str:
         """Say what would save more, in three lines at most: by what was run and kept, and where tasks spend time."""

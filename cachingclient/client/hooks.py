@@ -37,6 +37,7 @@ from cachingclient.scheduler.replace_tasks import REVIVED
 from cachingclient.storage import Store
 from cachingclient.warn_once import NoteKeeper
 from cachingclient.worker.computation_code import without_own_modules
+from cachingclient.worker.held import resolve
 
 CLOSED = "this client is closed; its reports are still there"
 _impure: contextvars.ContextVar[bool] = contextvars.ContextVar("impure", default=False)
@@ -84,6 +85,8 @@ class HookedClient(Client):
         if store is not None:
             self._stream_handlers[REVIVED] = self._recovery.answered
             self._stream_handlers[LOST] = self._recovery.give
+            recreate: Callable[[Any], Any] = vars(self)["recreate_task_locally"]  # where an extension of dask's puts it
+            self.recreate_task_locally = lambda future: resolve(recreate(future))
 
     @property
     def id(self) -> str:

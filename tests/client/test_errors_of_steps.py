@@ -9,7 +9,7 @@ from typing import Any
 
 import dask
 import pytest
-from distributed import Client
+from distributed import Client, wait
 
 from cachingclient import DiracClient, step
 from tests.support.reported import results_kept
@@ -108,3 +108,14 @@ def test_errors_can_be_recreated_here(client: DiracClient) -> None:
     with pytest.raises(SelectionError) as caught:
         client.recreate_error_locally(future)
     assert [name for name, _ in frames_of(caught.value)[-2:]] == ["failing", "inner"]
+
+
+def test_tasks_can_be_recreated_here(make_client: Callable[..., DiracClient]) -> None:
+    """`recreate_task_locally` gives what a step gave, also where that was found and not read yet."""
+    for _ in range(2):
+        client = make_client()
+        future = client.submit(sum, [client.submit(increment, 1), client.submit(increment, 2)])
+        wait(future)
+        assert client.recreate_task_locally(future) == 5
+        client.flush()
+        del future

@@ -6,6 +6,7 @@ import gc
 import warnings
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import dask
 import numpy as np
@@ -266,5 +267,6 @@ def test_a_notebook_shows_where_results_are_kept(cluster: LocalCluster, store_ur
         shown = client._repr_html_()
         assert "last graph: 2 of 2 steps ran" in shown
         assert "Scheduler Info" in shown or "Connection method" in shown
+        assert ElementTree.fromstring(shown).tag == "div"  # one element, as dask's is
     with DiracClient(cluster, cache=False) as client:
         assert "results are kept" not in client._repr_html_()
