@@ -90,7 +90,7 @@ class Records:
 
     def as_html(self, store: Store) -> str:
         """Return where results are kept and what the last graph did, for a notebook."""
-        last = f"<br>last graph: {escape(self.reports[-1].summary().headline)}" if self.reports else ""
+        last = f"<br />last graph: {escape(self.reports[-1].summary().headline)}" if self.reports else ""
         may = " (only read)" if store.read_only else ""
         return f"<div>results are kept in <code>{escape(store.url)}</code>{may}{last}</div>"
 
