@@ -130,7 +130,7 @@ class _Reads:
         self.values: dict[str, object] = {}
         """Those attributes of which a part may count alone."""
         self.methods: dict[str, Callable[..., Any]] = {}
-        """Those attributes that lead to other code which gets the object."""
+        """Those attributes that are methods: code that gets the object, and what it is called with."""
         self.followed: set[tuple[int, Facts]] = set()
 
     def told(self) -> Reads:
@@ -170,32 +170,41 @@ class _Reads:
             raise _CanNotFollow
         shared = next((vars(cls)[name] for cls in kind.__mro__ if name in vars(cls)), _NOTHING)
         own = getattr(instance, "__dict__", {})
-        if isinstance(shared, property):
-            self.found[name] = "property", shared.fget
-            self.methods[name] = shared.fget or _missing
+        if type(shared) is property:
+            self._get(name, "property", shared.fget or _missing)
         elif isinstance(shared, MemberDescriptorType):
+            self._get_nothing_else()
             self.values[name] = getattr(instance, name, ABSENT)
-        elif hasattr(type(shared), "__set__"):
+        elif hasattr(type(shared), "__set__") or hasattr(type(shared), "__delete__"):
             raise _CanNotFollow
         elif name in own:
             self.values[name] = own[name]
         elif shared is _NOTHING:
-            if hasattr(kind, "__getattr__"):
-                raise _CanNotFollow
+            self._get_nothing_else()
             self.values[name] = ABSENT
-        elif isinstance(shared, functools.cached_property):
-            self.found[name] = "cached property", shared.func
-            self.methods[name] = shared.func
+        elif type(shared) is functools.cached_property:
+            self._get(name, "cached property", shared.func)
         elif isinstance(shared, FunctionType) or hasattr(type(shared), "__cache_function__"):
             self.found[name] = shared
             step: Any = shared
             self.methods[name] = getattr(step, "__cache_function__", step)
-        elif isinstance(shared, staticmethod):
+        elif type(shared) is staticmethod:
             self.found[name] = shared.__func__
         elif hasattr(type(shared), "__get__"):
             raise _CanNotFollow
         else:
             self.values[name] = shared
+
+    def _get(self, name: str, how: str, getter: Callable[..., Any]) -> None:
+        """Add a property: its code gets the object alone, whatever is done with what it returns."""
+        self._get_nothing_else()
+        self.found[name] = how, getter
+        self.follow(getter)
+
+    def _get_nothing_else(self) -> None:
+        """Give up where other code is asked for an attribute that is not found, or whose property says so."""
+        if hasattr(type(self.instance), "__getattr__"):
+            raise _CanNotFollow
 
 
 def _missing() -> None:

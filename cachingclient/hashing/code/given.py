@@ -8,6 +8,8 @@ else can have changed it: the argument was neither passed on nor given another n
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Iterator
 from types import CodeType
 from typing import NamedTuple
@@ -90,8 +92,17 @@ class Known:
         """Tell whether nobody else can have changed an argument before an instruction."""
         return Fact(None, given) in (self._before[number] or ())
 
-    def inside(self) -> Facts:
-        """Return what holds of this code's variables whenever nested code runs: those that are bound to one thing."""
+    def inside(self, nested: CodeType) -> Facts:
+        """Return what holds of variables of this code that nested code names: of those that are bound to one thing.
+
+        An argument of the same name is another variable. A class body looks into its namespace first.
+        """
+        free = nested.co_freevars if nested.co_flags & inspect.CO_OPTIMIZED else ()
+        return frozenset(fact for fact in self._bound_once if fact.variable in free)
+
+    @functools.cached_property
+    def _bound_once(self) -> Facts:
+        """What holds of variables that nested code may name, whenever it runs."""
         held: dict[str, set[Given | None]] = {}
         for fact in self._entry:
             if fact.variable is not None:

@@ -40,7 +40,7 @@ CLASS_LAYOUT_NAMES = frozenset(
     {"__module__", "__qualname__", "__doc__", "__firstlineno__", "__static_attributes__", "__classdictcell__"}
 )
 SWAPPED = frozenset({"STORE_FAST", "POP_TOP"})
-LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF"})
+LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_DEREF"})
 REBINDINGS = frozenset({"STORE_FAST", "STORE_DEREF", "DELETE_FAST", "DELETE_DEREF", "LOAD_FAST_AND_CLEAR"})
 
 _CONSTANT, _NAME, _LOCAL, _JUMP, _COMPARE, _OTHER = range(6)

@@ -100,9 +100,8 @@ def _add_uses(variable: str, code: CodeType, entry: Facts, uses: dict[str, set[t
                 return False
             use = path_after(instructions, number + 1, known.at), tuple(_passed(known, number + 2))
             uses.setdefault(following[0].value, set()).add(use)
-    inside = known.inside() if entry else NOTHING
     return all(
-        _add_uses(variable, constant, inside, uses)
+        _add_uses(variable, constant, known.inside(constant) if entry else NOTHING, uses)
         for constant in code.co_consts
         if isinstance(constant, CodeType) and variable in constant.co_freevars
     )

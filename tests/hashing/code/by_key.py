@@ -216,6 +216,42 @@ ALL: dict[str, Program] = {
         "return self.s[d]['x']",
         methods="def __getattr__(self, name):\n    return dict.fromkeys('ab', self.samples['a'])"
     ),
+    "an argument inside of the same name": Program("f = lambda: d\nreturn (lambda d: self.samples[d]['x'])('a'), f()"),
+    "an argument further inside": Program(
+        "f = lambda: d\ndef g(d):\n    return [self.samples[d]['x'] for _ in 'x']\nreturn g('a')"
+    ),
+    "a namespace of a class": Program(
+        "class Inner(metaclass=Spaced):\n    x = self.samples[d]['x']\nreturn Inner.x",
+        after="class Spaced(type):\n    @classmethod\n    def __prepare__(cls, *of):\n        return {'d': 'a'}"
+    ),
+    "a property with a default": Program(
+        "return self.of_one(d)",
+        methods="@property\ndef of_one(self, d='a'):\n    x = self.samples[d]['x']\n    return lambda _: x"
+    ),
+    "a cached property with a default": Program(
+        "return self.of_one(d)",
+        methods="@cached_property\ndef of_one(self, d='a'):\n    x = self.samples[d]['x']\n    return lambda _: x"
+    ),
+    "another kind of property": Program(
+        "return self.one, self.samples[d]",
+        methods="class Own(property):\n    def __get__(self, program, kind):\n        return program.samples['a']\n"
+        "one = Own(lambda self: 1)"
+    ),
+    "another kind of cached property": Program(
+        "return self.one, self.samples[d]",
+        methods="class Own(cached_property):\n    def __get__(self, program, kind):\n"
+        "        return program.samples['a']\none = Own(lambda self: 1)"
+    ),
+    "another kind of static method": Program(
+        "return self.one(), self.samples[d]",
+        methods="class Own(staticmethod):\n    def __get__(self, program, kind):\n"
+        "        return lambda: program.samples['a']\none = Own(lambda: 1)"
+    ),
+    "a property that says it is not there": Program(
+        "return self.one, self.samples[d]",
+        methods="@property\ndef one(self):\n    raise AttributeError\n"
+        "def __getattr__(self, name):\n    return self.samples['a']"
+    ),
     "all variables": Program("return locals()['self'].samples['a'], self.samples[d]"),
     "a part that leads to another": Program("return self.samples[d]", "self.samples['b']['like'] = self.samples['a']"),
 }  # fmt: skip
