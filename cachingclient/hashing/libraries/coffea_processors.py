@@ -16,7 +16,7 @@ from abc import ABCMeta
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from inspect import getattr_static, signature
+from inspect import signature
 from types import FunctionType
 from typing import Any
 
@@ -160,11 +160,10 @@ def _behaviors(schema: Any) -> Iterator[Mapping[object, Any]]:
 
 
 def _is_coffeas(table: Mapping[object, Any]) -> bool:
-    """Tell whether the metadata of events is what coffea says it is, by a table of classes."""
+    """Tell whether events are of coffea's own class by a table of classes; another may change what it is given."""
     from coffea.nanoevents.methods.base import NanoEvents
 
-    kind = table.get(("*", "NanoEvents"), NanoEvents)
-    return getattr_static(kind, METADATA.key, None) is getattr_static(NanoEvents, METADATA.key, "")
+    return getattr(table.get(("*", "NanoEvents"), NanoEvents), "__module__", None) == NanoEvents.__module__
 
 
 def _unpacked(packed: bytes) -> Processing | None:

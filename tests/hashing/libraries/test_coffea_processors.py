@@ -14,6 +14,7 @@ processor = pytest.importorskip("coffea.processor")
 
 import lz4.frame  # noqa: E402
 from coffea.nanoevents import NanoAODSchema  # noqa: E402
+from coffea.nanoevents.methods.base import NanoEvents  # noqa: E402
 from coffea.processor.executor import Runner, WorkItem, _compression_wrapper  # noqa: E402
 
 from cachingclient.hashing.content_keys import look_at_call  # noqa: E402
@@ -227,6 +228,12 @@ def test_all_samples_count_where_metadata_may_be_others(monkeypatch: pytest.Monk
     class Events(ak.Array):  # type: ignore[misc]
         metadata: ClassVar[dict[str, str]] = {"dataset": "wjets"}
 
+    class Changing(NanoEvents, ak.Array):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.metadata["dataset"] = "wjets"
+
     assert differ(SAMPLES, edited, schema=Own)
-    monkeypatch.setitem(ak.behavior, ("*", "NanoEvents"), Events)
-    assert differ(SAMPLES, edited)
+    for kind in (Events, Changing):
+        monkeypatch.setitem(ak.behavior, ("*", "NanoEvents"), kind)
+        assert differ(SAMPLES, edited)
