@@ -7,6 +7,9 @@ from typing import Any
 
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 
+Place = tuple[str, int, str]
+"""The file, the line and the name of code."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -31,7 +34,7 @@ class Identity:
         Where its code rebinds global variables. Their values are part of the digest, so it holds for as long as a
         run leaves them as they are.
     places
-        The file, the line and the name of the code of each function among the ingredients.
+        Where each function among the ingredients stands, and where code first uses a container as a whole.
     made
         What was made of it, so that the next look at the same code need not make it again.
     """
@@ -43,7 +46,7 @@ class Identity:
     inputs: tuple[Fingerprint, ...] = ()
     rebinds: tuple[str, ...] = ()
     memories: tuple[Any, ...] = field(default=(), compare=False)
-    places: dict[str, tuple[str, int, str]] = field(default_factory=dict, compare=False)
+    places: dict[str, Place] = field(default_factory=dict, compare=False)
     made: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property

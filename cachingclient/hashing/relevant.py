@@ -64,6 +64,7 @@ def passed_on(function: Any, args: tuple[Any, ...]) -> bytes | None:
 
     Examples
     --------
+    >>> import coffea.processor  # which packs
     >>> passed_on(lambda x: x, (b"packed",)), passed_on(lambda x: x + x, (b"packed",))
     (b'packed', None)
     """

@@ -9,7 +9,7 @@ from typing import Any
 from cachingclient.hashing.digest import CANONICAL_VERSION, compact, digest, frame
 from cachingclient.hashing.environment.environment import OWN_PACKAGE, Environment, distributions_of
 from cachingclient.hashing.environment.user_overloads import added_by_users
-from cachingclient.hashing.identity import Identity, Noted
+from cachingclient.hashing.identity import Identity, Noted, Place
 from cachingclient.hashing.inputs.fingerprint import KNOWN, Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.scalars import PLAIN, literal
@@ -36,6 +36,7 @@ class Walk:
         self.inputs = inputs if inputs is not None else Inputs()
         self.environment = environment if environment is not None else Environment()
         self.ingredients: dict[str, str] = {}
+        self.places: dict[str, Place] = {}
         self.warnings: dict[str, bool] = {}
         self.rebinds: list[str] = []
         self.memories: list[Any] = []
@@ -107,8 +108,13 @@ class Walk:
         """Add what modules that some of the code is in set elsewhere when they are imported."""
         self._effects.update(effects)
 
-    def ingredient(self, label: str, encoded: bytes, value: object = ...) -> None:
-        """Name a part of the identity, so that a miss can be explained by it, and by its value if that is small."""
+    def ingredient(self, label: str, encoded: bytes, value: object = ..., place: Place | None = None) -> None:
+        """Name a part of the identity, so that a miss can be explained by it, and by its value if that is small.
+
+        Of a function `place` is where it stands, of a container of which parts could count where code uses all of it.
+        """
+        if place is not None:
+            self.places.setdefault(label, place)
         if encoded[:1] in b"idtfN" and len(encoded) < 16:
             told = f"={encoded.hex()}"
         else:
@@ -182,15 +188,14 @@ class Walk:
     def finish(self, root: bytes) -> Identity:
         """Describe all code met on the way and close the identity."""
         parts = [root]
-        places: dict[str, tuple[str, int, str]] = {}
         position = 0
         self.describing = True
         while position < len(self._queue):
             obj, label, describe = self._queue[position]
             encoded = describe(obj, self)
-            self.ingredient(label, encoded)
-            if (code := getattr(obj, "__code__", None)) is not None:
-                places[label] = code.co_filename, code.co_firstlineno, code.co_name
+            code = getattr(obj, "__code__", None)
+            place = (code.co_filename, code.co_firstlineno, code.co_name) if code is not None else None
+            self.ingredient(label, encoded, place=place)
             parts.append(encoded)
             position += 1
             if position == len(self._queue):
@@ -205,7 +210,9 @@ class Walk:
         varying = tuple(text for text, varies in self.warnings.items() if varies)
         inputs, rebinds = tuple(self.files.values()), tuple(self.rebinds)
         memories, warnings = tuple(self.memories), tuple(self.warnings)
-        return Identity(digest(whole).hex(), self.ingredients, warnings, varying, inputs, rebinds, memories, places)
+        return Identity(
+            digest(whole).hex(), self.ingredients, warnings, varying, inputs, rebinds, memories, self.places
+        )
 
     def _describe_hidden(self) -> None:
         """Add demanded attributes and registered overloads; describing them may lead to more code."""

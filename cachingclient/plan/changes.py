@@ -79,7 +79,7 @@ def made_of_info(info: EntryInfo, notes: Mapping[str, EntryInfo]) -> Made:
     details = info.details
     parts = [notes[digest].details for digest in noted(info) if digest in notes]
     ingredients = {label: told for part in parts for label, told in texts(part.get("ingredients")).items()}
-    places = {label: place for part in parts for label, place in _places_of(part.get("places")).items()}
+    places = {label: place for part in parts for label, place in places_of(part.get("places")).items()}
     arguments, bound = (_encodings(details.get(name)) for name in ("arguments", "bound"))
     sources = {name: text for part in parts for name, text in texts(part.get("source")).items()}
     shown, code = texts(details.get("shown")), str(details.get("code") or "")
@@ -97,7 +97,14 @@ def texts(told: Any) -> dict[str, str]:
     return {str(name): str(text) for name, text in told.items()} if isinstance(told, Mapping) else {}
 
 
-def _places_of(told: Any) -> dict[str, tuple[str, int, str]]:
+def places_of(told: Any) -> dict[str, tuple[str, int, str]]:
+    """Return the places by label that a description has, none if somebody wrote them wrongly.
+
+    Examples
+    --------
+    >>> places_of({"function cut": ["cuts.py", 7, "cut"]}), places_of([1])
+    ({'function cut': ('cuts.py', 7, 'cut')}, {})
+    """
     with contextlib.suppress(AttributeError, TypeError, ValueError):
         return {str(label): (str(file), int(line), str(name)) for label, (file, line, name) in told.items()}
     return {}

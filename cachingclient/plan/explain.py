@@ -10,7 +10,7 @@ from typing import Any
 
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.keys import Code
-from cachingclient.plan.changes import UPSTREAM, Made, argument_changes, code_changes, texts, values
+from cachingclient.plan.changes import UPSTREAM, Made, argument_changes, code_changes, places_of, texts, values
 from cachingclient.plan.hidden import VALUE, ingredients_for_description
 from cachingclient.plan.ingredients import ingredient_changes, ingredients_differ
 from cachingclient.plan.kept import Kept
@@ -95,7 +95,8 @@ def argument_change(
         theirs = texts(notes[one].details.get("ingredients")) if one in notes else {}
         identity = values_with_code.get(other)
         ours = texts(notes[other].details.get("ingredients")) if other in notes else {}
-        ours, places = (identity.ingredients, identity.places) if identity is not None else (ours, {})
+        places = places_of(notes[other].details.get("places")) if other in notes else {}
+        ours, places = (identity.ingredients, identity.places) if identity is not None else (ours, places)
         if theirs and ours and (told := list(ingredient_changes(theirs, ours, places))):
             return f"{name} changed: {'; '.join(told)}"
     return f"{name} is another"

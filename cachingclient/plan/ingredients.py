@@ -95,7 +95,7 @@ def _certain(before: Mapping[str, str], now: Mapping[str, str], places: Places) 
             if kind == "body":
                 yield f"{_what(label, places)} changed{f' ({where})' if where else ''}"
             elif shown:
-                yield f"{_what(label, places)} changed: {shown}"
+                yield f"{_what(label, places)} changed: {shown}{_as_one(label, places)}"
     yield from _package_changes(before, now)
     for label in before.keys() - now.keys() - renamed.keys():
         if split_label(label).kind not in ("package", "body", "default") and not _is_of_new(label, now, before):
@@ -106,7 +106,7 @@ def _by_digest(before: Mapping[str, str], now: Mapping[str, str], places: Places
     for label, value in now.items():
         of_values = split_label(label).kind in ("variable", "attribute", "setting", "settings", "default")
         if of_values and label in before and ingredients_differ(before[label], value):
-            yield f"{_what(label, places)} changed"
+            yield f"{_what(label, places)} changed{_as_one(label, places)}"
 
 
 def _as_a_whole(before: Mapping[str, str], now: Mapping[str, str], places: Places) -> Iterator[str]:
@@ -171,6 +171,16 @@ def _what(label: str, places: Places) -> str:
         "settings": "what {} sets when it is imported",
     }
     return (words | {"variable": "the variable {}", "module": "module {}"}).get(kind, "{}").format(name)
+
+
+def _as_one(label: str, places: Places) -> str:
+    """Return where a container is first used as a whole, and what would have a part of it count alone."""
+    file, line, name = places.get(label, ("", 0, ""))
+    if label.startswith("function ") or not file:
+        return ""
+    where = f"{_file(file)}:{line}" if _file(file) else name
+    keys = "constant keys or events.metadata['dataset']" if label.startswith("attribute ") else "constant keys"
+    return f" (all of it counts: {where} takes it as a whole or by a key that can't be known, not by {keys})"
 
 
 def _called(label: str) -> str:

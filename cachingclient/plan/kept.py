@@ -173,7 +173,10 @@ def is_comparable(before: Made, now: Made) -> bool:
     shared = old.keys() & new.keys()
     if not shared:
         return not {*old.values()}.isdisjoint(new.values())
-    both = next((label for label in shared if label in before.places and label in now.places), None)
+    both = next(
+        (label for label in shared if label.startswith("function ") and label in before.places and label in now.places),
+        None,
+    )
     if both is None or before.places[both][0] == now.places[both][0] or not os.path.exists(before.places[both][0]):
         return True
     return 2 * sum(old[label] == new[label] for label in shared) >= len(new)

@@ -32,7 +32,8 @@ def sources_of(identity: Identity) -> dict[str, str]:
         What was found of some code; it says where its functions stand, and has the digest of each body.
     """
     found: dict[str, str] = {}
-    for label, place in list(identity.places.items())[:MOST_FUNCTIONS]:
+    functions = [(label, place) for label, place in identity.places.items() if label.startswith("function ")]
+    for label, place in functions[:MOST_FUNCTIONS]:
         name = label.partition(" ")[2]
         body = identity.ingredients.get(f"body {name}")
         text = source_at(place, body) if body is not None else ""

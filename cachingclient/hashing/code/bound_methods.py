@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType, MemberDescriptorType
 from typing import Any
 
 from cachingclient.hashing.code.given import NOTHING, Facts, Given
-from cachingclient.hashing.code.paths import ABSENT, Path, is_key, parts_taken
+from cachingclient.hashing.code.paths import ABSENT, Path, Uses, is_key, parts_taken, words_of
 from cachingclient.hashing.code.reads import entry_of, reads_of_code
+from cachingclient.hashing.identity import Place
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.walk import Walk
 
@@ -37,10 +38,13 @@ class Reads:
         The name of each attribute, or of a part of one, and what is there.
     by_call
         The name of each attribute of which the call tells the parts, what is there, and what is taken of it.
+    places
+        Where each part is first taken that always counts, by its name.
     """
 
     always: tuple[tuple[str, object], ...]
-    by_call: tuple[tuple[str, object, frozenset[Path]], ...]
+    by_call: tuple[tuple[str, object, Uses], ...]
+    places: Mapping[str, Place]
 
     @functools.cached_property
     def given(self) -> tuple[Given, ...]:
@@ -53,8 +57,18 @@ class Reads:
         parts = (part for name, value, paths in self.by_call for part in _parts(name, value, paths, value_of))
         return tuple(sorted(parts, key=lambda pair: pair[0]))
 
+    def places_of_call(self, value_of: ValueOf) -> dict[str, Place]:
+        """Return where each part is first taken that is read in one call, by its name."""
+        return {label: place for name, _, uses in self.by_call for label, place in _places(name, uses, value_of)}
 
-def _parts(name: str, value: object, paths: frozenset[Path], value_of: ValueOf) -> Iterator[tuple[str, object]]:
+
+def _places(name: str, uses: Uses, value_of: ValueOf) -> Iterator[tuple[str, Place]]:
+    """Yield what is taken of an attribute, by its name, with where; of what is taken again the first place last."""
+    for path, place in reversed(list(uses.items())):
+        yield f"{name}{words_of(_with_values(path, value_of))}", place
+
+
+def _parts(name: str, value: object, paths: Collection[Path], value_of: ValueOf) -> Iterator[tuple[str, object]]:
     """Yield what is taken of an attribute, each part by its name."""
     parts = parts_taken(value, {_with_values(path, value_of) for path in paths}, Walk(Inputs("name")))
     for words, part in parts if parts is not None else [("", value)]:
@@ -125,7 +139,7 @@ class _Reads:
 
     def __init__(self, instance: object) -> None:
         self.instance = instance
-        self.paths: dict[str, set[Path]] = {}
+        self.uses: dict[str, dict[Path, Place]] = {}
         self.found: dict[str, object] = {}
         self.values: dict[str, object] = {}
         """Those attributes of which a part may count alone."""
@@ -136,13 +150,16 @@ class _Reads:
     def told(self) -> Reads:
         """Return what was read."""
         always, by_call = list(self.found.items()), []
+        places: dict[str, Place] = {}
         for name, value in self.values.items():
-            paths = frozenset(self.paths[name])
-            if all(paths) and any(isinstance(taken.key, Given) for path in paths for taken in path):
-                by_call.append((name, value, paths))
+            uses = self.uses[name]
+            if all(uses) and any(isinstance(taken.key, Given) for path in uses for taken in path):
+                by_call.append((name, value, uses))
             else:
-                always += _parts(name, value, paths, _nobody_knows)
-        return Reads(tuple(sorted(always, key=lambda pair: pair[0])), tuple(sorted(by_call, key=lambda each: each[0])))
+                always += _parts(name, value, uses, _nobody_knows)
+                places.update(_places(name, uses, _nobody_knows))
+        always.sort(key=lambda pair: pair[0])
+        return Reads(tuple(always), tuple(sorted(by_call, key=lambda each: each[0])), places)
 
     def follow(self, function: Callable[..., Any], entry: Facts = NOTHING) -> None:
         """Add what a function that gets the object as its first argument reads from it."""
@@ -155,10 +172,11 @@ class _Reads:
         if read is None:
             raise _CanNotFollow
         for name, uses in read.items():
-            if name not in self.paths:
-                self.paths[name] = set()
+            if name not in self.uses:
+                self.uses[name] = {}
                 self._resolve(name)
-            self.paths[name].update(path for path, _ in uses)
+            for (path, _), line in uses.items():
+                self.uses[name].setdefault(path, (function.__code__.co_filename, line, function.__code__.co_name))
             if (method := self.methods.get(name)) is not None:
                 for _, passed in uses:
                     self.follow(method, entry_of(method, passed))

@@ -7,7 +7,7 @@ runs: globals, closure variables, imports inside it, each with the attributes th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import CodeType
 
 from cachingclient.hashing.code.control_flow import canonical_flow, operation
@@ -70,7 +70,7 @@ class _Reader:
     def __init__(self, code: CodeType) -> None:
         self.code = code
         self.instructions = decode(code)
-        self.references: dict[Reference, set[Path]] = {}
+        self.references: dict[Reference, dict[Path, int | None]] = {}
         self.literals: set[str] = set()
         self.texts: set[str] = set()
         self.words: set[str] = set()
@@ -96,7 +96,7 @@ class _Reader:
             tuple(sorted(self.words)),
             tuple(sorted(self.layout)),
             tuple(self.writes),
-            {reference: frozenset(paths) for reference, paths in self.references.items()},
+            self.references,
         )
 
     def _label(self, found: Instruction) -> bytes:
@@ -133,11 +133,11 @@ class _Reader:
         inner = shape(code)
         for reference in inner.references:
             if reference.kind != "free" or reference.name in self.code.co_freevars:
-                self._refer(reference, *inner.paths[reference])
+                self._refer(reference, inner.paths[reference])
             for module, level in self.imported.get(reference.name, ()) if reference.kind == "free" else ():
                 self._refer(
                     Reference("import", module, reference.attributes, reference.argument, level, reference.line),
-                    *inner.paths[reference],
+                    inner.paths[reference],
                 )
         self.literals.update(inner.literals)
         self.words.update(inner.words)
@@ -156,14 +156,14 @@ class _Reader:
         elif name == "LOAD_ATTR" and found.value in LAYOUT_READERS:
             self.layout.add(found.value)
         elif name in GLOBAL_LOADS and found.value not in self.assigned and found.value not in self.imported:
-            taken = path_after(self.instructions, number)
+            taken = {path_after(self.instructions, number): self._line(found)}
             self._refer(Reference("global", found.value, *self._chain(number), line=self._line(found)), taken)
         elif name in LOCAL_LOADS and found.value in self.imported and not self._is_passed_on(found):
-            taken = path_after(self.instructions, number)
+            taken = {path_after(self.instructions, number): self._line(found)}
             for module, level in self.imported[found.value]:
                 self._refer(Reference("import", module, *self._chain(number), level, self._line(found)), taken)
         elif name in FREE_LOADS and found.value in self.code.co_freevars:
-            taken = path_after(self.instructions, number)
+            taken = {path_after(self.instructions, number): self._line(found)}
             self._refer(Reference("free", found.value, *self._chain(number), line=self._line(found)), taken)
 
     def _is_passed_on(self, found: Instruction) -> bool:
@@ -182,9 +182,11 @@ class _Reader:
             for part in value:
                 self._note_constant(part)
 
-    def _refer(self, reference: Reference, *taken: Path) -> None:
+    def _refer(self, reference: Reference, taken: Mapping[Path, int | None] | None = None) -> None:
         """Note a reference, and what is taken of what it leads to: all of it, if nothing else is said."""
-        self.references.setdefault(reference, set()).update(taken or [()])
+        known = self.references.setdefault(reference, {})
+        for path, line in (taken or {(): reference.line}).items():
+            known.setdefault(path, line)
 
     def _note_import(self, number: int, found: Instruction) -> None:
         """Record ``import a.b`` and each name of ``from a import b, c``."""

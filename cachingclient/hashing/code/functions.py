@@ -11,7 +11,7 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from types import (
     BuiltinFunctionType,
     CellType,
@@ -42,7 +42,7 @@ from cachingclient.hashing.code.modules import (
     module_content,
 )
 from cachingclient.hashing.code.names import without_addresses
-from cachingclient.hashing.code.paths import Path, parts_taken
+from cachingclient.hashing.code.paths import WHOLE, Uses, parts_taken, taken_as_a_whole
 from cachingclient.hashing.code.references import CodeShape, Reference
 from cachingclient.hashing.digest import compact, frame
 from cachingclient.hashing.environment.environment import is_user_code
@@ -162,7 +162,7 @@ def describe_function(function: FunctionType, walk: Walk) -> bytes:
         walk.ingredient(f"default {own}:{name}", walk.encode(value), value)
     for reference in seen.references:
         if reference.kind != "free":
-            parts.append(_referenced(reference, function, where, walk, seen.paths_of(reference)))
+            parts.append(_referenced(reference, function, where, walk, seen.uses_of(reference, function.__code__)))
     parts += _named_files(function, seen, walk)
     namespace = function.__globals__
     for name, line in seen.global_writes:
@@ -214,18 +214,18 @@ def _cell(name: str, cell: Any, function: FunctionType, seen: CodeShape | None, 
     where = f"{function.__module__}.{function.__qualname__}"
     references = seen.references if seen is not None else ()
     uses = [reference for reference in references if reference.kind == "free" and reference.name == name]
-    paths = {use: seen.paths_of(use) for use in uses} if seen is not None else {}
+    paths = {use: seen.uses_of(use, function.__code__) for use in uses} if seen is not None else {}
     if uses and isinstance(content, ModuleType):
         for use in uses:
             yield follow(content, use, where, walk, paths[use])
         return
     for use in uses:
         check_use(content, use, where, walk)
-    taken = {path for use in uses for path in paths[use] or [()]}
+    taken = {path: place for use in uses for path, place in (paths[use] or WHOLE).items()}
     yield _named(name, content, where, walk, taken)
 
 
-def _referenced(reference: Reference, function: FunctionType, where: str, walk: Walk, paths: Collection[Path]) -> bytes:
+def _referenced(reference: Reference, function: FunctionType, where: str, walk: Walk, uses: Uses) -> bytes:
     """Encode the object that a name in a function refers to."""
     namespace = function.__globals__
     if reference.kind == "import":
@@ -233,17 +233,17 @@ def _referenced(reference: Reference, function: FunctionType, where: str, walk: 
         module = import_for(reference, namespace.get("__package__") or "", walk)
         if module is None:
             return compact(b"$missing:", reference.name.encode())
-        return follow(module, reference, where, walk, paths)
+        return follow(module, reference, where, walk, uses)
     name = reference.name
     walk.saw_variable(namespace, name)
     if name in namespace:
         found = namespace[name]
         if isinstance(found, ModuleType):
-            return follow(found, reference, where, walk, paths)
+            return follow(found, reference, where, walk, uses)
         check_use(found, reference, where, walk)
         if isinstance(found, str) and name in MODULE_LAYOUT_NAMES:
             return encode_str(found)
-        return _named(name, found, where, walk, paths)
+        return _named(name, found, where, walk, uses)
     walk.saw_variable(vars(builtins), name)
     if hasattr(builtins, name):
         found = getattr(builtins, name)
@@ -265,13 +265,13 @@ def encode_namespace(function: FunctionType, where: str, line: int | None, walk:
     return encode_module(module, walk)
 
 
-def _named(name: str, value: object, where: str, walk: Walk, paths: Collection[Path] = ()) -> bytes:
+def _named(name: str, value: object, where: str, walk: Walk, uses: Uses = WHOLE) -> bytes:
     """Encode the value of a variable, or what is taken of it, naming it in the ingredients."""
-    if (parts := parts_taken(value, paths, walk)) is not None:
-        return encode_parts(name, parts, where, walk, f"{where}:")
+    if (parts := parts_taken(value, uses, walk)) is not None:
+        return encode_parts(name, parts, where, walk, uses, f"{where}:")
     encoded = encode_variable(name, value, where, walk)
     if not isinstance(value, CODE_TYPES):
-        walk.ingredient(f"variable {where}:{name}", encoded, value)
+        walk.ingredient(f"variable {where}:{name}", encoded, value, taken_as_a_whole(value, "", uses))
     return encoded
 
 

@@ -142,6 +142,17 @@ def decode(code: CodeType) -> list[Instruction]:
     return _without_layout(found, code)
 
 
+def line_at(code: CodeType, offset: int) -> int:
+    """Return the line of the instruction at an offset, 0 if nobody knows it.
+
+    Examples
+    --------
+    >>> line_at(compile("a\\nb", "", "exec"), 2)
+    1
+    """
+    return next((line or 0 for start, end, line in code.co_lines() if start <= offset < end), 0)
+
+
 def _append(
     found: list[Instruction], code: CodeType, name: str, kind: int, argument: int, start: int, after: int
 ) -> None:

@@ -6,12 +6,11 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Collection
 from types import ModuleType
 from typing import Any
 
 from cachingclient.hashing.code.dynamic_use import check_use, library_name
-from cachingclient.hashing.code.paths import ABSENT, Path, parts_taken
+from cachingclient.hashing.code.paths import ABSENT, WHOLE, Uses, parts_taken, taken_as_a_whole
 from cachingclient.hashing.code.references import Reference
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.environment.environment import is_user_code
@@ -39,7 +38,7 @@ KEEPERS = {"numpy.random.mtrand": ("numpy.random",), "_random": ("random",)}
 """Modules that offer methods of an object whose class is from elsewhere."""
 
 
-def follow(module: ModuleType, reference: Reference, where: str, walk: Walk, paths: Collection[Path] = ()) -> bytes:
+def follow(module: ModuleType, reference: Reference, where: str, walk: Walk, uses: Uses = WHOLE) -> bytes:
     """Encode what a chain of attributes takes from a module.
 
     Parameters
@@ -52,7 +51,7 @@ def follow(module: ModuleType, reference: Reference, where: str, walk: Walk, pat
         The name of the code, for messages.
     walk
         The identification under way.
-    paths
+    uses
         What the code takes, at each place where it uses the chain.
     """
     found: object = module
@@ -80,17 +79,17 @@ def follow(module: ModuleType, reference: Reference, where: str, walk: Walk, pat
         if library_name(found) == "dask.config.get" and isinstance(reference.argument, str):
             return _configured(found, reference.argument, walk)
         return _of_library(module.__name__, found, name, rest, walk)
-    return _of_user(owner, found, name, where, walk, [path[len(taken) :] for path in paths])
+    return _of_user(owner, found, name, where, walk, {path[len(taken) :]: place for path, place in uses.items()})
 
 
-def _of_user(owner: ModuleType, found: object, name: str, where: str, walk: Walk, paths: Collection[Path]) -> bytes:
+def _of_user(owner: ModuleType, found: object, name: str, where: str, walk: Walk, uses: Uses) -> bytes:
     """Encode the end of a chain through the user's modules: as it is, or what is taken of it."""
-    if (parts := parts_taken(found, paths, walk)) is not None:
-        encoded = encode_parts(name, parts, where, walk)
+    if (parts := parts_taken(found, uses, walk)) is not None:
+        encoded = encode_parts(name, parts, where, walk, uses)
     else:
         encoded = encode_variable(name, found, where, walk)
         if library_name(found) is None:
-            walk.ingredient(f"variable {name}", encoded, found)
+            walk.ingredient(f"variable {name}", encoded, found, taken_as_a_whole(found, "", uses))
     hook = vars(owner).get("__getattr__")
     if hook is None or name.rpartition(".")[2] in vars(owner):
         return encoded
@@ -106,14 +105,16 @@ def encode_variable(name: str, value: object, where: str, walk: Walk) -> bytes:
         raise Unidentifiable(f"{error.reason}, which {where} reads as {name!r}") from None
 
 
-def encode_parts(name: str, parts: list[tuple[str, object]], where: str, walk: Walk, label: str = "") -> bytes:
+def encode_parts(
+    name: str, parts: list[tuple[str, object]], where: str, walk: Walk, uses: Uses, label: str = ""
+) -> bytes:
     """Encode what code takes of a variable, each part by how it is taken."""
     encoded: list[bytes] = []
     for words, value in parts:
         taken = b"$absent:" if value is ABSENT else encode_variable(f"{name}{words}", value, where, walk)
         encoded.append(frame(b"$part:", [encode_str(words), taken]))
         if library_name(value) is None:
-            walk.ingredient(f"variable {label}{name}{words}", taken, value)
+            walk.ingredient(f"variable {label}{name}{words}", taken, value, taken_as_a_whole(value, words, uses))
     return frame(b"$parts:", encoded)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Collection, Iterator
-from types import ModuleType, SimpleNamespace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from cachingclient.hashing.code.instructions import Instruction
 from cachingclient.hashing.environment.environment import is_user_code
+from cachingclient.hashing.identity import Place
 from cachingclient.hashing.registry import find_hasher
 from cachingclient.hashing.scalars import PLAIN
 from cachingclient.hashing.walk import Walk
@@ -37,6 +38,10 @@ class Taken(NamedTuple):
 
 
 Path = tuple[Taken, ...]
+Uses = Mapping[Path, Place]
+"""What code takes of something, each with where it first does."""
+WHOLE: Uses = MappingProxyType({(): ("", 0, "")})
+"""All of it, at a place that nobody knows."""
 KnownKeys = Callable[[int], tuple[Any, int] | None]
 """Returns the key that an instruction begins to load, and the number of the next one after that; None for another."""
 
@@ -175,8 +180,48 @@ def _follow(value: Any, path: Path, walk: Walk) -> tuple[str, object]:
     return words, value
 
 
-def _has_of_its_own(value: object, name: str) -> bool:
-    """Tell whether an attribute is what stands in the own dictionary of a plain object of the user's."""
+def words_of(path: Path) -> str:
+    """Return how Python writes what is taken."""
+    return "".join(map(str, path))
+
+
+def taken_as_a_whole(value: object, words: str, uses: Uses) -> Place | None:
+    """Return where code first uses all of a container, whose parts could count alone; None if it does not.
+
+    Parameters
+    ----------
+    value
+        The container, or anything else.
+    words
+        What it is of that which the code loads.
+    uses
+        What the code takes of that.
+
+    Examples
+    --------
+    >>> taken_as_a_whole({"bins": 25}, "", {(): ("cuts.py", 3, "fill")})
+    ('cuts.py', 3, 'fill')
+    >>> taken_as_a_whole(25, "['bins']", {(Taken("[", "bins"),): ("cuts.py", 3, "fill")}) is None
+    True
+    """
+    if not has_parts(value):
+        return None
+    return next((place for path, place in uses.items() if words_of(path) == words and place[0]), None)
+
+
+def has_parts(value: object) -> bool:
+    """Tell whether parts of a value may count alone by constant keys: a dict, a plain object.
+
+    Examples
+    --------
+    >>> has_parts({"bins": 25}), has_parts([25])
+    (True, False)
+    """
+    return type(value) is dict or _is_plain_object(value)
+
+
+def _is_plain_object(value: object) -> bool:
+    """Tell an object of the user's of which an attribute is taken as the interpreter does it."""
     kind = type(value)
     if isinstance(value, (type, ModuleType)):
         return False
@@ -186,8 +231,15 @@ def _has_of_its_own(value: object, name: str) -> bool:
             return False
     if hasattr(kind, "__cache_token__") or find_hasher(kind) is not None:
         return False
-    own = getattr(value, "__dict__", None)
-    if type(own) is not dict or type(name) is not str or name.startswith("__") or name not in own:
+    return bool(kind.__dictoffset__) and type(vars(value)) is dict
+
+
+def _has_of_its_own(value: object, name: str) -> bool:
+    """Tell whether an attribute is what stands in the own dictionary of a plain object of the user's."""
+    kind = type(value)
+    if not _is_plain_object(value):
+        return False
+    if type(name) is not str or name.startswith("__") or name not in vars(value):
         return False
     shared = next((vars(cls)[name] for cls in kind.__mro__ if name in vars(cls)), None)
     return not hasattr(type(shared), "__set__") and not hasattr(type(shared), "__delete__")

@@ -9,12 +9,14 @@ from typing import Any
 
 from cachingclient.hashing.code.bytecode import shape
 from cachingclient.hashing.code.given import NOTHING, Fact, Facts, Given, Known
+from cachingclient.hashing.code.instructions import line_at
 from cachingclient.hashing.code.paths import Path, path_after
 from cachingclient.hashing.code.references import LOOKS_AROUND
 
 Passed = tuple[tuple[Given, bool] | None, ...]
 """What a method is called with: what the caller was given, and whether nobody else can have changed it; or None."""
-Uses = Mapping[str, frozenset[tuple[Path, Passed]]]
+Attributes = Mapping[str, Mapping[tuple[Path, Passed], int]]
+"""What code takes of each attribute and what it is called with, with the first line of each."""
 _LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_AND_CLEAR", "LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF"})
 _REBINDS = frozenset({"STORE_FAST", "STORE_DEREF", "DELETE_FAST", "DELETE_DEREF"})
 _LATER = 0x20 | 0x80 | 0x100 | 0x200
@@ -44,7 +46,7 @@ def entry_of(method: Callable[..., Any], passed: Passed) -> Facts:
 
 
 @functools.lru_cache(maxsize=10_000)
-def reads_of_code(code: CodeType, entry: Facts = NOTHING) -> Uses | None:
+def reads_of_code(code: CodeType, entry: Facts = NOTHING) -> Attributes | None:
     """Return the attributes that code reads from its first argument, and how it uses each at all of its places.
 
     Parameters
@@ -57,8 +59,8 @@ def reads_of_code(code: CodeType, entry: Facts = NOTHING) -> Uses | None:
     Returns
     -------
     dict or None
-        For each attribute what is taken of it, and what it is called with. None if the code does anything else with
-        its first argument, or may look at it without naming it.
+        For each attribute what is taken of it, and what it is called with, with the first line of that. None if the
+        code does anything else with its first argument, or may look at it without naming it.
 
     Examples
     --------
@@ -74,13 +76,11 @@ def reads_of_code(code: CodeType, entry: Facts = NOTHING) -> Uses | None:
     seen = shape(code)
     if seen.words or not LOOKS_AROUND.isdisjoint(each.name for each in seen.references):
         return None
-    uses: dict[str, set[tuple[Path, Passed]]] = {}
-    if not _add_uses(code.co_varnames[0], code, entry, uses):
-        return None
-    return {name: frozenset(found) for name, found in uses.items()}
+    uses: dict[str, dict[tuple[Path, Passed], int]] = {}
+    return uses if _add_uses(code.co_varnames[0], code, entry, uses) else None
 
 
-def _add_uses(variable: str, code: CodeType, entry: Facts, uses: dict[str, set[tuple[Path, Passed]]]) -> bool:
+def _add_uses(variable: str, code: CodeType, entry: Facts, uses: dict[str, dict[tuple[Path, Passed], int]]) -> bool:
     """Add how code, nested code included, uses the attributes of a variable; False if it does anything else with it."""
     if "__class__" in code.co_freevars:
         return False  # super() reads the variable without naming it
@@ -99,7 +99,7 @@ def _add_uses(variable: str, code: CodeType, entry: Facts, uses: dict[str, set[t
             if not following or following[0].name != "LOAD_ATTR":
                 return False
             use = path_after(instructions, number + 1, known.at), tuple(_passed(known, number + 2))
-            uses.setdefault(following[0].value, set()).add(use)
+            uses.setdefault(following[0].value, {}).setdefault(use, line_at(code, found.offset))
     return all(
         _add_uses(variable, constant, known.inside(constant) if entry else NOTHING, uses)
         for constant in code.co_consts

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import CodeType
 
-from cachingclient.hashing.code.paths import Path
+from cachingclient.hashing.code.paths import Path, Uses
 
 LOOKS_AROUND = frozenset({"locals", "vars", "globals", "eval", "exec", "dir", "inspect", "sys", "gc", "traceback"})
 """Names by which code may look at variables that it does not name."""
@@ -59,7 +60,7 @@ class CodeShape:
     global_writes
         Global variables that it rebinds, with their lines.
     paths
-        What it takes of what it looks up, for each reference at all of its places.
+        What it takes of what it looks up, for each reference at all of its places, with the first line of each.
     """
 
     body: bytes
@@ -68,9 +69,10 @@ class CodeShape:
     words: tuple[str, ...]
     layout: tuple[str, ...]
     global_writes: tuple[tuple[str, int | None], ...]
-    paths: Mapping[Reference, frozenset[Path]]
+    paths: Mapping[Reference, Mapping[Path, int | None]] = field(compare=False)
 
-    def paths_of(self, reference: Reference) -> frozenset[Path]:
-        """Return what is taken of what a reference leads to; nothing if that can't be told."""
+    def uses_of(self, reference: Reference, code: CodeType) -> Uses:
+        """Return what code of this shape takes of what a reference leads to; nothing if that can't be told."""
         told = not self.words and LOOKS_AROUND.isdisjoint(each.name for each in self.references)
-        return self.paths.get(reference, frozenset()) if told else frozenset()
+        paths = self.paths.get(reference, {}) if told else {}
+        return {path: (code.co_filename, line or 0, code.co_name) for path, line in paths.items()}

@@ -22,9 +22,10 @@ from typing import Any
 
 from cachingclient.hashing.code.bound_methods import Reads, reads_of
 from cachingclient.hashing.code.given import METADATA, Facts, Given
-from cachingclient.hashing.code.paths import ABSENT, is_key
+from cachingclient.hashing.code.paths import ABSENT, has_parts, is_key
 from cachingclient.hashing.code.reads import entry_of
 from cachingclient.hashing.digest import frame
+from cachingclient.hashing.identity import Place
 from cachingclient.hashing.libraries.coffea import unwrap
 from cachingclient.hashing.objects import encode_within
 from cachingclient.hashing.registry import register_hasher, register_narrower
@@ -75,7 +76,13 @@ class Processing:
         key = tuple((type(value), value) for value in known)
         if key not in self.of_items:
             values = dict(zip(told, known, strict=True))
-            self.of_items[key] = Taken(self.processor, self.reads.of_call(lambda given: values.get(given, ABSENT)))
+
+            def value_of(given: Given) -> object:
+                return values.get(given, ABSENT)
+
+            self.of_items[key] = Taken(
+                self.processor, self.reads.of_call(value_of), self.reads.places_of_call(value_of)
+            )
         return self.of_items[key]
 
 
@@ -89,10 +96,13 @@ class Taken:
         The name of the processor's class, for messages.
     parts
         The name of each part, and what is there.
+    places
+        Where each part is first taken, by its name.
     """
 
     processor: str
     parts: tuple[tuple[str, object], ...]
+    places: Mapping[str, Place]
 
 
 def _entry(given: Given, metadata: Mapping[str, object]) -> object:
@@ -105,22 +115,27 @@ def _entry(given: Given, metadata: Mapping[str, object]) -> object:
 @register_hasher(Processing)
 def encode_processing(used: Processing, walk: Walk) -> bytes:
     """Return the encoding of what each chunk uses of its processor."""
-    return frame(b"(", [walk.encode(used.process), *_encoded(used.processor, used.reads.always, walk)])
+    return frame(
+        b"(", [walk.encode(used.process), *_encoded(used.processor, used.reads.always, used.reads.places, walk)]
+    )
 
 
 @register_hasher(Taken)
 def encode_taken(taken: Taken, walk: Walk) -> bytes:
     """Return the encoding of what a chunk uses of its processor by its metadata."""
-    return frame(b"(", _encoded(taken.processor, taken.parts, walk))
+    return frame(b"(", _encoded(taken.processor, taken.parts, taken.places, walk))
 
 
-def _encoded(processor: str, reads: Iterable[tuple[str, object]], walk: Walk) -> Iterator[bytes]:
+def _encoded(
+    processor: str, reads: Iterable[tuple[str, object]], places: Mapping[str, Place], walk: Walk
+) -> Iterator[bytes]:
     """Yield the encoding of what is read, each with its name."""
     for name, value in reads:
         encoded = encode_within(value, walk, f"under attribute {name!r} of {processor}")
         yield frame(b"(", [encode_str(name), encoded])
         if not callable(value):
-            walk.ingredient(f"attribute {processor}.{name}", encoded, value)
+            place = places.get(name) if has_parts(value) else None
+            walk.ingredient(f"attribute {processor}.{name}", encoded, value, place)
 
 
 @register_narrower(_EXECUTOR)
