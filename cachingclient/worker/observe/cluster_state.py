@@ -55,6 +55,7 @@ def install() -> None:
         when_imported(module, functools.partial(_wrap, name, text))
     when_imported("distributed.worker", functools.partial(_watch, "_worker_cvar", "get_worker", _WORKER))
     when_imported("dask.base", functools.partial(_watch, "_annotations", "get_annotations", "dask's annotations"))
+    when_imported("dask.config", _observe_settings)
 
 
 def _observe_requests(module: Any) -> None:
@@ -114,6 +115,24 @@ def _asked_scheduler(found: Observers, args: tuple[Any, ...], frame: FrameType) 
 def _add_of_client(found: Observers, name: str, text: str = "") -> None:
     if name not in _ONLY_COMPUTE:
         _add(found, text or ("the published data sets" if "dataset" in name else f"what Client.{name} gave"))
+
+
+def _observe_settings(module: Any) -> None:
+    """See which of dask's settings are asked for, by what `dask.config.get` calls for each part of a name.
+
+    That function itself may have been imported by name, and is then pickled by what stands under its name.
+    """
+
+    def make(original: Any) -> Any:
+        def canonical_name(*args: Any, **kwargs: Any) -> Any:
+            asked = sys._getframe(1)
+            if asked.f_code.co_name == "get" and asked.f_back is not None:
+                tell(_used, (f"dask's setting {asked.f_locals.get('key')!r}", None), asked.f_back)
+            return original(*args, **kwargs)
+
+        return canonical_name
+
+    replace(module, "canonical_name", make)
 
 
 def _wrap(name: str, text: str, module: Any) -> None:

@@ -109,6 +109,10 @@ def ask_annotations():
     return dask.get_annotations().get("priority")
 
 
+def ask_setting():
+    return dask.config.get("analysis.cut", 30)
+
+
 def all_annotations():
     return dict(dask.get_annotations())
 
@@ -145,6 +149,7 @@ def observed(function):
         (dask.get_annotations, {"dask's annotations"}),
         (ask_annotations, {"dask's annotations"}),
         (delay, set()),
+        (ask_setting, {"dask's setting 'analysis.cut'"}),
     ],
 )
 def test_what_a_task_uses_of_distributed_is_told(client, function, state):
