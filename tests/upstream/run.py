@@ -45,7 +45,7 @@ def run(project: Project, settings: Path, client: str, store: str, *more: str) -
         subprocess.run(
             [sys.executable, "-m", "pytest", "-c", settings, "-p", "tests.upstream.plugin", *arguments, *more],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(HERE)},
+            env={**os.environ, "PYTHONPATH": str(HERE), "PYTEST_ADDOPTS": ""},  # which may name what is not there
             stdout=output,
             stderr=output,
             check=False,
