@@ -96,7 +96,12 @@ def settled(*files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "entries"), [("stock", 60), ("stock", 4000), ("run_steps", 60)], ids=["small", "large", "run_steps"]
+    ("way", "entries"),
+    [
+        pytest.param("stock", 60, id="small"),
+        pytest.param("stock", 4000, id="large", marks=pytest.mark.matrix),
+        pytest.param("run_steps", 60, id="run_steps"),
+    ],
 )
 def test_a_warm_run_opens_nothing(way: str, entries: int, run: Callable[..., list[object]], tmp_path: Path) -> None:
     """In the client or in a worker, until a file is another one: then that is opened, and no other."""

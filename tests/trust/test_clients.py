@@ -20,7 +20,8 @@ MOST_SECONDS = 300
 """Within which the processes end; all crafts at once take about ten."""
 
 
-SLOW = [level for level in LEVELS if level not in ("shared", "signed")]
+TRIED = ("shared", "signed", "private")
+SLOW = [level for level in LEVELS if level not in TRIED]
 
 
 def is_data(craft: str) -> bool:
@@ -32,7 +33,7 @@ def is_data(craft: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("level", ["shared", "signed", *(pytest.param(each, marks=pytest.mark.slow) for each in SLOW)])
+@pytest.mark.parametrize("level", [*TRIED, *(pytest.param(each, marks=pytest.mark.matrix) for each in SLOW)])
 def test_a_graph(scene: Scene, level: str) -> None:
     """Whatever lies under the keys of its steps, each result is right, and nothing outside of the store is touched."""
     scene.store.rmdir()  # the client makes it
