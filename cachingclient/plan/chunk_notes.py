@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from cachingclient.graph import Key
+from cachingclient.plan.line_file import add_line, replace_lines
 from cachingclient.plan.record import StepRecord
 
 MOST_BYTES = 1_000_000
@@ -135,20 +135,13 @@ class ChunkNotes:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.exists() and self.path.stat().st_size > MOST_BYTES:
                 self._cut()
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                os.write(handle, f"{json.dumps(note)}\n".encode())
-            finally:
-                os.close(handle)
+            add_line(self.path, json.dumps(note))
 
     def _cut(self) -> None:
         notes = list(self._notes())
         measured = [number for number, note in enumerate(notes) if "took" in note]
         old = set(measured[: -len(measured) // 4 or None])
-        fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        kept = (json.dumps(note) for number, note in enumerate(notes) if number not in old)
-        fresh.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        fresh.replace(self.path)
+        replace_lines(self.path, (json.dumps(note) for number, note in enumerate(notes) if number not in old))
 
 
 def _take(known: Known, note: Mapping[str, Any]) -> None:

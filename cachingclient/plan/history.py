@@ -22,6 +22,7 @@ from cachingclient.hashing.digest import digest
 from cachingclient.plan.because import learn_because
 from cachingclient.plan.chunk_notes import ChunkNotes, learn
 from cachingclient.plan.kept import QUICK_STORE
+from cachingclient.plan.line_file import add_line, replace_lines
 from cachingclient.plan.report import RunReport
 from cachingclient.storage import Store
 from cachingclient.storage.open_store import local_path
@@ -181,17 +182,10 @@ class History:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.exists() and self.path.stat().st_size > MOST_BYTES:
                 self._cut()
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                os.write(handle, f"{run.as_json()}\n".encode())
-            finally:
-                os.close(handle)
+            add_line(self.path, run.as_json())
 
     def _cut(self) -> None:
-        newest = list(self)[-MOST_RUNS // 2 :]
-        fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        fresh.write_text("".join(f"{run.as_json()}\n" for run in newest), encoding="utf-8")
-        fresh.replace(self.path)
+        replace_lines(self.path, (run.as_json() for run in list(self)[-MOST_RUNS // 2 :]))
 
     def find(self, name: str) -> Run:
         """Return the run of a name, or of a number from the end: ``-1`` is the last one.
