@@ -7,13 +7,18 @@ from pathlib import Path
 
 from tests.services.service import Service, free_port, listens, needs
 
-CONFIGURATION = """
+BOTH = """
 all.role server
 xrd.port {port}
 xrd.allow host localhost
 xrd.allow host 127.0.0.1
 xrd.network nodnr norpipa
 all.export /
+"""
+"""What a server and a proxy are told alike."""
+CONFIGURATION = (
+    BOTH
+    + """\
 oss.localroot {folder}/data
 all.adminpath {folder}/admin
 all.pidpath {folder}/run
@@ -21,6 +26,7 @@ xrootd.chksum max 2 adler32 md5 crc32c
 xrootd.async off
 ofs.persist auto hold 10
 """
+)
 
 BIND_TO_LOOPBACK = r"""
 #define _GNU_SOURCE
@@ -72,13 +78,9 @@ class XRootD(Service):
         return listens(self.port)
 
 
-PROXY = """
-all.role server
-xrd.port {port}
-xrd.allow host localhost
-xrd.allow host 127.0.0.1
-xrd.network nodnr norpipa
-all.export /
+PROXY = (
+    BOTH
+    + """\
 ofs.osslib libXrdPss.so
 ofs.ckslib * libXrdPss.so
 pss.cachelib libXrdPfc.so
@@ -91,6 +93,7 @@ xrootd.async off
 all.adminpath {folder}/admin
 all.pidpath {folder}/run
 """
+)
 
 
 class XRootDProxy(XRootD):
