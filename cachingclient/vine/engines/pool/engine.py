@@ -173,9 +173,11 @@ class PoolEngine(Engine):
         path = self.folder / f"put-{key}"
         with path.open("wb") as file:
             cloudpickle.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
+            size = file.tell()
+        # A manager takes the file away once it has read it, which may be at once.
         self.link.tell("put", key, path)
         kind = type(value)
-        return Handle(key, path.stat().st_size, f"{kind.__module__}.{kind.__qualname__}")
+        return Handle(key, size, f"{kind.__module__}.{kind.__qualname__}")
 
     def fetch(self, handles: Sequence[Handle]) -> list[Any]:
         """Return values."""
