@@ -146,6 +146,7 @@ def table(
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="1: 200,000 events.")
 @click.option("--policy", "policies", type=click.Choice(["auto", "all"]), multiple=True, default=("auto", "all"))
+@click.option("--budget", "budgets", multiple=True, help="Of auto beside its default, such as 3%; may be given again.")
 @click.option("--front", type=click.Choice(["delayed", "map"]), default="delayed", show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="File for all figures.")
@@ -155,6 +156,7 @@ def main(
     seed: int,
     scale: float,
     policies: tuple[str, ...],
+    budgets: tuple[str, ...],
     front: str,
     workers: int,
     path: Path | None,
@@ -163,7 +165,10 @@ def main(
     """Run a day of edits with dask's own client and with each policy, and print what the day takes."""
     console = Console(width=None if sys.stdout.isatty() else 140)
     order = Phase("day", str(AGC), str(make_data(usual_folder(scale), scale, console)), front=front, workers=workers)
-    kinds, outcomes = ["cold"], {name: [] for name in ("plain", *policies)}
+    ways = {name: {"policy": name} for name in policies} | {
+        f"auto, {budget}": {"policy": "auto", "budget": budget} for budget in budgets
+    }
+    kinds, outcomes = ["cold"], {name: [] for name in ("plain", *ways)}
     with TemporaryDirectory(prefix="agc-day-") as temporary:
         folder = Path(temporary).resolve()
         for number, edit in enumerate([DayEdit("cold", {}), *day(edits, seed)]):
@@ -171,8 +176,7 @@ def main(
             kinds[number:] = [edit.kind]
             for name, runs in outcomes.items():
                 cache = None if name == "plain" else (folder / name).as_uri()
-                policy = "auto" if name == "plain" else name
-                runs.append(run(replace(order, code=code, cache=cache, policy=policy)))
+                runs.append(run(replace(order, code=code, cache=cache, **ways.get(name, {}))))
                 told.append(f"{name} {runs[-1].work_seconds:.1f}")
             console.print(f"{number}: {edit.kind}: {', '.join(told)} s of processor time")
     waited = {name: [each.seconds for each in runs] for name, runs in outcomes.items()}
@@ -180,7 +184,7 @@ def main(
     right = [each.histograms for each in outcomes["plain"]]
     differ = {
         name: sum(not same(one, own.histograms) for one, own in zip(right, outcomes[name], strict=True))
-        for name in policies
+        for name in ways
     }
     if "all" in outcomes:
         for found in (waited, processor):

@@ -30,7 +30,7 @@ class Phase:
     """What to run.
 
     `code` is the folder that holds `ttbar.py`, `cache` the URL of the store (None: dask's own
-    client), `front` one of `FRONTS`, `picture` a PNG file for the plan, `python` the interpreter.
+    client), `budget` what `auto` may spend (None: the default), `front` one of `FRONTS`, `picture` a PNG file for the plan, `python` the interpreter.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Phase:
     manifest: str
     cache: str | None = None
     policy: str = "auto"
+    budget: str | None = None
     mode: str = "readwrite"
     workers: int = 2
     front: str = "delayed"
@@ -110,6 +111,8 @@ def connected(phase: Phase) -> Iterator[Any]:
             dask.config.set({"cachingclient.store": phase.cache})
             if phase.cache.startswith("file:"):
                 dask.config.set({"cachingclient.store-options": {}})
+            if phase.budget is not None:
+                dask.config.set({"cachingclient.keep-budget": phase.budget})
             client = DiracClient(cluster, policy=phase.policy, mode=phase.mode)
         with client:
             client.wait_for_workers(phase.workers)
