@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,8 @@ MOST_RUNS = 1000
 """How many runs are waited for: records of older ones link nothing any more."""
 MOST_AT_ONCE = 16
 """How many links are written at the same time to a store that is far."""
+GATHERED = 0.2
+"""Seconds for which records are gathered, unless somebody waits for them."""
 
 
 class Links:
@@ -146,9 +149,7 @@ class Links:
 
     def _work(self) -> None:
         while True:
-            batch = [self._waiting.get()]
-            while not self._waiting.empty():
-                batch.append(self._waiting.get())
+            batch = self._gathered()
             try:
                 with self._lock:
                     settled = list(self._settled(batch))
@@ -164,6 +165,17 @@ class Links:
                     each.set()
             if None in batch:
                 return
+
+    def _gathered(self) -> list[tuple[str, list[StepRecord]] | threading.Event | None]:
+        """Return what came in within a moment: many results are filed for little more than one. Nobody waits longer."""
+        batch = [self._waiting.get()]
+        end = time.monotonic() + GATHERED
+        while isinstance(batch[-1], tuple) or not self._waiting.empty():
+            try:
+                batch.append(self._waiting.get(timeout=max(0.0, end - time.monotonic())))
+            except queue.Empty:
+                break
+        return batch
 
     def _settled(self, batch: Iterable[Any]) -> Iterator[Outcome]:
         """Take what came in; yield what is to be filed, and what must not be loaded any more."""
@@ -191,18 +203,19 @@ class Links:
         """File results under their step keys."""
         if not sound or self.store.read_only:
             return
-        facts = self.store.find([outcome.fact for outcome in sound])
-        if len(facts) < len({outcome.fact for outcome in sound}):
+        facts = {outcome.fact for outcome in sound}
+        wanted = [*facts, *(outcome.step_key for outcome in sound if outcome.step_key is not None)]
+        found = self.store.find(wanted)
+        if not facts <= found.keys():
             self.store.refresh()  # written by another process, since this one last looked
-            facts = self.store.find([outcome.fact for outcome in sound])
-        taken = self.store.find([outcome.step_key for outcome in sound if outcome.step_key is not None])
-        todo = [(outcome, facts[outcome.fact]) for outcome in sound if outcome.fact in facts]
+            found = self.store.find(wanted)
+        todo = [(outcome, found[outcome.fact]) for outcome in sound if outcome.fact in found]
         if self.store.latency < AT_ONCE:
             for outcome, info in todo:
-                self._link(outcome, info, taken)
+                self._link(outcome, info, found)
         else:
             with ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="cachingclient-links") as pool:
-                list(pool.map(lambda each: self._link(each[0], each[1], taken), todo))
+                list(pool.map(lambda each: self._link(each[0], each[1], found), todo))
 
     def _link(self, outcome: Outcome, info: EntryInfo, taken: Mapping[str, EntryInfo]) -> None:
         """File one result under its step key, beside those that were made in other surroundings."""

@@ -67,6 +67,7 @@ class Records:
         self._explainable_steps = 0
         self._sample: list[str] = []
         self._sampled_from = 0
+        self._chance = random.Random()  # what the user's own code draws in this process stays as it was seeded
         self._by_run: weakref.WeakValueDictionary[str, RunReport] = weakref.WeakValueDictionary()
         self._received: Counter[str] = Counter()
 
@@ -137,7 +138,7 @@ class Records:
         self._sampled_from += 1
         if len(self._sample) < MOST_CHECKED:
             self._sample.append(key)
-        elif (place := random.randrange(self._sampled_from)) < MOST_CHECKED:
+        elif (place := self._chance.randrange(self._sampled_from)) < MOST_CHECKED:
             self._sample[place] = key
 
     def gone_since(self, store: Store, removed: Container[str]) -> tuple[int, int]:

@@ -283,16 +283,19 @@ def note(reports: Iterable[RunReport], store: Store, is_pending: Callable[[RunRe
     is_pending
         Tells whether a report's graph is still running.
     """
-    history = None
     fresh = [report for report in reports if not report.is_in_history and not is_pending(report)]
-    for report in fresh[-MOST_EXPLAINED:] if store.private and store.latency < QUICK_STORE else ():
-        learn_because(report.plan, store)
+    if not fresh:
+        return
+    history = history_of(store)
+    # Looking for reasons goes through all that is kept. A first run has none: nothing was kept before it.
+    if store.private and store.latency < QUICK_STORE and history.path.exists():
+        for report in fresh[-MOST_EXPLAINED:]:
+            learn_because(report.plan, store)
     for report in fresh:
         report.is_in_history = True
         learn(report.records, chunk_notes_of(store))
         run = run_of(report, time.time())
         if run is not None:
-            history = history or history_of(store)
             # Reasons tell values, which a store that others can write to has none of.
             history.append(run if store.private else dataclasses.replace(run, because={}))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import dask
 import numpy as np
@@ -25,6 +27,10 @@ def drawn_from_the_global_generator() -> float:
 
 def seeded(seed: int) -> float:
     return float(np.random.default_rng(seed).random())
+
+
+def square(x: int) -> int:
+    return x * x
 
 
 @pytest.mark.filterwarnings("ignore:.*draws random numbers")
@@ -125,3 +131,16 @@ def test_what_is_true_of_one_run_alone_is_not_kept(
         assert all(report.summary().total.loaded == 0 for report in client.reports)
         client.close()
     assert any(why in note for note in notes)
+
+
+def test_the_clients_own_process_draws_nothing_that_the_user_would(tmp_path: Path) -> None:
+    """Where a cluster is in the client's process, keeping many results moves no generator of the user's code."""
+    with DiracClient(processes=False, dashboard_address=":0", cache=tmp_path.as_uri(), policy="all") as client:
+        random.seed(7)
+        np.random.seed(7)
+        before = random.getstate(), np.random.get_state()[1].tolist()
+        assert client.gather(client.map(square, range(300))) == [square(number) for number in range(300)]
+        client.flush()
+        assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+        assert not any(record.note for report in client.reports for record in report.records)
+        assert sum(record.kept for report in client.reports for record in report.records) == 300
