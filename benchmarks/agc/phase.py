@@ -30,7 +30,8 @@ class Phase:
     """What to run.
 
     `code` is the folder that holds `ttbar.py`, `cache` the URL of the store (None: dask's own
-    client), `budget` what `auto` may spend (None: the default), `front` one of `FRONTS`, `picture` a PNG file for the plan, `python` the interpreter.
+    client), `budget` what `auto` may spend (None: the default), `front` one of `FRONTS`, `picture` a
+    PNG file for the plan, `python` the interpreter.
     """
 
     name: str
