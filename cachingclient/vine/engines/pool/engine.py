@@ -174,8 +174,7 @@ class PoolEngine(Engine):
         with path.open("wb") as file:
             cloudpickle.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
             size = file.tell()
-        # A manager takes the file away once it has read it, which may be at once.
-        self.link.tell("put", key, path)
+        self.link.tell("put", key, path)  # the manager takes the file away, which may be at once
         kind = type(value)
         return Handle(key, size, f"{kind.__module__}.{kind.__qualname__}")
 
