@@ -65,6 +65,7 @@ def test_environment_variables_and_yaml_reach_a_new_process(tmp_path: Path) -> N
         ("size-limit", "much", config.size_limit, "a number of bytes above 0"),
         ("size-limit", -1, config.size_limit, "a number of bytes above 0"),
         ("write-queue", True, config.write_queue, "a number of bytes above 0"),
+        ("limits.depth", "deep", config.limits, "a number above 0"),
         ("timeouts.look-up", "soon", config.look_up_timeout, "a duration above 0"),
         ("timeouts.look-up", True, config.look_up_timeout, "a duration above 0"),
         ("timeouts.flush", 0, config.flush_timeout, "a duration above 0"),
@@ -80,17 +81,6 @@ def test_a_wrong_value_is_named(name: str, value: object, read: Callable[[], obj
         read()
     text = str(raised.value)
     assert text.startswith(f"the setting cachingclient.{name} is {value!r}; it takes {takes}")
-
-
-@pytest.mark.parametrize("read", [config.mode, config.store_options])
-@pytest.mark.parametrize("name", ["near-store", "near_store"])
-def test_a_setting_that_is_no_more_names_its_place_now(name: str, read: Callable[[], object]) -> None:
-    """The setting of a near store, in either spelling, is refused with the option that took its place."""
-    with (
-        dask.config.set({f"cachingclient.{name}": "file:///scratch/near"}),
-        pytest.raises(config.ConfigurationError, match=r"store-options: \{near: file:///scratch/near\}"),
-    ):
-        read()
 
 
 def test_off_in_yaml_is_off() -> None:

@@ -6,7 +6,6 @@ dask hands on what it does not know, to where nobody can tell whose argument it 
 from __future__ import annotations
 
 import difflib
-import inspect
 import os
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
@@ -16,6 +15,7 @@ from distributed import Client, LocalCluster, Nanny, Worker
 from cachingclient import config
 from cachingclient.plan.lookup import run_with_timeout
 from cachingclient.storage import Store, StoreError, open_store
+from cachingclient.storage.options import names_taken
 from cachingclient.warn_once import NoteKeeper
 
 Mode = Literal["readwrite", "read", "refresh", "off"]
@@ -25,7 +25,7 @@ OWN = ("cache", "policy", "mode")
 
 
 def check_keywords(given: Mapping[str, Any]) -> None:
-    """Refuse a keyword that nobody takes and that looks like one of the client's.
+    """Refuse a keyword that nobody takes and that is a setting or looks like one of the client's.
 
     Others go to the cluster that dask's client starts, and from there to its workers, whose class may be the user's.
 
@@ -40,8 +40,10 @@ def check_keywords(given: Mapping[str, Any]) -> None:
     Traceback (most recent call last):
     TypeError: DiracClient has no argument 'polcy'; did you mean 'policy'?
     """
-    own = [*inspect.signature(Client.__init__).parameters, *OWN]
-    for name in given.keys() - _taken():
+    own = [*names_taken(Client), *OWN]
+    for name in given.keys() - names_taken(Client, LocalCluster, Nanny, Worker):
+        if (setting := name.replace("_", "-")) in config.DEFAULTS["cachingclient"]:
+            raise TypeError(f"DiracClient has no argument {name!r}; it is the setting cachingclient.{setting}")
         for nearest in difflib.get_close_matches(name, own, 1, 0.7):
             raise TypeError(f"DiracClient has no argument {name!r}; did you mean {nearest!r}?")
 
@@ -86,10 +88,3 @@ def opened(cache: str | os.PathLike[str] | Store | None, notes: NoteKeeper) -> S
     except (StoreError, TimeoutError) as error:
         notes.add(f"this client runs without the cache: {error}")
         return None
-
-
-def _taken() -> set[str]:
-    """Return the names that dask's client, the cluster that it starts, or a worker there takes."""
-    classes = [Client, *LocalCluster.__mro__, *Nanny.__mro__, *Worker.__mro__]
-    makers = [vars(each)["__init__"] for each in classes if each is not object and "__init__" in vars(each)]
-    return {name for maker in makers for name in inspect.signature(maker).parameters}

@@ -32,10 +32,6 @@ Inputs = Literal["stat", "content", "name"]
 
 DEFAULTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("cachingclient.yaml").read_text())
 dask.config.update_defaults(DEFAULTS)
-_REMOVED = {
-    "near-store": "a store takes the option near, as in store-options: {near: file:///scratch/near}, "
-    "and a site of a VineCluster the key near"
-}
 
 
 def store() -> str:
@@ -76,7 +72,6 @@ def store_options() -> dict[str, Any]:
     ...     store_options()
     {'endpoint_url': 'https://s3.example.org'}
     """
-    _refuse_removed()
     value = _get("store-options")
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise _error("store-options", value, "names with values, e.g. {endpoint_url: https://s3.example.org}")
@@ -106,7 +101,6 @@ def mode() -> Mode:
     cachingclient.config.errors.ConfigurationError: the setting cachingclient.mode is 'write';
     it takes 'readwrite', 'read', 'refresh' or 'off'
     """
-    _refuse_removed()
     return cast(Mode, _choice("mode", get_args(Mode)))
 
 
@@ -249,13 +243,6 @@ def dirac(name: Literal["url", "vo", "ca"]) -> str | None:
     if value is not None and not (isinstance(value, str) and value):
         raise _error(f"dirac.{name}", value, "text, or null")
     return value
-
-
-def _refuse_removed() -> None:
-    """Refuse a setting that releases before this one had, instead of leaving it without effect."""
-    for name, instead in _REMOVED.items():
-        if dask.config.get(f"cachingclient.{name}", None) is not None:
-            raise ConfigurationError(f"the setting cachingclient.{name} is no more: {instead}")
 
 
 def _get(name: str) -> Any:

@@ -59,5 +59,5 @@ def _number(name: str, value: Any) -> int:
     except (TypeError, ValueError):
         number = 0
     if number <= 0 or isinstance(value, bool):
-        raise ConfigurationError(f"cachingclient.limits.{name} is {value!r}: takes a number above 0")
+        raise ConfigurationError(f"the setting cachingclient.limits.{name} is {value!r}; it takes a number above 0")
     return number

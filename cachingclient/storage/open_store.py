@@ -6,7 +6,6 @@ import difflib
 import json
 import logging
 import os
-import re
 import threading
 import urllib.parse
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from cachingclient.storage.files.local import LocalFolder
 from cachingclient.storage.files.store import FileSystemStore
 from cachingclient.storage.limits import limits
 from cachingclient.storage.model import StoreError, StoreUnavailable
+from cachingclient.storage.options import UnknownOption, check_flags, names_taken, refuse_unknown
 from cachingclient.storage.wrappers.wrapper import SentStore
 
 logger = logging.getLogger("cachingclient")
@@ -53,6 +53,8 @@ def open_store(url_or_store: str | os.PathLike[str] | Store, **options: Any) -> 
     ------
     ValueError
         The scheme is unknown, an option has a value that it does not take, or the place can't be a store.
+    TypeError
+        There is no such option, or what is to be opened is neither a path, a URL nor a store.
     StoreUnavailable
         The store does not answer or refuses the credentials.
 
@@ -66,6 +68,8 @@ def open_store(url_or_store: str | os.PathLike[str] | Store, **options: Any) -> 
     """
     if isinstance(url_or_store, Store):
         return url_or_store
+    if not isinstance(url_or_store, str | os.PathLike):
+        raise TypeError(f"store {url_or_store!r}: takes a path, a URL, or a Store")
     url = os.fspath(url_or_store)
     _refuse_fsspec_cache(url)
     _refuse_password(url)
@@ -85,7 +89,7 @@ def scheme_of(url: str) -> str:
     Raises
     ------
     ValueError
-        If there is no such kind, or the URL lacks a slash.
+        If there is no such kind, or the URL lacks a slash or a place.
 
     Examples
     --------
@@ -106,6 +110,8 @@ def scheme_of(url: str) -> str:
         return "file"
     if scheme not in STORES:
         raise ValueError(f"unknown scheme {scheme!r} in store {url!r}; supported: {', '.join(sorted(STORES))}")
+    if not url.removeprefix(f"{scheme}://").strip("/"):
+        raise ValueError(f"store {url!r} names no place behind {scheme}://")
     return scheme
 
 
@@ -148,6 +154,9 @@ def _composed(scheme: str, url: str, options: dict[str, Any]) -> Store:
     trust = options.get("trust")
     if trust not in (None, "all", "data", "signed"):
         raise ValueError(f"trust={trust!r}: takes one of 'all', 'data', 'signed'")
+    check_flags(options, "behind", "shared")
+    if options.get("behind") and "near" not in options:
+        raise ValueError("behind=True: takes near=URL, the store that results go to first")
     store = _opened(scheme, url, {**rest, "trust": trust})
     store.options = dict(options)
     if trust == "signed":
@@ -168,14 +177,13 @@ def _opened(scheme: str, url: str, options: dict[str, Any]) -> Store:
     except ImportError as error:
         help_ = EXTRAS.get(scheme, "")
         raise ImportError(f"store {url!r}: {error}{help_ and f': pip install {help_}'}") from error
-    except TypeError as error:
-        name = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if name is None or name[1] not in options:
-            raise
-        known = [*OPTIONS[""], *OPTIONS.get(scheme, ())]
-        nearest = "".join(difflib.get_close_matches(name[1], known, 1))
-        instead = f"; did you mean {nearest!r}?" if nearest else ""
-        raise TypeError(f"store {url!r} takes no option {name[1]!r}{instead}") from error
+    except UnknownOption as error:
+        raise _no_option(url, error.name, [*OPTIONS, *error.known]) from None
+
+
+def _no_option(url: str, name: str, known: list[str]) -> TypeError:
+    nearest = "".join(difflib.get_close_matches(name, known, 1))
+    return TypeError(f"store {url!r} takes no option {name!r}{nearest and f'; did you mean {nearest!r}?'}")
 
 
 def _tiered(far: Store, options: dict[str, Any]) -> Store:
@@ -225,6 +233,7 @@ def local_path(url: str) -> str | None:
 
 
 def _local(url: str, **options: Any) -> Folder:
+    refuse_unknown(options, names_taken(LocalFolder) - {"path"})
     try:
         return in_time(lambda: LocalFolder(local_path(url) or "", **options), limits().seconds)
     except TimeoutError:
@@ -244,9 +253,10 @@ def _s3(url: str, **options: Any) -> Folder:
     return S3Folder(url, **options)
 
 
-def _xrootd(url: str) -> Folder:
+def _xrootd(url: str, **options: Any) -> Folder:
     from cachingclient.storage.files.xrootd import XRootDFolder
 
+    refuse_unknown(options, ())
     return XRootDFolder(url)
 
 
@@ -283,5 +293,5 @@ EXTRAS = {
     "https": "'fsspec[http]'",
 }
 """What brings the libraries of a scheme."""
-OPTIONS = {"": ("verify", "trust", "signing_key", "near", "behind"), "file": ("shared", "memory_map")}
-"""What a kind of store takes beside the options of any."""
+OPTIONS = ("verify", "trust", "signing_key", "near", "behind")
+"""What any store takes beside the options of its kind."""

@@ -58,6 +58,8 @@ def test_a_misspelled_keyword_is_an_error_with_the_nearest() -> None:
         DiracClient(polcy="all")
     with pytest.raises(TypeError, match="has no argument 'adress'; did you mean 'address'"):
         DiracClient(adress="tcp://127.0.0.1:1")
+    with pytest.raises(TypeError, match=r"has no argument 'keep_budget'; it is the setting cachingclient.keep-budget"):
+        DiracClient(keep_budget="10%")
 
 
 def test_keywords_of_clusters_and_workers_are_handed_on(store_url: str) -> None:

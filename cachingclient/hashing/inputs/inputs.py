@@ -44,6 +44,8 @@ class File(str):
     __module__ = "cachingclient.hashing.inputs"  # it enters keys: those of before the module moved stay valid
 
     def __new__(cls, path: str | os.PathLike[str]) -> File:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"File takes a path or a URL, got {path!r}")
         return super().__new__(cls, os.fspath(path))
 
     def __fspath__(self) -> str:

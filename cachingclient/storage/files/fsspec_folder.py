@@ -19,10 +19,12 @@ from typing import Any
 
 import fsspec
 import xxhash
+from fsspec.dircache import DirCache
 
 from cachingclient.forks.children import free_in_children
 from cachingclient.storage.files.folder import ChangedError, FileStat, Folder
 from cachingclient.storage.model import Frame, StoreError, StoreUnavailable
+from cachingclient.storage.options import names_taken, refuse_unknown
 
 OUT_OF_REACH = {errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT}
 
@@ -48,6 +50,7 @@ class RemoteFolder(Folder):
 
     def __init__(self, url: str, **options: Any) -> None:
         self.url = url.rstrip("/")
+        refuse_unknown(options, self.options_of(fsspec.get_filesystem_class(url.partition("://")[0])))
         self.fs, root = fsspec.core.url_to_fs(self.url, **options)
         self.root = root.rstrip("/")
         self._put_lock = free_in_children(threading.Lock())
@@ -58,6 +61,15 @@ class RemoteFolder(Folder):
             self.private = True  # it is this process's own
         if "http" in self.fs.protocol:
             self.read_only = True
+
+    def options_of(self, file_system: type[fsspec.AbstractFileSystem]) -> set[str]:
+        """Return the names of the options that a kind of file system takes, or hands on to who takes them."""
+        known = names_taken(file_system, DirCache) | {"skip_instance_cache"}
+        if "http" in file_system.protocol:
+            from aiohttp import ClientSession
+
+            known |= names_taken(ClientSession._request)
+        return known
 
     def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
         if not names:

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from typing import Any, TypeVar
 
 import xxhash
+from fsspec import AbstractFileSystem
 from fsspec.asyn import sync
 
 from cachingclient.storage.files import s3_multipart as multipart
@@ -26,6 +27,7 @@ from cachingclient.storage.files.fsspec_folder import RemoteFolder
 from cachingclient.storage.files.layout import STEPS
 from cachingclient.storage.files.s3_obstore import reader
 from cachingclient.storage.model import Frame, StoreUnavailable
+from cachingclient.storage.options import names_taken
 
 T = TypeVar("T")
 
@@ -57,6 +59,12 @@ class S3Folder(RemoteFolder):
         self._asked_for_fast = False
         self._fast: Callable[[str], Coroutine[Any, Any, bytes | None]] | None = None
         self._check_bucket()
+
+    def options_of(self, file_system: type[AbstractFileSystem]) -> set[str]:
+        """As that of any file system, and what s3fs hands on to its session, such as ``profile``."""
+        from aiobotocore.session import AioSession
+
+        return super().options_of(file_system) | names_taken(AioSession)
 
     def _check_bucket(self) -> None:
         """A bucket that does not exist would else look like an empty one."""

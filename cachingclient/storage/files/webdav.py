@@ -27,6 +27,7 @@ from cachingclient.forks.children import free_in_children
 from cachingclient.storage.files.folder import ChangedError, FileStat, Folder
 from cachingclient.storage.files.webdav_sign_in import SignIn
 from cachingclient.storage.model import Frame, StoreError, StoreUnavailable
+from cachingclient.storage.options import names_taken, refuse_unknown
 
 CONCURRENT = 16
 PATIENCE = urllib3.Timeout(connect=5, read=60)
@@ -62,6 +63,7 @@ class WebDAVFolder(Folder):
     rest_after_failure = 30.0
 
     def __init__(self, url: str, **sign_in: Any) -> None:
+        refuse_unknown(sign_in, names_taken(SignIn) - {"encrypted"})
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         self._host = f"{'https' if parts.scheme == 'davs' else 'http'}://{parts.netloc}"

@@ -31,6 +31,7 @@ from cachingclient.storage.base import Store
 from cachingclient.storage.entry import DamagedEntryError, unpack
 from cachingclient.storage.limits import limits
 from cachingclient.storage.model import Entry, EntryInfo, EntryLost, Frame, StoreError, under
+from cachingclient.storage.options import names_taken, refuse_unknown
 from cachingclient.storage.rucio.gathering import Gathering
 from cachingclient.storage.rucio.known import Known
 from cachingclient.storage.rucio.pack_format import Flag, read_index
@@ -83,7 +84,9 @@ class RucioStore(Store):
         scope, name, query = parse_url(url)
         lifetimes = lifetimes_of(url, query)
         from cachingclient.storage.rucio.catalogue import Catalogue  # needs rucio-clients
+        from cachingclient.storage.rucio.client import SignedInClient
 
+        refuse_unknown(client, names_taken(SignedInClient) | {"local", "local_limit"})
         self._catalogue = Catalogue(scope, name, query, lifetimes, **client)
         self._local = Path(local) if local else default_local(url)
         self._local.mkdir(parents=True, exist_ok=True, mode=0o700)
