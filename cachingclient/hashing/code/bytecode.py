@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from types import CodeType
 
 from cachingclient.hashing.code.control_flow import canonical_flow, operation
@@ -26,8 +27,10 @@ FREE_LOADS = frozenset({"LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF"})
 """What reads a closure variable. Passing one on to nested code is no use of it: the nested code's uses are."""
 STORES = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME"})
 GLOBAL_WRITES = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
-FRAME_READERS = frozenset({"query", "eval", "evaluate", "sql", "execute"})
-"""Methods of libraries (pandas, numexpr, duckdb) that look up the words of a text among the caller's variables."""
+FRAME_READERS = frozenset({"query", "eval", "sql", "execute"})
+"""Methods of libraries (pandas, duckdb) that look up the words of a text among the caller's variables."""
+FRAME_READING_FUNCTIONS = FRAME_READERS | {"evaluate"}
+"""Functions of libraries' modules that do (numexpr, too). A method ``evaluate`` is a correction's."""
 LAYOUT_READERS = frozenset({"__doc__", "__qualname__", "__module__", "__annotations__", "__subclasses__", "__dict__"})
 """Attributes that count in the identity of code only if some code reads them."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -86,8 +89,7 @@ class _Reader:
         for number, found in enumerate(self.instructions):
             self._note(number, found)
         flow = canonical_flow(self.code, self.instructions, self._label)
-        reads_frames = any(found.value in FRAME_READERS for found in self.instructions if found.name == "LOAD_ATTR")
-        if reads_frames:
+        if self._reads_frames():
             self.words.update(word for text in self.texts for word in _WORD.findall(text))
         return CodeShape(
             compact(b"$code:", _signature(self.code) + b"\n" + flow),
@@ -98,6 +100,14 @@ class _Reader:
             tuple(self.writes),
             self.references,
         )
+
+    def _reads_frames(self) -> bool:
+        """Tell whether it hands texts to what may look up their words among its variables."""
+        for found, after in pairwise(self.instructions):
+            if found.name == "LOAD_ATTR" and found.value in FRAME_READERS and (after.name, after.value) != ("CALL", 0):
+                return True  # model.eval() of torch gives no text
+        named = ((reference.name, *reference.attributes) for reference in self.references)
+        return any(not FRAME_READING_FUNCTIONS.isdisjoint(names) for names in named)
 
     def _label(self, found: Instruction) -> bytes:
         """Return the bytes of one instruction."""

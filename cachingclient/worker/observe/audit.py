@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from cachingclient.worker.observe import connections, current, open_folders, places
+from cachingclient.worker.observe import connections, current, frames, open_folders, places
 from cachingclient.worker.observe.callers import asked_by_user, callers, is_imported_library
 from cachingclient.worker.observe.current import Observers, mine, observers
 from cachingclient.worker.observe.open_folders import from_folder, from_where_it_is_opened, who_opens
@@ -38,6 +38,8 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     handle = _HANDLERS.get(event)
     if handle is not None:
         tell(handle, args, who_opens(sys._getframe(1)))
+    elif event == frames.EVENT:
+        frames.looked_at(*args)
 
 
 def tell(handle: Handler, args: tuple[Any, ...], frame: FrameType) -> None:

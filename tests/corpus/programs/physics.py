@@ -111,6 +111,11 @@ CASES = [
         [("main.py", "* 7", "* 5")], runs="f",
     ),
     case(
+        "query of a configured text", "pandas looks variables up by name",
+        "import pandas as pd\nCUT = 7\nTEXTS = {'sr': 'pt > @CUT'}\ndef f(x):\n    return pd.DataFrame({'pt': [1, 6, 9]}).query(TEXTS.get('sr')).pt.tolist()",
+        [("main.py", "CUT = 7", "CUT = 5")], runs="f", reason={"f": "pandas looks up 'CUT' by a text that does not stand in f"},
+    ),
+    case(
         "query with a variable", "pandas looks variables up by name",
         "import pandas as pd\nCUT = 7\ndef f(x):\n    return pd.DataFrame({'pt': [1, 6, 9]}).query('pt > @CUT').pt.tolist()",
         [("main.py", "CUT = 7", "CUT = 5")], runs="f",

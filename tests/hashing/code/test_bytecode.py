@@ -115,3 +115,11 @@ def test_words_of_queries_are_noted() -> None:
     """Texts that a library evaluates may name variables."""
     assert "CUT" in shape(function("def f(df): return df.query('pt > @CUT')")).words
     assert not shape(function("def f(df): return df.head('pt > @CUT')")).words
+    assert "CUT" in shape(function("def f(): return numexpr.evaluate('pt > CUT')")).words
+    assert "CUT" in shape(function("def f():\n from numexpr import evaluate as g\n return g('pt > CUT')")).words
+
+
+def test_a_correction_and_a_model_read_no_variables() -> None:
+    """The methods of correctionlib and torch have the names of others that do."""
+    assert not shape(function("def f(cset, pt): return cset['sf'].evaluate(pt, 'nominal')")).words
+    assert not shape(function("def f(model): return model.eval(), 'CUT'")).words

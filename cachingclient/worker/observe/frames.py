@@ -1,0 +1,87 @@
+"""Libraries that look up the caller's variables by the words of a text: ``query`` and ``eval`` of pandas, numexpr.
+
+A text that stands in the code itself counts with the variables that it names. One that comes from elsewhere, a
+configuration or an argument, names what no key has: the result is not kept, if it names a variable that could change.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from types import CodeType, FrameType, ModuleType
+from typing import Any
+
+from cachingclient.hashing.code.bytecode import shape
+from cachingclient.hashing.code.dynamic_use import library_name
+from cachingclient.hashing.environment.environment import is_user_code
+from cachingclient.worker.observe.callers import callers, is_library, is_standard
+from cachingclient.worker.observe.current import mine, observers
+
+EVENT = "sys._getframe"
+_WORD = re.compile(r"[^\W\d]\w*")
+
+
+def looked_at(frame: FrameType) -> None:
+    """Note that somebody takes a frame, by which its variables can be looked up."""
+    if is_library(frame) or not (found := observers()):
+        return
+    token = mine.set(None)
+    try:
+        reason = _why_not(frame)
+    finally:
+        mine.reset(token)
+    for seen in found if reason else ():
+        seen.give_reason(reason)
+
+
+def _why_not(frame: FrameType) -> str:
+    """Return why what is looked up in a frame may be no part of a key; empty if it is, or if no library looks."""
+    asking = [one for one in _inside(frame) if one.f_code.co_filename != __file__]
+    who = next((one for one in asking if not _is_ours(one)), None)
+    if who is None or not is_library(who) or is_standard(who.f_code.co_filename):
+        return ""
+    words = {word for value in asking[-1].f_locals.values() if type(value) is str for word in _WORD.findall(value)}
+    if not (unknown := sorted(words.intersection(_not_in_key(frame)))):
+        return ""
+    code, library = frame.f_code, str(who.f_globals.get("__name__", "")).partition(".")[0]
+    return f"{library} looks up {unknown[0]!r} by a text that does not stand in {code.co_qualname}"
+
+
+def _inside(frame: FrameType) -> Iterator[FrameType]:
+    """Yield the frames that a frame called, the innermost first; nothing if it does not run here."""
+    found: list[FrameType] = []
+    for one in callers(sys._getframe(1)):
+        if one is frame:
+            yield from found
+            return
+        found.append(one)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("cachingclient.worker.observe")
+
+
+def _not_in_key(frame: FrameType) -> Iterator[str]:
+    """Yield the variables that a frame sees of which the key of its code need not have all."""
+    code = frame.f_code
+    seen = shape(code)
+    whole = {reference.name for reference, paths in seen.paths.items() if () in paths}
+    known = whole.union(seen.words)
+    for name, value in frame.f_globals.items():
+        if name not in known and name not in code.co_varnames and not _is_of_library(value):
+            yield name
+    yield from (name for name in code.co_freevars if name not in known)
+    if _is_method(code) and code.co_varnames[0] not in seen.words:
+        yield code.co_varnames[0]  # of an object its methods' reads alone may count
+
+
+def _is_of_library(value: Any) -> bool:
+    if isinstance(value, ModuleType):
+        return not is_user_code(value.__name__)
+    return (name := library_name(value)) is not None and not is_user_code(name.partition(".")[0])
+
+
+def _is_method(code: CodeType) -> bool:
+    owner = code.co_qualname.rpartition(".")[0]
+    return bool(owner) and not owner.endswith("<locals>") and code.co_argcount > 0
