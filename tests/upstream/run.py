@@ -98,6 +98,13 @@ def part(text: str) -> str:
     raise argparse.ArgumentTypeError(f"{text!r} is no part of a suite: parts are 1/6 to 6/6, say")
 
 
+def sample(text: str) -> str:
+    """Return how many tests of which draw, as it is, if it is that."""
+    if re.fullmatch(r"[1-9][0-9]*:.+", text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is no sample: 200:monday is 200 tests, others than 200:tuesday")
+
+
 def main() -> int:
     """Run what the arguments name; print the table, and what is not explained."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
@@ -106,6 +113,7 @@ def main() -> int:
     parser.add_argument("--suites", nargs="*", default=[], help="some of the suites, by module")
     which = "a part of each suite: 2/3 is each third test from the 2nd on"
     parser.add_argument("--slice", type=part, default="1/1", help=which)
+    parser.add_argument("--sample", type=sample, help="so many tests of all suites together, by chance: 200:seed")
     parser.add_argument("--quick", action="store_true", help="leave out the tests that start processes")
     parser.add_argument("--results", type=Path, help="a file with results of earlier runs, to which these are added")
     parser.add_argument("--logs", type=Path, help="where the logs stay")
@@ -118,10 +126,14 @@ def main() -> int:
     saved = options.results is not None and options.results.exists()
     results: Results = json.loads(options.results.read_text()) if saved else {}
     more = [f"--slice={options.slice}", *(["--quick"] if options.quick else [])]
+    more += [f"--sample={options.sample}"] if options.sample else []
     with tempfile.TemporaryDirectory() as temporary:
         settings = project.unfold(source, Path(temporary))
-        for suite in project.find(Path(temporary), options.suites):
-            add(results, suite, compare(project, settings, [suite], more))
+        if not (suites := project.find(Path(temporary), options.suites)):
+            parser.error(f"no suite of {options.project} has one of the names {', '.join(options.suites)}")
+        for each in [suites] if options.sample else ([suite] for suite in suites):
+            suite = os.path.commonpath(each)
+            add(results, suite, compare(project, settings, each, more))
             print(table({suite: results[suite]}, listed()).splitlines()[2], flush=True)
             if options.results is not None:
                 options.results.write_text(json.dumps(results))

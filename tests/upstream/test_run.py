@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.upstream.run import add, judge, part
+from tests.upstream.run import add, judge, part, sample
 from tests.upstream.sources import Project
 from tests.upstream.table import differing, listed, table
 
@@ -79,3 +79,11 @@ def test_a_part_is_counted_from_one() -> None:
     for wrong in ("0/6", "7/6", "2"):
         with pytest.raises(argparse.ArgumentTypeError, match=rf"'{wrong}' is no part .* 1/6 to 6/6"):
             part(wrong)
+
+
+def test_a_sample_is_a_number_and_a_draw() -> None:
+    """A sample that doesn't say how many tests of which draw is an error that says how samples are named."""
+    assert sample("200:monday") == "200:monday"
+    for wrong in ("200", "0:monday", "monday:200", "200:"):
+        with pytest.raises(argparse.ArgumentTypeError, match=rf"'{wrong}' is no sample: 200:monday"):
+            sample(wrong)
