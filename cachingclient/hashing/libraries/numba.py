@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.registry import register_hasher
 from cachingclient.hashing.scalars import encode_str
+
+# As in "function <f at 0x7f0c>" and "jitclass.Jet#7f0c<pt:float64>".
+_ADDRESS = re.compile(r" at 0x|#[0-9a-f]{6}")
 
 if TYPE_CHECKING:
     from cachingclient.hashing.walk import Walk
@@ -30,6 +34,27 @@ def encode_universal_function(function: Any, walk: Walk) -> bytes:
         made_from = function.gufunc_builder.py_func
     fixed = tuple(function.types) if getattr(function, "_frozen", False) else ()
     return walk.encode((made_from, getattr(function, "signature", None), function.identity, fixed))
+
+
+@register_hasher("numba.core.serialize.ReduceMixin", subclasses=True)
+def encode_packed(packed: Any, walk: Walk) -> bytes:
+    """Return the encoding of what Numba packs into bytes of its own, by the parts that it packs.
+
+    In the bytes functions of other modules are names alone, and equal functions are not equal bytes.
+    """
+    return walk.encode((packed._reduce_class(), packed._reduce_states()))
+
+
+@register_hasher("numba.core.types.misc.ClassType", subclasses=True)
+def encode_compiled_class(kind: Any, walk: Walk) -> bytes:
+    """Return the encoding of a compiled class by its fields and methods: its name has an address in it."""
+    return walk.encode((kind.class_name, dict(kind.struct), kind.jit_methods, kind.jit_props, kind.jit_static_methods))
+
+
+@register_hasher("numba.core.types.misc.ClassInstanceType", subclasses=True)
+def encode_compiled_instance(kind: Any, walk: Walk) -> bytes:
+    """Return the encoding of the type of a compiled class's instances by that class."""
+    return walk.encode(kind.class_type)
 
 
 @register_hasher("numba.core.ccallback.CFunc", subclasses=True)
@@ -56,6 +81,6 @@ def encode_list(items: Any, walk: Walk) -> bytes:
 def encode_type(kind: Any, walk: Walk) -> bytes:
     """Return the encoding of a type by its name: its number is handed out as types are met."""
     name = str(kind)
-    if " at 0x" in name:
+    if _ADDRESS.search(name):
         raise Unidentifiable(f"the Numba type {name}, which stands for one object of this process")
     return encode_str(name)
