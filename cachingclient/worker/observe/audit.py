@@ -35,7 +35,7 @@ def install() -> None:
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    handle = _HANDLERS.get(event)
+    handle = HANDLERS.get(event)
     if handle is not None:
         tell(handle, args, who_opens(sys._getframe(1)))
     elif event == frames.EVENT:
@@ -180,22 +180,6 @@ def _set(seen: Observed, path: str, what: str) -> None:
         seen.give_reason(f"it sets {what} {path}")
 
 
-def _sqlite(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
-    """A database may be read and written: what was written shows at the end."""
-    name = os.fsdecode(args[0]) if not isinstance(args[0], int) else ""
-    if name.startswith("file:"):
-        name = name[5:].partition("?")[0]
-    if not name or name == ":memory:":
-        return
-
-    def note(seen: Observed, full: str) -> None:
-        if os.path.exists(full):
-            seen.read(full)
-        seen.wrote(full, "changed")
-
-    note_path(found, name, frame, note)
-
-
 def _dlopen(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     if args[0] and os.sep in os.fsdecode(args[0]):
         note_path(found, args[0], frame, Observed.read)
@@ -245,7 +229,7 @@ def _chdir(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
         seen.give_reason("it changes the working folder of its process")
 
 
-_HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, Handler] = {
     "open": _open,
     "os.listdir": _list,
     "os.scandir": _list,
@@ -279,7 +263,7 @@ _HANDLERS: dict[str, Handler] = {
     "socket.sendto": connections.connected,
     "socket.bind": connections.bound,
     "http.client.send": connections.requested,
-    "sqlite3.connect": _sqlite,
     "ctypes.dlopen": _dlopen,
     "builtins.input": _input,
 }
+"""What is done at which event; other modules of this room add theirs."""

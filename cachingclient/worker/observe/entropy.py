@@ -26,13 +26,11 @@ from cachingclient.worker.observe.callers import (
     is_standard,
     is_step_boundary,
 )
-from cachingclient.worker.observe.current import Observers, observers
+from cachingclient.worker.observe.current import Observers
 from cachingclient.worker.observe.imports import when_imported
-from cachingclient.worker.observe.open_folders import stands_in
 
 _SYSTEM = "the system's entropy"
 _MOST_NAMES = 1000
-_CALLS_A_FUNCTION = 31  # SQLITE_FUNCTION, among what SQLite asks leave for
 _SOURCES = {"uuid.py": "uuid4", "secrets.py": "secrets", "random.py": _SYSTEM}
 _ACCESSORS = frozenset({__file__, *(file_of(module.__name__) for module in (random, secrets, uuid))})
 _asked = threading.local()
@@ -49,7 +47,6 @@ def install() -> None:
         for module in (os, sys.modules["posix"]):
             vars(module)["getrandom"] = getrandom
     when_imported("ssl", _observe_ssl)
-    when_imported("sqlite3.dbapi2", _observe_sqlite)
     names: Any = vars(tempfile)["_RandomNameSequence"]
     following = names.__next__
 
@@ -78,28 +75,6 @@ def _observe_ssl(module: Any) -> None:
     wrapper = _drawing(module.RAND_bytes, "ssl.RAND_bytes")
     for each in (module, sys.modules["_ssl"]):  # it is pickled and identified under the second
         vars(each)["RAND_bytes"] = wrapper
-
-
-def _observe_sqlite(module: Any) -> None:
-    """SQLite draws by functions of its own; before a statement runs, it asks leave for each function in it."""
-    original = module.connect
-
-    def connect(*args: Any, **kwargs: Any) -> Any:
-        made = original(*args, **kwargs)
-        if observers():
-            made.set_authorizer(_allow)
-        return made
-
-    stands_in(connect.__code__)
-    functools.update_wrapper(connect, original)
-    for each in (module, sys.modules["sqlite3"], sys.modules["_sqlite3"]):
-        vars(each)["connect"] = connect
-
-
-def _allow(action: int, _: object, function: object, *where: object) -> int:
-    if action == _CALLS_A_FUNCTION and str(function).lower() in ("random", "randomblob"):
-        tell(lambda found, args, frame: _drew(found, f"SQLite's {function}()"), (), sys._getframe(0))
-    return 0
 
 
 def _replace_getpid() -> None:

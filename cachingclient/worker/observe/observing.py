@@ -8,7 +8,17 @@ from contextvars import Token
 from types import TracebackType
 
 from cachingclient.forks.children import free_in_children
-from cachingclient.worker.observe import audit, cluster_state, current, doors, entropy, generators, looks, variables
+from cachingclient.worker.observe import (
+    audit,
+    cluster_state,
+    current,
+    doors,
+    entropy,
+    generators,
+    looks,
+    sqlite,
+    variables,
+)
 from cachingclient.worker.observe.record import Observed
 
 _lock = free_in_children(threading.Lock())
@@ -83,7 +93,7 @@ def install() -> None:
     global _installed
     with _lock:
         if not _installed:
-            for part in (audit, looks, variables, entropy, generators, doors, cluster_state):
+            for part in (audit, looks, variables, entropy, generators, sqlite, doors, cluster_state):
                 part.install()
             current.follow_threads()
             _installed = True

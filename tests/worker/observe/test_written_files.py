@@ -145,6 +145,45 @@ def test_a_database_is_read_and_written_only_if_it_changed(tmp_path):
     assert seen.writes[str(path)].how == "changed"
 
 
+def test_databases_that_a_statement_opens_are_read(tmp_path):
+    """SQLite opens what is attached without a word of Python's; a name that only it knows can't be looked at again."""
+    path = str(tmp_path / "runs.db")
+    with sqlite3.connect(path) as made:
+        made.execute("create table runs (number int)")
+    made.close()
+    with observing() as seen:
+        other = sqlite3.connect(":memory:")
+        other.execute(f"attach '{path}' as others")
+        other.execute("vacuum into " + repr(str(tmp_path / "copy.db")))
+    assert list(seen.reads) == [path]
+    assert list(seen.writes) == [str(tmp_path / "copy.db")]
+    assert not seen.unknown
+    with observing() as seen:
+        sqlite3.connect(":memory:").execute("attach ? as others", (path,))
+    assert "attaches a database" in min(seen.unknown)
+    with observing() as seen:
+        sqlite3.Connection(path)
+    assert "statements can't be seen" in min(seen.unknown)
+
+
+def test_what_is_written_ahead_of_a_database_is_read(tmp_path):
+    """Another process may have written what is in no file but the one beside the database, and may do so later."""
+    path = str(tmp_path / "runs of 2026.db")
+    kept = sqlite3.connect(path, isolation_level=None)
+    kept.execute("pragma journal_mode=wal")
+    kept.execute("create table runs (number int)")
+    with observing() as seen:
+        sqlite3.connect(f"file:{path.replace(' ', '%20')}?mode=ro", uri=True).close()
+    before = stamp(f"{path}-wal")
+    assert seen.reads.keys() == {path, f"{path}-wal"}
+    kept.execute("insert into runs values (1)")
+    assert stamp(f"{path}-wal") != before
+    kept.close()
+    with observing() as seen:
+        sqlite3.connect(path).execute("select * from runs").fetchall()
+    assert seen.missing == {f"{path}-wal"}
+
+
 def test_times_and_modes_that_are_set_count(tmp_path):
     """Whether a file of others is still as it was set, nobody looks; of what the step makes it is a part."""
     table = tmp_path / "table"
