@@ -11,6 +11,9 @@ from cachingclient.graph import Key
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 
+CONTAINER = b"["
+"""How the encoding of an argument begins that is a container with results of other steps in it."""
+
 
 @dataclass(frozen=True)
 class Code:

@@ -30,7 +30,7 @@ from cachingclient.hashing.identify import identify
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
-from cachingclient.hashing.keys import Code, Known, Step, arguments_inside, code_of_one
+from cachingclient.hashing.keys import CONTAINER, Code, Known, Step, arguments_inside, code_of_one
 from cachingclient.hashing.memo import identify_again, parts_of
 from cachingclient.hashing.relevant import narrowed, packed_among, passed_on, relevant_arguments
 from cachingclient.hashing.scalars import PLAIN
@@ -46,6 +46,13 @@ class Parts:
     encodings: list[bytes] = field(default_factory=list)
     inputs: list[Fingerprint] = field(default_factory=list)
     reason: str = ""
+    containers: set[int] = field(default_factory=set)
+
+    @property
+    def told(self) -> tuple[bytes, ...]:
+        """The encodings as others read them: a container's is a digest, which could pass for any other by chance."""
+        numbered = enumerate(self.encodings)
+        return tuple(CONTAINER + each if number in self.containers else each for number, each in numbered)
 
 
 class Merkle:
@@ -129,9 +136,8 @@ class Merkle:
         if parts.reason:
             return Step(None, parts.reason, code)
         inputs = (*parts.inputs, *code.inputs)
-        encodings = tuple(parts.encodings)
         packed = passed_on(task.func, task.args)
-        return Step(join(code.digest, encodings), "", code, encodings, inputs, packed)
+        return Step(join(code.digest, parts.encodings), "", code, parts.told, inputs, packed)
 
     def arguments(
         self,
@@ -181,6 +187,7 @@ class Merkle:
         if isinstance(node, NestedContainer):
             inner = self._arguments(node.args, {}, done)
             encodings = sorted(inner.encodings) if isinstance(node, SetNode) else inner.encodings
+            parts.containers.add(len(parts.encodings))
             parts.encodings.append(join(node.klass.__name__.encode(), encodings))
             parts.inputs += inner.inputs
             parts.reason = parts.reason or inner.reason
@@ -259,7 +266,7 @@ class Merkle:
         parts = self._arguments(partial.args, partial.keywords, {})
         if isinstance(inner, str) or parts.reason:
             return inner if isinstance(inner, str) else parts.reason
-        digest, bound = join(b"partial" + inner.digest, parts.encodings), (*inner.bound, *parts.encodings)
+        digest, bound = join(b"partial" + inner.digest, parts.encodings), (*inner.bound, *parts.told)
         values = tuple(self._users_among((*partial.args, *partial.keywords.values())))
         return Code(digest, inner.functions, (*inner.inputs, *parts.inputs), bound, (*inner.values, *values))
 

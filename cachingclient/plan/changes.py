@@ -20,6 +20,7 @@ from cachingclient.storage.names import is_name
 
 UPSTREAM = b"^".hex()
 """How the encoding of an argument begins that is the result of another step."""
+OTHER_NAMES = "arguments of other names"
 _NAME = b"=".hex()
 _NOTHING: Mapping[str, str] = {}
 
@@ -189,7 +190,7 @@ def argument_changes(before: Made, now: Made) -> Iterator[tuple[str, str, str]]:
     for old, new in zip(before.arguments, now.arguments, strict=False):
         if old.startswith(_NAME) or new.startswith(_NAME):
             if old != new:
-                yield "the names of its arguments", "", ""
+                yield OTHER_NAMES, "", ""
                 return
             name = _text(new)
             continue

@@ -10,7 +10,16 @@ from typing import Any
 
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.keys import Code
-from cachingclient.plan.changes import UPSTREAM, Made, argument_changes, code_changes, places_of, texts, values
+from cachingclient.plan.changes import (
+    OTHER_NAMES,
+    UPSTREAM,
+    Made,
+    argument_changes,
+    code_changes,
+    places_of,
+    texts,
+    values,
+)
 from cachingclient.plan.hidden import VALUE, ingredients_for_description
 from cachingclient.plan.ingredients import ingredient_changes, ingredients_differ
 from cachingclient.plan.kept import Kept
@@ -87,6 +96,8 @@ def argument_change(
     values_with_code
         The identities of such values of a plan, by their digests.
     """
+    if name == OTHER_NAMES:
+        return f"it takes {name}"
     if shown := values(old, new, before, now):
         return f"{name} changed: {shown}"
     if old.startswith(VALUE) and new.startswith(VALUE):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cachingclient.hashing.digest import digest
 from cachingclient.hashing.identity import Identity
-from cachingclient.hashing.keys import Code
+from cachingclient.hashing.keys import CONTAINER, Code
 from cachingclient.hashing.scalars import literal
 
 HIDDEN = b"#"
@@ -21,7 +21,7 @@ VALUE = b"V".hex()
 MOST_BOUND = 64
 """A fused task with more arguments inside does without them in its description."""
 _NUMBERS = b"idNtf"  # how encodings of numbers, None and truth values begin
-_DIGEST = 16  # bytes, of what is longer than that
+_OF_STEPS = b"^T" + CONTAINER  # how those begin that are keys of steps
 says_secret = re.compile("pass(word|wd|phrase)?$|token|secret|credential|auth|cookie|(^|_)key$|api_?key", re.I).search
 
 _holds_secret = re.compile(rb"s.*(://[^/@\s:]*:[^/@\s]+@|-----BEGIN [A-Z ]*PRIVATE KEY)", re.S).match
@@ -164,6 +164,6 @@ def covered(encoding: str) -> str:
 
 def _covered(part: bytes) -> bytes:
     """The digest of an encoding that could be read; others as they are."""
-    if part[:1] == HIDDEN or part[:1] in _NUMBERS or len(part) == _DIGEST:
+    if part[:1] in HIDDEN + _NUMBERS + _OF_STEPS:
         return part
     return HIDDEN + digest(part)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 import numpy as np
 
 from cachingclient.hashing.code.modules import find_named
+from cachingclient.hashing.keys import CONTAINER
 from cachingclient.plan.changes import UPSTREAM, Made, argument_changes, code_distance, made_of_info, noted, texts
 from cachingclient.plan.steps import CODE
 from cachingclient.storage import EntryInfo, Store
@@ -152,7 +153,7 @@ def is_of_steps(encoded: str) -> bool:
     >>> is_of_steps(UPSTREAM + "0f" * 16), is_of_steps("6932")
     (True, False)
     """
-    return encoded.startswith(UPSTREAM) or len(encoded) == 32
+    return encoded.startswith((UPSTREAM, CONTAINER.hex()))
 
 
 def is_comparable(before: Made, now: Made) -> bool:
