@@ -31,6 +31,7 @@ notebook: $(VENV)/.installed-notebook
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/notebooks/render.py $(NOTEBOOK_ARGS)
 
 test: $(VENV)/.installed-test
+	@$(BIN)/python -m compileall -q cachingclient tests examples benchmarks  # once, not in each of thousands of processes
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 # The client's tests on every release of dask that the package is said to run on, each in an environment of its own.

@@ -6,7 +6,7 @@ import dask.config
 
 from cachingclient.config.errors import ConfigurationError
 
-DEFAULT = "25%"
+DEFAULT = "10%"
 
 
 def keep_budget() -> float:
@@ -15,7 +15,7 @@ def keep_budget() -> float:
     Examples
     --------
     >>> keep_budget()
-    0.25
+    0.1
     >>> with dask.config.set({"cachingclient.keep-budget": "12.5%"}):
     ...     keep_budget()
     0.125

@@ -23,7 +23,7 @@ ALWAYS = math.inf
 """The chance to be asked for of results that are always kept."""
 TIMES = 100.0
 """A result is always kept if its step ran this many times as long as keeping it takes."""
-AT_FIRST = 0.05
+AT_FIRST = 0.2
 """Seconds that may be spent before much has run: on short runs, and on what nothing is known of yet."""
 GUESSED_SECONDS, GUESSED_PER_BYTE = 0.003, 1e-9
 """What keeping a result takes, by guess, before any of its kind was kept."""
@@ -109,7 +109,7 @@ class Allowance:
     >>> cost = Cost(seconds=0.05, nbytes=1000, inputs=1, load_seconds=0.001)
     >>> granted = [account.grant(("select", 1), 1.0, mark / 100, cost) for mark in range(100)]
     >>> sum(each is not None for each in granted)
-    36
+    86
     """
 
     part: float | None
