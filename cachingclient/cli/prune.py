@@ -20,7 +20,7 @@ from cachingclient.units import plain
 @store_option
 @click.option("--max-size", type=Size(), help="Until so many bytes are left. [default: the setting size-limit]")
 @click.option("--older-than", type=Age(), help="What was not used for so long, e.g. 30d.")
-@click.option("--keep-last", type=click.IntRange(min=1), help="But not the so many last used of each step.")
+@click.option("--keep-last", type=click.IntRange(min=1), help="Not the last used so many of a step; alone, all else.")
 @click.option("--step", metavar="GLOB", help="Only steps of these names, e.g. 'select*'.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @json_option
