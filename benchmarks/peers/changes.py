@@ -50,8 +50,10 @@ class Change:
 NOTHING = Change("nothing")
 CHANGES = (
     NOTHING,
-    Change("body", "steps.py", '["pt"] > 25.0', '["pt"] > 30.0', ("select", "correct", "fill", "merge")),
-    Change("helper", "kinematics.py", "RESPONSE = 0.9", "RESPONSE = 0.85", ("correct", "fill", "merge")),
+    Change("body of a step", "steps.py", '["pt"] > 25.0', '["pt"] > 30.0', ("select", "correct", "fill", "merge")),
+    Change(
+        "helper in another file", "kinematics.py", "RESPONSE = 0.9", "RESPONSE = 0.85", ("correct", "fill", "merge")
+    ),
     Change("correction file", "correction.json", "1.02", "1.05", ("correct", "fill", "merge")),
     Change("new histogram", "analysis.py", '("pt",)', '("pt", "isolation")', ("fill", "merge")),
 )

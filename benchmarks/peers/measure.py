@@ -3,10 +3,11 @@
     python benchmarks/peers/measure.py
     python benchmarks/peers/measure.py --only joblib --repeats 7
 
-The environments are made when they are not there. For each peer a cold run is compared with the same analysis by the
+The environments are made when they are not there. For each peer cold runs are compared with the same analysis by the
 same versions without it, in turns; then the analysis is run again, unchanged and after each of four edits, each time in
-a new process and with the folder of results as the first cold run left it. Of each run it is counted how many results
-are stale (not what the code computes), how many failed, and how many calls of steps ran that need not have.
+a new process and with the folder of results as the last cold run left it. Of each run it is counted how many results
+are stale (not what the code computes), how many failed (are not there), and how many calls of steps ran that need not
+have.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,15 +29,16 @@ import uproot
 from changes import CHANGES, NOTHING, Change
 from packages import PEERS
 from rich.console import Console
-from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
-ANSWER = "answer: "  # as in _one_run.py
 sys.path[:0] = [str(HERE.parent)]
 
 from _pairs import Spent, measure_pairs  # noqa: E402 - the benchmarks are no package
-from picture import cost, draw  # noqa: E402
+from page import counted, plain_times, table  # noqa: E402
+from picture import draw  # noqa: E402
 
+COLD_SECONDS = 60.0
+"""After this time no further cold run of a peer begins, once a repetition counts."""
 SETS = ("data", "ttbar", "wjets", "single_top", "zjets", "dibosons")
 
 
@@ -57,9 +60,10 @@ class Runs:
     """
 
     def __init__(self, peer: str, folder: Path) -> None:
-        self.folder, self.store, self.marks = folder, folder / "store", folder / "marks"
+        self.peer, self.folder, self.store = PEERS[peer], folder, folder / "store"
+        self._told = folder / "told.json"
         variables = os.environ | {"PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [PEERS[peer].python(), "-W", "ignore", str(HERE / "_one_run.py"), peer]
+        command = [self.peer.python(), "-W", "ignore", str(HERE / "_one_run.py"), peer]
         self._said = (folder / "said").open("w+")
         self._process = subprocess.Popen(
             command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True
@@ -72,87 +76,93 @@ class Runs:
         self._process.communicate()
         self._said.close()
 
-    def run(self, way: str, check: bool = True) -> dict[str, Any]:
-        """Run the analysis as it stands, with the folder of results as it is."""
-        self.marks.unlink(missing_ok=True)
-        places = {name: str(self.folder / name) for name in ("code", "data", "store", "marks")}
-        self._process.stdin.write(json.dumps({"peer": way, "check": check, **places}) + "\n")
+    def run(self, way: str, change: Change = NOTHING) -> dict[str, Any]:
+        """Run the analysis with a change, with the folder of results as it is."""
+        self._order([self._written(way, change, self.folder / "code", self._told)])
+        return dict(json.loads(self._told.read_text()))
+
+    def right(self, change: Change) -> dict[str, np.ndarray]:
+        """What the code gives with a change; computed once for each environment, for all changes at a time."""
+        places = {each.name: self.folder / self.peer.environment / each.name for each in CHANGES}
+        if not places[change.name].exists():
+            self._order([self._written("right", one, places[one.name], places[one.name] / "told") for one in CHANGES])
+        found = read(places[change.name] / "told.npz")
+        return {name: one for name, one in found.items() if self.peer.merges or not name.endswith(" of all")}
+
+    def judged(self, found: dict[str, Any], change: Change, cold: bool = False) -> dict[str, Any]:
+        """What the last run is worth: its results beside the right ones, and the calls that ran and need not have."""
+        right, own = self.right(change), read(self._told.with_suffix(".npz"))
+        stale = sum(name in own and not np.array_equal(own[name], one) for name, one in right.items())
+        failed = sum(name not in own for name in right)
+        return found | {
+            "missed": 0 if cold else missed(found["ran"], change),
+            "stale": stale,
+            "failed": failed,
+            "results": len(right),
+        }
+
+    def _written(self, way: str, change: Change, code: Path, told: Path) -> dict[str, str]:
+        """The order to run the code with a change, which is written."""
+        change.write(code)
+        places = {"code": code, "told": told, "data": self.folder / "data", "store": self.store}
+        return {"way": way} | {name: str(place) for name, place in places.items()}
+
+    def _order(self, orders: list[dict[str, str]]) -> None:
+        self._process.stdin.write(json.dumps(orders) + "\n")
         self._process.stdin.flush()
-        for line in self._process.stdout:
-            if line.startswith(ANSWER) and line.strip() != f"{ANSWER}null":
-                return dict(json.loads(line.removeprefix(ANSWER)))
-            if line.startswith(ANSWER):
-                break
-        self._said.seek(0)
-        raise RuntimeError(f"a run of {way} ended: {self._said.read()[-2000:]}")
+        if self._process.stdout.readline().strip() != "done":
+            self._said.seek(0)
+            raise RuntimeError(f"a run of {orders[0]['way']} ended: {self._said.read()[-2000:]}")
 
 
-def judged(found: dict[str, Any], change: Change, cold: bool = False) -> dict[str, Any]:
-    """What a run is worth: with the calls that ran and need not have."""
-    needed = found["ran"] if cold else change.needed()
-    missed = sum(max(0, ran - needed.get(step, 0)) for step, ran in found["ran"].items())
-    kept = ("processor", "waited", "stale", "failed", "results", "error", "ran")
-    return {"missed": missed, **{name: found[name] for name in kept}}
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file."""
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
 
 
-def cold_runs(name: str, runs: Runs, repeats: int, console: Console) -> dict[str, Any] | None:
-    """The cold runs of a peer in pairs with the plain ones."""
-    NOTHING.write(runs.folder / "code")
+def missed(ran: Mapping[str, int], change: Change) -> int:
+    """How many calls of steps ran that need not have."""
+    needed = change.needed()
+    return sum(max(0, count - needed.get(step, 0)) for step, count in ran.items())
+
+
+def cold_runs(name: str, runs: Runs, repeats: int, console: Console) -> dict[str, Any]:
+    """The cold runs of a peer in pairs with the plain ones, and what the last is worth; its results stay."""
+    last: dict[str, Any] = {}
 
     def spent(way: str) -> Spent:
         shutil.rmtree(runs.store, ignore_errors=True)
         runs.store.mkdir()
-        found = runs.run(way, check=False)
-        return Spent(found["waited"], found["processor"])
+        last.update(runs.run(way))
+        return Spent(last["waited"], last["processor"])
 
-    plain, own = (functools.partial(spent, way) for way in (PEERS[name].plain, name))
+    def own() -> Spent:
+        took = spent(name)
+        last["judged"] = runs.judged(last, NOTHING, cold=True)
+        shutil.rmtree(runs.folder / "kept", ignore_errors=True)
+        shutil.move(runs.store, runs.folder / "kept")
+        return took
+
     say = functools.partial(console.print, f"{name}, cold,")
+    plain = functools.partial(spent, PEERS[name].plain)
     try:
-        return measure_pairs(plain, {name: own}, repeats, say=say).as_dict()
+        pairs = measure_pairs(plain, {name: own}, repeats, say=say, seconds=COLD_SECONDS).as_dict()
     except RuntimeError as error:
         console.print(f"{name}: what a cold run costs is not measured: {error}")
-        return None
+        pairs = None
+    return {"pairs": pairs, "runs": {"cold": last["judged"]}}
 
 
 def changed_runs(name: str, runs: Runs, console: Console) -> dict[str, dict[str, Any]]:
-    """A cold run of a peer, and the one after each change, with the folder of results as the cold run left it."""
-    store, kept = runs.store, runs.folder / "kept"
-    for old in (store, kept):
-        shutil.rmtree(old, ignore_errors=True)
-    NOTHING.write(runs.folder / "code")
-    store.mkdir()
-    found = {"cold": judged(runs.run(name), NOTHING, cold=True)}
-    shutil.copytree(store, kept)
+    """The run of a peer after each change, with the folder of results as a cold run left it."""
+    found = {}
     for change in CHANGES:
-        change.write(runs.folder / "code")
-        shutil.rmtree(store)
-        shutil.copytree(kept, store)
-        found[change.name] = judged(runs.run(name), change)
+        shutil.rmtree(runs.store, ignore_errors=True)
+        shutil.copytree(runs.folder / "kept", runs.store)
+        found[change.name] = runs.judged(runs.run(name, change), change)
         console.print(f"{name}, {change.name}: {counted(found[change.name])}")
     return found
-
-
-def counted(one: dict[str, Any]) -> str:
-    """What is wrong with a run, shortly."""
-    wrong = [f"{one[what]} {what}" for what in ("stale", "missed", "failed") if one[what]]
-    return ", ".join(wrong) or "right"
-
-
-def cold_cost(one: dict[str, Any]) -> str:
-    """The processor time of the cold runs beside the plain ones around them, and how many count."""
-    return "not measured" if one["pairs"] is None else f"{cost(one):.2f} of {len(one['pairs']['plain'])}"
-
-
-def table(found: dict[str, Any]) -> Table:
-    """A row a peer."""
-    caption = "stale, failed: results; missed: calls of steps that ran and need not have, of 25 (24 with coffea)"
-    shown = Table(title="other caches after edits", caption=caption, title_justify="left", caption_justify="left")
-    for column in ("", "cold, plain = 1", "cold", *(change.name for change in CHANGES)):
-        shown.add_column(column)
-    for one in found.values():
-        runs = one["runs"]
-        shown.add_row(one["title"], cold_cost(one), *(counted(runs[name]) for name in runs))
-    return shown
 
 
 @click.command(help=__doc__)
@@ -160,7 +170,7 @@ def table(found: dict[str, Any]) -> Table:
     "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Cold repetitions that count."
 )
 @click.option(
-    "--events", type=click.IntRange(min=1), default=50_000, show_default=True, help="Of each of six data sets."
+    "--events", type=click.IntRange(min=1), default=200_000, show_default=True, help="Of each of six data sets."
 )
 @click.option("--only", type=click.Choice(list(PEERS)), multiple=True, help="These peers.")
 @click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="Add the figures to this file.")
@@ -173,12 +183,12 @@ def main(repeats: int, events: int, only: tuple[str, ...], path: Path | None, pi
         write_data(folder / "data", events)
         for name in only or PEERS:
             with Runs(name, folder) as runs:
-                found[name] = {"title": PEERS[name].title, "runs": changed_runs(name, runs, console)}
-                found[name]["pairs"] = cold_runs(name, runs, repeats, console)
+                found[name] = {"title": PEERS[name].title, **cold_runs(name, runs, repeats, console)}
+                found[name]["runs"] |= changed_runs(name, runs, console)
             if path is not None:
                 path.write_text(json.dumps(found, indent=1))
-    console.print(table(found))
-    console.print(f"load of the machine in the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    click.echo(f"\n{table(found)}\n\n{plain_times(found)}")
+    click.echo(f"load of the machine in the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     if picture is not None:
         draw(found, picture)
 

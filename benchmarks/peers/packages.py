@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,13 @@ class Peer:
     title: str
     packages: tuple[str, ...] | None
     plain: str = "plain"
+    merges: bool = True
+    """Whether the merged histogram is a result of its own; with coffea it is what the runner returns."""
+
+    @property
+    def environment(self) -> str:
+        """A name for its environment."""
+        return hashlib.sha256(" ".join(self.packages or ()).encode()).hexdigest()[:8]
 
     def python(self) -> str:
         """The interpreter of its environment, which is made when it is not there: one for each list of packages."""
@@ -32,12 +40,13 @@ class Peer:
 
 
 PEERS = {
+    "ours": Peer("cachingclient, auto", None),
+    "ours, all": Peer("cachingclient, all", None),
+    "ours, coffea": Peer("cachingclient, auto, with coffea", None, "coffea", merges=False),
     "persist": Peer("dask 2026.8.0, persist", NOW),
     "joblib": Peer("joblib 1.5.3, Memory in tasks", (*NOW, "joblib==1.5.3")),
     "graphchain": Peer("graphchain 1.3.0", (*OLD, "graphchain==1.3.0", "joblib==1.5.3"), "threads"),
     "dask-dirac": Peer("dask-dirac 2025.3.1", (*OLD, "dask-dirac==2025.3.1")),
-    "SimpleCheckpointer": Peer("coffea 2026.9.0, SimpleCheckpointer", COFFEA, "coffea"),
-    "coffea-workflow": Peer("coffea-workflow 0.2.0", COFFEA, "coffea"),
-    "ours": Peer("cachingclient, auto", None),
-    "ours, all": Peer("cachingclient, all", None),
+    "SimpleCheckpointer": Peer("coffea 2026.9.0, SimpleCheckpointer", COFFEA, "coffea", merges=False),
+    "coffea-workflow": Peer("coffea-workflow 0.2.0", COFFEA, "coffea", merges=False),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -10,6 +11,10 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # after the choice of what draws
+
+RIGHT, WRONG, LINE = "#0072b2", "#d55e00", "#999999"
+GAP = 0.07
+"""How far apart names are at least, of the part that is saved."""
 
 
 def cost(one: dict[str, Any]) -> float:
@@ -25,21 +30,42 @@ def saving(one: dict[str, Any]) -> float:
     return 1 - fmean(run["processor"] / plain for name, run in one["runs"].items() if name != "cold")
 
 
+def wrong(one: dict[str, Any]) -> int:
+    """How many results were stale or not there, over all runs."""
+    return sum(run["stale"] + run["failed"] for run in one["runs"].values())
+
+
+def spread(heights: Sequence[float], gap: float = GAP) -> list[float]:
+    """Heights for names, no two closer than the gap, as near as can be to these, which ascend."""
+    found: list[float] = []
+    for height in heights:
+        found.append(max(height, found[-1] + gap) if found else height)
+    moved = fmean(new - old for new, old in zip(found, heights, strict=True))
+    return [height - moved for height in found]
+
+
+def named(one: dict[str, Any]) -> str:
+    """The name of a peer, and how many of its results were wrong."""
+    results = sum(run["results"] for run in one["runs"].values())
+    return f"{one['title']}: {wrong(one)} of {results} wrong" if wrong(one) else one["title"]
+
+
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw a point a peer: filled where every result was right, a cross where some were stale or failed."""
-    figure, axes = pyplot.subplots(figsize=(8.5, 4.8), constrained_layout=True)
-    for one in found.values():
-        if one["pairs"] is None:
-            continue
-        wrong = sum(run["stale"] + run["failed"] for run in one["runs"].values())
-        colour, marker = ("#d55e00", "x") if wrong else ("#0072b2", "o")
-        axes.plot(cost(one), saving(one), marker, color=colour, markersize=9, markeredgewidth=2)
-        label = f"{one['title']}\n{wrong} results stale or failed" if wrong else one["title"]
-        axes.annotate(label, (cost(one), saving(one)), (8, 4), textcoords="offset points", fontsize=8)
-    axes.axhline(0, color="#999999", linewidth=0.8)
-    axes.axvline(1, color="#999999", linewidth=0.8)
-    axes.set_xlabel("cold run, processor time, plain = 1")
-    axes.set_ylabel("part of plain's processor time saved,\nmean of unchanged and four edits")
-    axes.margins(x=0.25, y=0.15)
+    """Draw a point a peer: filled where every result was right, a cross where some were stale or not there."""
+    shown = sorted((one for one in found.values() if one["pairs"] is not None), key=saving)
+    figure, axes = pyplot.subplots(figsize=(9.5, 5), constrained_layout=True)
+    axes.axhline(0, color=LINE, linewidth=0.8)
+    axes.axvline(1, color=LINE, linewidth=0.8)
+    for one, height in zip(shown, spread([saving(one) for one in shown]), strict=True):
+        colour, marker = (WRONG, "x") if wrong(one) else (RIGHT, "o")
+        place = (cost(one), saving(one))
+        axes.plot(*place, marker, color=colour, markersize=9, markeredgewidth=2)
+        line = {"arrowstyle": "-", "color": LINE, "linewidth": 0.6, "relpos": (0, 0.5), "shrinkB": 6}
+        beside = {"textcoords": ("axes fraction", "data"), "verticalalignment": "center", "fontsize": 9}
+        axes.annotate(named(one), place, (1.03, height), color=colour, arrowprops=line, **beside)
+    axes.set_xlabel("cold run: processor time, plain = 1")
+    axes.set_ylabel("processor time saved, of plain's:\nmean of unchanged and four edits")
+    axes.set_title("filled: every result right; cross: some stale or not there", loc="left", fontsize=9)
+    axes.margins(0.12)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -15,6 +15,8 @@ import pandas as pd
 from kinematics import response
 
 CORRECTION = Path(__file__).with_name("correction.json")
+REPLICAS = 120
+"""How often what is random is drawn."""
 
 
 def load(path: str) -> pd.DataFrame:
@@ -28,8 +30,12 @@ def prepare(columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
     sys.audit("analysis.ran", "load")
     table = pd.DataFrame(dict(columns))
     random = np.random.default_rng(1)
-    smeared = [table["pt"] * random.normal(1, 0.1, len(table)) for _ in range(20)]
-    table["isolation"] = np.std(smeared, axis=0) / table["pt"]
+    total, squares = np.zeros(len(table)), np.zeros(len(table))
+    for _ in range(REPLICAS):
+        smeared = random.normal(1, 0.1, len(table))
+        total += smeared
+        squares += smeared**2
+    table["isolation"] = np.sqrt(squares / REPLICAS - (total / REPLICAS) ** 2)
     return table
 
 
@@ -46,8 +52,9 @@ def correct(table: pd.DataFrame) -> pd.DataFrame:
     sys.audit("analysis.ran", "correct")
     scale = json.loads(CORRECTION.read_text())["scale"]
     random = np.random.default_rng(2)
-    factors = [response(table["eta"] + random.normal(0, 0.01, len(table))) for _ in range(20)]
-    return table.assign(pt=table["pt"] * scale / np.mean(factors, axis=0))
+    eta = table["eta"].to_numpy()
+    total = sum(response(eta + random.normal(0, 0.01, len(table))) for _ in range(REPLICAS))
+    return table.assign(pt=table["pt"] * scale * REPLICAS / total)
 
 
 def fill(table: pd.DataFrame, variable: str) -> pd.DataFrame:
@@ -55,7 +62,9 @@ def fill(table: pd.DataFrame, variable: str) -> pd.DataFrame:
     sys.audit("analysis.ran", "fill")
     random = np.random.default_rng(3)
     edges = np.linspace(0.0, 100.0, 51)
-    replicas = [np.histogram(table[variable], edges, weights=random.poisson(1, len(table)))[0] for _ in range(5)]
+    replicas = [
+        np.histogram(table[variable], edges, weights=random.poisson(1, len(table)))[0] for _ in range(REPLICAS // 4)
+    ]
     return pd.DataFrame({"count": np.histogram(table[variable], edges)[0], "spread": np.std(replicas, axis=0)})
 
 
