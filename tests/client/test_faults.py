@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 import warnings
@@ -17,6 +16,7 @@ import pytest
 
 from cachingclient import DiracClient
 from tests.support.reported import results_kept
+from tests.support.rights import as_another_user
 
 
 def increment(x: Any) -> Any:
@@ -153,11 +153,10 @@ def test_folder_that_turns_read_only(make_client: Callable[..., DiracClient], ca
         assert (reader.report.summary().total.loaded, reader.report.summary().total.kept) == (3, 0)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
 def test_folder_without_write_permission(make_client: Callable[..., DiracClient], cache_folder: Path) -> None:
     """A cache folder that may not be written costs a warning."""
-    cache_folder.mkdir(mode=0o500)
-    with pytest.warns(UserWarning, match="nothing will be kept"):
+    cache_folder.mkdir(mode=0o555)
+    with as_another_user(cache_folder), pytest.warns(UserWarning, match="nothing will be kept"):
         client = make_client()
     assert client.submit(increment, 1).result() == 2
 

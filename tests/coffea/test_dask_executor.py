@@ -146,7 +146,7 @@ def test_files_of_an_experiment(make_client: Callable[..., DiracClient], plain_c
     """Real NanoAOD gives the plain client's histograms, the second time without a call of process."""
     files = [Path(name) for name in os.environ.get("NANOAOD_FILES", "").split(os.pathsep) if name]
     if not files:
-        pytest.skip("NANOAOD_FILES names no files")
+        pytest.skip("it takes files of an experiment: NANOAOD_FILES=a.root:b.root")
     plain = run(plain_client, files, tmp_path / "log")
     once = calls(tmp_path / "log")
     run(make_client(), files, tmp_path / "log")

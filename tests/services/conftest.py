@@ -35,10 +35,9 @@ def service_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture(scope="session", params=["ceph", "moto", "rclone"])
+@pytest.fixture(scope="session", params=s3.SERVERS)
 def s3_service(request: pytest.FixtureRequest) -> Iterator[s3.S3Service]:
-    kinds = {"ceph": s3.Ceph, "moto": s3.Moto, "rclone": s3.Rclone}
-    with service_folder() as folder, kinds[request.param](folder) as service:
+    with service_folder() as folder, s3.SERVERS[request.param](folder) as service:
         yield service
 
 

@@ -185,9 +185,19 @@ class Ceph(S3Service):
         self.run(["ceph-osd", "-c", self.conf, "-i", "0", "-f"])
 
 
+SERVERS = {"ceph": Ceph, "moto": Moto, "rclone": Rclone}
+BEST = "ceph" if shutil.which("radosgw") and os.getuid() == 0 else "moto"
+"""Ceph where it is installed and may be started, else moto."""
+
+
+def only_on(*servers: str) -> pytest.MarkDecorator:
+    """Have a test run on some servers alone: Ceph alone looks at secrets, and rclone takes any name for a bucket."""
+    return pytest.mark.parametrize("s3_service", servers, indirect=True)
+
+
 def best_available(folder: Path) -> S3Service:
-    """Ceph where it is installed and may be started, else moto, said aloud."""
-    if shutil.which("radosgw") and os.getuid() == 0:
+    """The best server that can be had, said aloud."""
+    if BEST == "ceph":
         return Ceph(folder)
     print("\nCeph's gateway is not installed (apt-get install radosgw ceph-mon ceph-osd): testing S3 on moto instead")
     return Moto(folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.rucio import RSE, Rucio
-from tests.services.s3 import KEY, SECRET, Ceph, Rclone, S3Service
+from tests.services.s3 import KEY, SECRET, Ceph, S3Service, only_on
 from tests.services.service import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,20 +55,18 @@ def credentials(endpoint: str, key: str = KEY, secret: str = SECRET) -> dict[str
 
 
 @pytest.mark.slow
+@only_on("ceph", "moto")
 def test_unknown_buckets(s3_service: S3Service) -> None:
     """The warning names the bucket."""
-    if isinstance(s3_service, Rclone):
-        pytest.skip("rclone takes any name for a bucket")
     said = warning_of("s3://no-such-bucket/cache", **credentials(s3_service.endpoint))
     assert "without the cache" in said
     assert "no-such-bucket" in said
 
 
 @pytest.mark.slow
-def test_wrong_secrets_and_read_only_buckets(s3_service: S3Service) -> None:
+@only_on("ceph")
+def test_wrong_secrets_and_read_only_buckets(s3_service: Ceph) -> None:
     """A store that refuses us is told from one that only takes nothing."""
-    if not isinstance(s3_service, Ceph):
-        pytest.skip("only Ceph checks secrets and policies here")
     s3_service.make_bucket("published")
     s3_service.let_read("published", "reader", "readerkey", "readersecret")
     wrong = credentials(s3_service.endpoint, secret="wrong")

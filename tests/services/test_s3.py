@@ -19,7 +19,7 @@ from cachingclient.storage import StoreError, StoreUnavailable, open_store, prun
 from cachingclient.storage.files.access_log import AccessLog
 from cachingclient.storage.files.s3 import S3Folder
 from cachingclient.storage.files.store import FileSystemStore
-from tests.services.s3 import Ceph, Rclone, S3Service
+from tests.services.s3 import Ceph, Rclone, S3Service, only_on
 from tests.storage.contract import BIG, StoreContract
 from tests.support.entries import entry, new_key
 
@@ -136,14 +136,16 @@ def test_a_store_is_copied_from_a_disk_to_a_bucket_and_back(url: str, options: d
         assert store.totals()["blobs"] == (0, 0)
 
 
-@pytest.mark.parametrize("in_parts", [False, True])
+@pytest.mark.parametrize(
+    ("s3_service", "in_parts"),
+    [("ceph", False), ("ceph", True), ("moto", False), ("moto", True), ("rclone", False)],  # it copies no parts
+    indirect=["s3_service"],
+)
 def test_files_are_moved_together(
-    url: str, options: dict[str, Any], s3_service: S3Service, in_parts: bool, monkeypatch: pytest.MonkeyPatch
+    url: str, options: dict[str, Any], in_parts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also what is too large to be copied in one go, as files above 5 GB are; what is not there is left out."""
     if in_parts:
-        if isinstance(s3_service, Rclone):
-            pytest.skip("rclone does not copy parts")
         monkeypatch.setattr("cachingclient.storage.files.s3.MOST_COPIED", 0)
         monkeypatch.setattr("cachingclient.storage.files.s3_multipart.COPIED", 5 << 20)
     folder = S3Folder(url, **options)
@@ -158,27 +160,24 @@ def test_files_are_moved_together(
         folder.move("v1/blobs/none", "v1/tmp/none")
 
 
+@only_on("ceph", "moto")
 def test_an_unknown_bucket_is_named(s3_service: S3Service) -> None:
     """It is not taken for an empty store."""
-    if isinstance(s3_service, Rclone):
-        pytest.skip("rclone takes any name for a bucket")
     with pytest.raises(StoreUnavailable, match="no-such-bucket"):
         open_store("s3://no-such-bucket/cache", **s3_service.options)
 
 
-def test_wrong_credentials_are_refused_when_opening(s3_service: S3Service) -> None:
+@only_on("ceph")
+def test_wrong_credentials_are_refused_when_opening(s3_service: Ceph) -> None:
     """With an error that says so."""
-    if not isinstance(s3_service, Ceph):
-        pytest.skip("only Ceph checks secrets here")
     s3_service.make_bucket("guarded")
     with pytest.raises(StoreUnavailable, match="refuses us"):
         open_store("s3://guarded/cache", **{**s3_service.options, "secret": "wrong"})
 
 
-def test_a_clock_that_is_wrong_is_told(s3_service: S3Service, monkeypatch: pytest.MonkeyPatch) -> None:
+@only_on("ceph")
+def test_a_clock_that_is_wrong_is_told(s3_service: Ceph, monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers refuse what seems to be signed long ago, and say so in their own words."""
-    if not isinstance(s3_service, Ceph):
-        pytest.skip("only Ceph checks signatures here")
     s3_service.make_bucket("skewed")
     now = botocore.auth.get_current_datetime
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *arguments: now(*arguments) + timedelta(hours=1))
@@ -195,10 +194,9 @@ def test_an_unreachable_host_is_given_up_in_time() -> None:
             open_store("s3://bucket/cache", endpoint_url=endpoint, key="k", secret="s")
 
 
-def test_what_may_not_be_removed_is_told(s3_service: S3Service) -> None:
+@only_on("ceph")
+def test_what_may_not_be_removed_is_told(s3_service: Ceph) -> None:
     """S3 answers such a request with success, and says in it what failed."""
-    if not isinstance(s3_service, Ceph):
-        pytest.skip("only Ceph checks policies here")
     s3_service.make_bucket("kept")
     kept = entry(1)
     open_store("s3://kept/cache", **s3_service.options).write(kept)

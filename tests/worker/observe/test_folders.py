@@ -90,7 +90,9 @@ def test_paths_from_an_open_folder_are_seen(tmp_path):
         lambda path: glob.glob(f"{path}/*.root"),
         pytest.param(
             lambda path: list(path.glob("*.root")),
-            marks=pytest.mark.skipif(sys.version_info >= (3, 13), reason="pathlib tells no more what it is after"),
+            marks=pytest.mark.skipif(
+                sys.version_info >= (3, 13), reason="pathlib does not say which names it looks for"
+            ),
         ),
     ],
 )
