@@ -80,16 +80,22 @@ def _followed(found: list[Observed], client: Any, graph: Any) -> Any:
         for seen in found:
             seen.give_reason(f"it sends tasks to the cluster that can't be followed: {type(error).__name__}: {error}")
     for seen in found:
-        seen.sent.update(key for key, node in nodes.items() if _runs(node))
+        seen.sent.update((key, _untold(node)) for key, node in nodes.items() if _runs(node))
     return sent
 
 
 def _telling(node: GraphNode, topic: str) -> GraphNode:
-    if type(node) is not Task or runs_as_it_is(node.func):
+    if type(node) is not Task or runs_as_it_is(node.func) or type(node.func) is Telling or _untold(node):
         return node
-    if type(node.func).__module__.startswith("cachingclient."):
-        return node  # a caching client's own; what a result that it loads depends on is not told
     return with_function(node, Telling(node.func, topic))
+
+
+def _untold(node: GraphNode) -> str:
+    """Return why a task does not tell what it does; empty if it does."""
+    function = node.func if type(node) is Task else None
+    if type(function) is not Telling and type(function).__module__.startswith("cachingclient."):
+        return "it sends tasks by a caching client, and what a result depends on that this one loads is not told"
+    return ""
 
 
 def _runs(node: GraphNode) -> bool:
@@ -104,7 +110,9 @@ def objection(seen: Observed) -> str:
     told: dict[Key, str] = {}
     for _, (key, what) in client.get_events(f"{_TOPIC}-{client.id}"):
         told[key] = told.get(key) or what
-    for key in seen.sent:
+    for key, why in seen.sent.items():
+        if why:
+            return why
         if key not in told:
             return "it sends tasks to the cluster, and was done before they were, or they were there before"
         if told[key]:

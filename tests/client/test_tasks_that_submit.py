@@ -80,3 +80,13 @@ def test_tasks_that_submit_tasks_through_this_very_client(store_url: str, functi
     with LocalCluster(**options) as cluster, DiracClient(cluster, cache=store_url, policy="all") as client:
         expected = {"inside_worker_client": 4, "inside_get_client": [1, 2, 3]}[function.__name__]
         assert client.gather(client.map(function, [3], pure=False), direct=False) == [expected]
+
+
+def test_a_task_that_sends_by_a_caching_client_says_so(store_url: str) -> None:
+    """What the hits of a caching client depend on is not known to a step that uses it: it is not kept, and says why."""
+    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
+    with LocalCluster(**options) as cluster, DiracClient(cluster, cache=store_url, policy="all") as client:
+        assert client.submit(inside_get_client, 3).result() == [1, 2, 3]
+        client.flush()
+        told = "\n".join(str(report) for report in client.reports)
+        assert "inside_get_client: not kept: it sends tasks by a caching client" in told

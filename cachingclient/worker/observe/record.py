@@ -94,7 +94,7 @@ class Observed:
     asked_process
         Whether the user's code asked for the process's id.
     sent
-        The keys of tasks that it sent to the cluster.
+        The keys of tasks that it sent to the cluster, each with why what they do is not told; empty if it is.
     state
         What of distributed's own state was used.
     unknown
@@ -125,7 +125,7 @@ class Observed:
     perhaps_drew: set[str] = field(default_factory=set)
     made_up: set[str] = field(default_factory=set)
     asked_process: bool = False
-    sent: set[Any] = field(default_factory=set)
+    sent: dict[Any, str] = field(default_factory=dict)
     state: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
     unobserved: tuple[str, ...] = ()
