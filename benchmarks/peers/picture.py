@@ -40,8 +40,8 @@ def spread(heights: Sequence[float], gap: float = GAP) -> list[float]:
     found: list[float] = []
     for height in heights:
         found.append(max(height, found[-1] + gap) if found else height)
-    moved = fmean(new - old for new, old in zip(found, heights, strict=True))
-    return [height - moved for height in found]
+    moved = sum(found) - sum(heights)
+    return [height - moved / len(found) for height in found]
 
 
 def named(one: dict[str, Any]) -> str:

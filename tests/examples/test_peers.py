@@ -69,7 +69,8 @@ def test_cost_and_saving_are_beside_plain() -> None:
 
 
 def test_names_in_the_picture_are_apart() -> None:
-    """They keep their order, move as little as can be, and stay where nothing is near."""
+    """They keep their order, move as little as can be, and stay where nothing is near; there may be none."""
+    assert spread([], 0.5) == []
     assert spread([0.0, 1.0], 0.5) == [0.0, 1.0]
     assert spread([1.0, 1.0, 1.0], 0.5) == [0.5, 1.0, 1.5]
 
