@@ -10,6 +10,7 @@ from copyreg import __newobj__ as _new_object  # type: ignore[attr-defined]
 from typing import Any
 
 from cachingclient.hashing.code.modules import named_in_library
+from cachingclient.hashing.code.names import told_by
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.errors import Unidentifiable
@@ -122,7 +123,7 @@ def _as_made(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _encode_global(obj: Any, name: str, walk: Walk) -> bytes:
     """Return the encoding of an object that its library finds again by name."""
-    module = str(getattr(obj, "__module__", None) or type(obj).__module__)
+    module = str(told_by(obj, "__module__") or type(obj).__module__)
     if is_user_code(module) or getattr(sys.modules.get(module), name, None) is not obj:
         raise Unidentifiable(f"{module}.{name}, which gives a pickle nothing but this name")
     return walk.library(module, name)

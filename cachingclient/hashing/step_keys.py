@@ -23,6 +23,7 @@ from cachingclient.graph import (
     is_coroutine_function,
     moves_data,
 )
+from cachingclient.hashing.code.names import told_by
 from cachingclient.hashing.digest import CANONICAL_VERSION
 from cachingclient.hashing.environment.environment import Environment
 from cachingclient.hashing.errors import Unidentifiable
@@ -253,7 +254,7 @@ class Merkle:
     def _code(self, function: Callable[..., Any]) -> Code | str:
         if is_coroutine_function(function):
             return "it is a coroutine function, which runs in the worker's event loop"
-        if (getattr(function, "__module__", None) or "").startswith("distributed.shuffle"):
+        if str(told_by(function, "__module__") or "").startswith("distributed.shuffle"):
             return "a P2P shuffle moves data between workers outside the graph"
         if type(function) is functools.partial:
             return self._partial(function)

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from cachingclient.hashing.code.attributes import describe_layout
+from cachingclient.hashing.code.names import told_by
 from cachingclient.hashing.code.references import NO_ARGUMENTS, Reference
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.errors import Unidentifiable
@@ -88,13 +89,13 @@ def library_name(obj: Any) -> str | None:
     """
     if isinstance(obj, ModuleType):
         return obj.__name__
-    module = getattr(obj, "__module__", None)
+    module = told_by(obj, "__module__")
     if module is None:
-        owner = getattr(obj, "__self__", None)
+        owner = told_by(obj, "__self__")
         module = getattr(owner, "__name__", None) if isinstance(owner, ModuleType) else None
         if module is None and isinstance(owner, object) and callable(obj) and owner is not None:
             module = type(owner).__module__
-    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+    name = told_by(obj, "__qualname__") or told_by(obj, "__name__")
     return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) and callable(obj) else None
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from cachingclient.hashing.code.dynamic_use import check_use, library_name
+from cachingclient.hashing.code.names import told_by
 from cachingclient.hashing.code.paths import ABSENT, WHOLE, Uses, parts_taken, taken_as_a_whole
 from cachingclient.hashing.code.references import Reference
 from cachingclient.hashing.digest import frame
@@ -151,8 +152,8 @@ def method_of_library_object(found: Any, walk: Walk) -> bytes | None:
 
     What is in the object is no part of it: the state of a process-wide generator.
     """
-    owner = getattr(found, "__self__", None)
-    name = getattr(found, "__name__", None)
+    owner = told_by(found, "__self__")
+    name = told_by(found, "__name__")
     if owner is None or isinstance(owner, (ModuleType, type)) or not isinstance(name, str):
         return None
     for module in (type(owner).__module__, *KEEPERS.get(type(owner).__module__, ())):
@@ -216,13 +217,13 @@ def find_named(module: str, qualname: str) -> object:
     """Return the object under a dotted name in a library's module, or None."""
     found: object = sys.modules.get(module)
     for part in qualname.split("."):
-        found = getattr(found, part, None)
+        found = told_by(found, part)
     return found
 
 
 def named_in_library(obj: Any, walk: Walk) -> bytes | None:
     """Encode an object that its library's module has under its own name, such as numpy's dispatchers; else None."""
-    module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
+    module, name = told_by(obj, "__module__"), told_by(obj, "__qualname__")
     if not isinstance(module, str) or not isinstance(name, str) or is_user_code(module):
         return None
     return walk.library(module, name) if find_named(module, name) is obj else None

@@ -1,12 +1,31 @@
-"""Names that are made at run time: without addresses, which differ in each process."""
+"""Names: what objects tell of themselves, and what is made at run time, without the addresses of one process."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[1-9][0-9]*")
 _FIRST_ADDRESS, _LAST_ADDRESS = 1 << 32, 1 << 48
 """Where objects lie in memory on 64-bit machines: numbers in names are seldom as large."""
+
+
+def told_by(obj: Any, attribute: str) -> Any:
+    """Return an attribute that an object may have, None if it has none or whatever else asking for it raises.
+
+    A configuration that gives its entries as attributes often raises ``KeyError`` for those that it lacks.
+
+    Examples
+    --------
+    >>> class Entries(dict):
+    ...     __getattr__ = dict.__getitem__
+    >>> told_by(Entries(pt=30), "pt"), told_by(Entries(pt=30), "__qualname__")
+    (30, None)
+    """
+    try:
+        return getattr(obj, attribute, None)
+    except Exception:
+        return None
 
 
 def without_addresses(name: str) -> str:

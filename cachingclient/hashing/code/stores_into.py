@@ -9,6 +9,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from cachingclient.graph import GraphNode, Task, execute_subgraph
+from cachingclient.hashing.code.names import told_by
 from cachingclient.hashing.environment.environment import is_user_code
 
 _STORES = frozenset({"STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE", "STORE_ATTR", "DELETE_ATTR"})
@@ -66,7 +67,7 @@ def _may(function: Any, seen: set[int]) -> bool:
             function = function.func
         elif isinstance(function, MethodType):
             function = function.__func__
-        elif not isinstance(function, (FunctionType, type)) and hasattr(function, "__wrapped__"):
+        elif not isinstance(function, (FunctionType, type)) and told_by(function, "__wrapped__") is not None:
             function = function.__wrapped__
         else:
             break
@@ -79,8 +80,8 @@ def _may(function: Any, seen: set[int]) -> bool:
         called = vars(type(function)).get("__call__")
         if isinstance(called, FunctionType):
             return _may(called, seen)
-        name = getattr(function, "__name__", "setitem").strip("_")
-        return name in _OPERATORS or (getattr(function, "__module__", "") == "_operator" and name.startswith("i"))
+        name = str(told_by(function, "__name__") or "setitem").strip("_")
+        return name in _OPERATORS or (told_by(function, "__module__") == "_operator" and name.startswith("i"))
     return _stores(function.__code__) or any(_may(helper, seen) for helper in _helpers(function))
 
 
@@ -92,7 +93,7 @@ def _helpers(function: FunctionType) -> Iterator[Any]:
     modules = [value for value in found if isinstance(value, ModuleType) and is_user_code(value.__name__)]
     found += [vars(module)[name] for module in modules for name in names if name in vars(module)]
     for value in found:
-        inner = getattr(value, "__wrapped__", value)
+        inner = value if (wrapped := told_by(value, "__wrapped__")) is None else wrapped
         if isinstance(inner, (FunctionType, type)) and is_user_code(inner.__module__ or ""):
             yield value
 

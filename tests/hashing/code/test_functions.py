@@ -140,3 +140,15 @@ def test_a_users_own_now_is_no_clock() -> None:
     """A method of the user's that happens to have such a name is followed as any other."""
     source = "class Shift:\n    def now(self): return 3\ndef f(shift):\n    return Shift.now(shift)"
     assert identify(made(source)).varying == ()
+
+
+@pytest.mark.parametrize("use", ["C.cuts.pt", "C['cuts']['pt']", "C.cuts.get('pt')"])
+def test_a_configuration_whose_attributes_are_its_entries(use: str) -> None:
+    """One that raises KeyError for what it lacks is asked for names that it does not have, and counts all the same."""
+    source = (
+        "class Entries(dict):\n    def __getattr__(self, name):\n        found = self[name]\n"
+        "        return Entries(found) if isinstance(found, dict) else found\n"
+        "C = Entries(cuts={{'pt': {pt}}})\ndef f(x): return x > {use}"
+    )
+    first, same, other = (identify(made(source.format(pt=pt, use=use))).digest for pt in (30, 30, 25))
+    assert first == same != other
