@@ -29,6 +29,7 @@ from cachingclient.worker.as_planned import as_planned
 from cachingclient.worker.context import Context
 from cachingclient.worker.fleeting import Fleeting
 from cachingclient.worker.given import Given
+from cachingclient.worker.modules_by_name import add_modules
 from cachingclient.worker.observe import Observed, Watch
 from cachingclient.worker.observe.places import matches
 from cachingclient.worker.options import options_of
@@ -233,6 +234,7 @@ class Attempt:
         if not seen.is_empty or self.named or self.inherited or outputs or code.memories:
             memories, named = process().memories, self.named_and_read(seen)
             named = [each for each in named if each.url not in outputs and not matches(each.url, self.unobserved)]
+            add_modules(seen, code)
             trace = trace_of_run(seen, named, Inputs(context.inputs), self.inherited, outputs)
             memories.saw_opened({**trace.read, **trace.named})
             memories.filled(self.memories, trace)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.worker.observe import connections, current, frames, open_folders, places
 from cachingclient.worker.observe.callers import asked_by_user, callers, is_imported_library
 from cachingclient.worker.observe.current import Observers, mine, observers
@@ -22,6 +24,8 @@ _REMOVERS = os.path.join(_STANDARD, "shutil.py")
 _SUBPROCESS = os.path.join(_STANDARD, "subprocess.py")
 _ASK_THE_SYSTEM = tuple(os.path.join(_STANDARD, name) for name in ("platform.py", "uuid.py", "ctypes/util.py"))
 Handler = Callable[[Observers, tuple[Any, ...], FrameType], None]
+imported_at: dict[str, float] = {}
+"""When this process began to import modules, of those that it imported since it listens."""
 _installed = False
 
 
@@ -35,6 +39,9 @@ def install() -> None:
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
+    if event == "import":
+        imported_at[args[0]] = time.time()
+        return
     handle = HANDLERS.get(event)
     if handle is not None:
         tell(handle, args, who_opens(sys._getframe(1)))
@@ -223,6 +230,17 @@ def _setenv(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
             seen.variables_set.add(os.fsdecode(args[0]))
 
 
+def _find_by_name(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    """What a pickle refers to by name is code that the step may run, and that nothing else leads to."""
+    module, name = str(args[0]), str(args[1])
+    if module != "__main__" and is_user_code(module):
+        for seen in found:
+            if len(seen.unpickled) < 1000:
+                seen.unpickled.add((module, name))
+            else:
+                seen.give_reason("it unpickles more functions and classes than can be looked at again")
+
+
 def _chdir(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     for seen in found:
         seen.used_cwd = True
@@ -263,6 +281,7 @@ HANDLERS: dict[str, Handler] = {
     "socket.sendto": connections.connected,
     "socket.bind": connections.bound,
     "http.client.send": connections.requested,
+    "pickle.find_class": _find_by_name,
     "ctypes.dlopen": _dlopen,
     "builtins.input": _input,
 }

@@ -48,10 +48,10 @@ class Observed:
     Attributes
     ----------
     reads
-        Files that were opened for reading, by absolute path, as they looked when they were first opened. What the
-        step had written itself before is not among them.
+        Files that were opened for reading, by absolute path, as they looked then. What the step had written itself
+        is not among them.
     folders
-        Where more than `MOST_FILES` files were read: the digest of all files of each folder, as `stamp_folder` has it.
+        Where more than `MOST_FILES` files were read: the digest of each folder's, as `stamp_folder` has it.
     missing
         Paths that were to be read and were not there.
     there
@@ -74,21 +74,17 @@ class Observed:
     used_cwd
         Whether the working folder counted.
     asked_folder
-        The working folder, where a library asked for it: relative paths may come from there made absolute.
+        The working folder, where a library asked for it: relative paths may be made absolute by it.
     processes
         Programs that were started, and ``"fork"``.
     connections
         ``host:port`` of what was connected to, without connections that dask made for itself.
-    asked
-        The connections among them whose requests told their URLs.
-    remote
-        URLs that were opened, as far as they were told.
+    asked, remote
+        The connections among them whose requests told their URLs, and the URLs that were opened, as far as told.
     redirected
         URLs that servers sent the step to, each with the one that was asked for.
-    drew
-        From where random numbers were drawn without a seed.
-    perhaps_drew
-        Generators of the whole process that moved while other steps ran in it, any of which may have moved them.
+    drew, perhaps_drew
+        From where random numbers were drawn without a seed; generators that steps beside this one may have moved.
     made_up
         Names that were made up for temporary files.
     asked_process
@@ -99,8 +95,10 @@ class Observed:
         What of distributed's own state was used.
     unknown
         Why what it read or wrote can't be looked at again.
+    unpickled
+        The user's functions and classes that pickles found by name: module and name.
     drawn_names
-        Folders whose names `tempfile` drew: a run has its own, so one that is left behind is a draw.
+        Folders whose names `tempfile` drew: one that is left behind is a draw.
     """
 
     reads: dict[str, Stamp] = field(default_factory=dict)
@@ -130,6 +128,7 @@ class Observed:
     unknown: set[str] = field(default_factory=set)
     unobserved: tuple[str, ...] = ()
     is_open: bool = True
+    unpickled: set[tuple[str, str]] = field(default_factory=set)
     drawn_names: set[str] = field(default_factory=set, repr=False)
     # Bookkeeping of the recorder: the generators as they were, and whether another step ran at the same time.
     generators: dict[str, object] = field(default_factory=dict, repr=False)
@@ -141,7 +140,8 @@ class Observed:
         return not (
             self.reads or self.missing or self.there or self.listings or self.matches or self.links or self.folders
             or self.writes or self.changed or self.variables or self.used_cwd or self.processes or self.connections
-            or self.remote or self.drew or self.perhaps_drew or self.state or self.unknown or self.sent
+            or self.remote or self.drew or self.perhaps_drew or self.state
+            or self.unknown or self.sent or self.unpickled
         )  # fmt: skip
 
     def read(self, path: str) -> None:

@@ -1,0 +1,74 @@
+"""Modules of the user's that a step runs without its code leading there: by a pickle, or by a file that it runs.
+
+A pickled model refers to its classes and functions by module and name. A configuration in Python that is loaded from a
+path imports other modules. No key knows of them, so their files count like any others that the step read, and so do
+those of the modules that they import.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+import tokenize
+from collections.abc import Iterator
+
+import psutil  # type: ignore[import-untyped]
+
+from cachingclient.hashing.environment.environment import is_user_code
+from cachingclient.hashing.keys import Code
+from cachingclient.worker.observe import Observed, stamp
+from cachingclient.worker.observe.audit import imported_at
+
+
+def add_modules(seen: Observed, code: Code) -> None:
+    """Add the files of modules that a step reached by name alone to those that it read.
+
+    Parameters
+    ----------
+    seen
+        What was observed of the step.
+    code
+        The step's code: what it leads to by itself counts already, and not by files.
+    """
+    known = {label.partition(" ")[2] for each in (*code.functions, *code.values) for label in each.ingredients}
+    waiting = [module for module, name in seen.unpickled if f"{module}.{name}" not in known]
+    waiting += [name for path in seen.reads if path.endswith(".py") for name in _imports(path, "")]
+    imported: dict[str, float] = {}
+    while waiting:
+        name = waiting.pop()
+        if (path := _file_of(name)) and path not in imported:
+            imported[path] = imported_at.get(name, _STARTED)
+            waiting += _imports(path, getattr(sys.modules[name], "__package__", None) or "")
+    for path in sorted(imported.keys() - seen.reads.keys()):
+        if (found := stamp(path)) is not None:
+            seen.reads[path] = found
+            if os.stat(path).st_ctime > imported[path] - _CLOCKS_DIFFER:
+                seen.give_reason(f"{path} may have changed since this process imported it; restart the workers")
+
+
+_STARTED = psutil.Process().create_time()
+_CLOCKS_DIFFER = 2.0  # seconds, between this machine and a file system
+
+
+def _file_of(name: str) -> str:
+    """Return the source of a module of the user's; empty if it is a library's, is not imported or has none."""
+    path = str(getattr(sys.modules.get(name), "__file__", None) or "")
+    return path if path.endswith(".py") and is_user_code(name) else ""
+
+
+def _imports(path: str, package: str) -> Iterator[str]:
+    """Yield the names of modules that a file imports, anywhere in it, and of what may be modules."""
+    try:
+        with tokenize.open(path) as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            parts = parts[: len(parts) + 1 - node.level] if node.level else []
+            base = ".".join([*parts, *([node.module] if node.module else [])])
+            yield from (base, *(f"{base}.{each.name}" for each in node.names))

@@ -1,0 +1,125 @@
+"""Modules that a step reaches by a pickle or a file alone: an edit of them, or of what they import, runs it again."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+
+from cachingclient import step
+from cachingclient.worker import modules_by_name
+from cachingclient.worker.context import configured_context
+from cachingclient.worker.recent_results import recent_results
+from tests.worker.running import Heard
+
+MODULES = ("models_of_tests", "scales_of_tests", "others_of_tests")
+MODEL = """
+import others_of_tests
+from scales_of_tests import SCALE
+
+class Model:
+    def predict(self, x):
+        return SCALE * x
+"""
+SCALE = "SCALE = 2\n"
+
+
+def from_pickle(path: Path, x: int) -> Any:
+    with path.open("rb") as file:
+        return pickle.load(file).predict(x)
+
+
+def from_pickle_of_a_known_class(path: Path, x: int) -> Any:
+    from models_of_tests import Model  # type: ignore[import-not-found]
+
+    with path.open("rb") as file:
+        model = pickle.load(file)
+    return Model.predict(model, x)
+
+
+def from_path(path: Path, x: int) -> Any:
+    spec = importlib.util.spec_from_file_location("configuration", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.VALUE * x
+
+
+class Analysis:
+    """Modules, a pickled model and a configuration that use them, in a process that keeps what steps give."""
+
+    def __init__(self, folder: Path, heard: Heard) -> None:
+        self.folder, self._heard = folder, heard
+        self.model, self.configuration = folder / "model.pkl", folder / "configuration.py"
+
+    def write(self, name: str, text: str) -> None:
+        """Write a module, to be imported anew."""
+        (self.folder / f"{name}.py").write_text(text)
+        for each in MODULES:
+            sys.modules.pop(each, None)
+        importlib.invalidate_caches()
+
+    def run(self, function: Callable[..., Any], path: Path) -> tuple[Any, bool, str]:
+        """Return the result, whether the step ran for it, and why it was not kept."""
+        recent_results().clear()
+        result = step(function)(path, 3)
+        (record,) = self._heard.take()
+        return result, record.action == "ran", record.note
+
+
+@pytest.fixture
+def analysis(tmp_path: Path, store_url: str, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> Iterator[Analysis]:
+    """An analysis whose modules are imported right after they are written."""
+    monkeypatch.setattr(modules_by_name, "_CLOCKS_DIFFER", 0.0)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(tmp_path)
+    made = Analysis(tmp_path, heard)
+    for name, text in zip(MODULES, (MODEL, SCALE, "\n"), strict=True):
+        made.write(name, text)
+    made.model.write_bytes(pickle.dumps(importlib.import_module("models_of_tests").Model()))
+    made.configuration.write_text("import scales_of_tests\nVALUE = scales_of_tests.SCALE\n")
+    made.write("others_of_tests", "\n")
+    with dask.config.set({"cachingclient.store": store_url, "cachingclient.policy": "all"}):
+        configured_context.cache_clear()
+        yield made
+    configured_context.cache_clear()
+    for each in MODULES:
+        sys.modules.pop(each, None)
+
+
+@pytest.mark.parametrize(("function", "name"), [(from_pickle, "model"), (from_path, "configuration")])
+def test_a_module_behind_it_counts(analysis: Analysis, function: Callable[..., Any], name: str) -> None:
+    """An edit of a constant two modules away runs the step; nothing edited, or put back, runs nothing."""
+    path = getattr(analysis, name)
+    assert analysis.run(function, path) == (6, True, "")
+    assert analysis.run(function, path) == (6, False, "")
+    analysis.write("scales_of_tests", "SCALE = 5\n")
+    assert analysis.run(function, path) == (15, True, "")
+    analysis.write("scales_of_tests", SCALE)
+    assert analysis.run(function, path) == (6, False, "")
+
+
+def test_what_the_code_leads_to_counts_by_what_it_does(analysis: Analysis) -> None:
+    """A comment beside a class that the step names runs nothing, an edit of a method does."""
+    assert analysis.run(from_pickle_of_a_known_class, analysis.model) == (6, True, "")
+    analysis.write("models_of_tests", f"# A comment.\n{MODEL}")
+    assert analysis.run(from_pickle_of_a_known_class, analysis.model) == (6, False, "")
+    analysis.write("models_of_tests", MODEL.replace("SCALE * x", "SCALE + x"))
+    assert analysis.run(from_pickle_of_a_known_class, analysis.model) == (5, True, "")
+
+
+def test_a_worker_that_imported_it_before_the_edit(analysis: Analysis) -> None:
+    """What the old code gave is not kept under the file as it is now."""
+    __import__("models_of_tests")
+    (analysis.folder / "scales_of_tests.py").write_text("SCALE = 50\n")
+    result, ran, note = analysis.run(from_pickle, analysis.model)
+    assert (result, ran) == (6, True)
+    assert "scales_of_tests.py may have changed since this process imported it; restart the workers" in note
