@@ -19,6 +19,7 @@ from distributed import Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.protocol.pickle import dumps
 from distributed.scheduler import TaskState
+from distributed.worker import DEFAULT_STARTUP_INFORMATION
 
 from cachingclient.graph import Key, entries_in, needs_package, plain
 from cachingclient.scheduler.dashboard import show_page
@@ -61,6 +62,8 @@ class NewWorkers(SchedulerPlugin):
         self.lacking: dict[str, str] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._held: dict[str, dict[str, Any]] = {}
+        # A worker that starts in this process has what this process has; so it need not be asked and held back.
+        DEFAULT_STARTUP_INFORMATION[TOLD] = lambda _: {"version": own_version()}
         self._change_status = scheduler.stream_handlers["worker-status-change"]
         scheduler.stream_handlers["worker-status-change"] = self._status_changed
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dask._task_spec import Task, TaskRef
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Status, wait
 from distributed.protocol.pickle import dumps
 
 from cachingclient import CacheWarning, DiracClient, step
@@ -142,6 +143,25 @@ def test_a_worker_that_answers_late_gets_no_task_before(
             assert [future.result(timeout=300) for future in futures] == [0, 1, 4]
     assert len(set(asked)) == 1
     assert len(asked) == 4
+
+
+def test_a_worker_in_the_schedulers_process_need_not_be_asked(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has what the scheduler has: while no worker answers, a task that would have it elsewhere too runs there."""
+    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+
+    async def never(*_: object) -> object:
+        return await Future()
+
+    with LocalCluster(**options) as cluster, DiracClient(cluster, cache=store_url, policy="all") as client:
+        workers = cluster.scheduler.workers
+        before = set(workers)
+        monkeypatch.setattr(NewWorkers, "_version_of", never)
+        cluster.scale(2)
+        until(lambda: [each.status for each in workers.values()] == [Status.running] * 2)
+        (new,) = set(workers) - before
+        there = client.submit(pow, 2, 3, workers=[new], allow_other_workers=True)
+        wait(there)
+        assert client.who_has(there)[there.key] == [new]
 
 
 def test_the_last_worker_with_the_package_leaves(
