@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cachingclient.hashing.code.names import told_by
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.scalars import encode_str
@@ -63,3 +64,14 @@ def _subclasses(obj: Any, walk: Walk) -> bytes:
     if not isinstance(obj, type) or issubclass(obj, type):
         return b"N"
     return frame(b"$subclasses:", map(walk.encode, obj.__subclasses__()))
+
+
+def set_on(method: staticmethod[..., Any] | classmethod[Any, ..., Any], walk: Walk) -> list[bytes]:
+    """Return the encoding of what was set on a static or class method itself, beside what it has of its function."""
+    function = method.__func__
+    own = {
+        name: value
+        for name, value in vars(method).items()
+        if name != "__wrapped__" and told_by(function, name) is not value
+    }
+    return [walk.encode(dict(sorted(own.items())))] if own else []

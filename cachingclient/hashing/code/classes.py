@@ -24,9 +24,10 @@ CLASS_LAYOUT_NAMES = frozenset(
         "__slotnames__", "__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__",
         "__annotations_cache__", "__annotations__",
         "__dataclass_fields__", "__dataclass_params__",
+        "__pydantic_core_schema__", "__pydantic_validator__", "__pydantic_serializer__", "__signature__",
     }
 )  # fmt: skip
-"""Attributes that the interpreter sets on a class and no method reads."""
+"""Attributes that the interpreter sets on a class, or that follow from the others, and no method reads."""
 _HINTS = frozenset({"__annotations__", "__annotate__", "__annotate_func__"})
 _DEFINED = (FunctionType, staticmethod, classmethod, property)
 
@@ -87,12 +88,19 @@ def _attributes(cls: type) -> list[tuple[str, Any]]:
     ]
     if not issubclass(cls, enum.Enum):
         return own
-    members = [(name, member._value_) for name, member in cls.__members__.items()]
+    members = [(name, _member(member)) for name, member in cls.__members__.items()]
     return members + [
         (name, value)
         for name, value in own
         if name not in cls.__members__ and (not name.startswith("_") or isinstance(value, _DEFINED))
     ]
+
+
+def _member(member: enum.Enum) -> Any:
+    """Return the value of a member, with the attributes that were set on it beside that."""
+    made = {"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"}
+    others = {name: value for name, value in sorted(vars(member).items()) if name not in made}
+    return (member._value_, others) if others else member._value_
 
 
 def _unwrapped(value: Any, walk: Walk) -> Any:
@@ -114,4 +122,5 @@ def _field(field: dataclasses.Field[Any], walk: Walk) -> bytes:
         for value in (field.default, field.default_factory)
     )
     flags = (field.init, field.repr, field.hash, field.compare, bool(field.kw_only))
-    return frame(b"$field:", [encode_str(field.name), walk.encode(default), walk.encode(factory), walk.encode(flags)])
+    parts = [encode_str(field.name), walk.encode(default), walk.encode(factory), walk.encode(flags)]
+    return frame(b"$field:", [*parts, walk.encode(dict(field.metadata))] if field.metadata else parts)

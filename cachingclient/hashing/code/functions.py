@@ -26,7 +26,7 @@ from types import (
 )
 from typing import Any
 
-from cachingclient.hashing.code.attributes import describe_layout
+from cachingclient.hashing.code.attributes import describe_layout, set_on
 from cachingclient.hashing.code.bytecode import shape
 from cachingclient.hashing.code.classes import describe_class
 from cachingclient.hashing.code.dynamic_use import check_use
@@ -89,7 +89,7 @@ def encode_code(obj: Any, walk: Walk) -> bytes:
     if isinstance(obj, MethodType):
         return frame(b"$method:", [walk.encode(obj.__self__), walk.encode(obj.__func__)])
     if isinstance(obj, (staticmethod, classmethod)):
-        return frame(b"$" + type(obj).__name__.encode() + b":", [walk.encode(obj.__func__)])
+        return frame(b"$" + type(obj).__name__.encode() + b":", [walk.encode(obj.__func__), *set_on(obj, walk)])
     if isinstance(obj, property):
         return frame(b"$property:", [walk.encode(part) for part in (obj.fget, obj.fset, obj.fdel)])
     if isinstance(obj, functools._lru_cache_wrapper):

@@ -36,6 +36,8 @@ def _describe(cls: Any, walk: Walk) -> bytes:
     for name, field in cls.model_fields.items():
         settings = {key: getattr(field, key) for key in sorted(field._attributes_set)}
         parts.append(frame(b"(", [encode_str(name), walk.encode(field.annotation), walk.encode(settings)]))
+        if field.metadata:  # bounds and validators, given to Field or by Annotated: they are no settings
+            parts.append(walk.encode(field.metadata))
     for name in sorted(own):
         value = own[name]
         parts.append(frame(b"(", [encode_str(name), walk.encode(getattr(value, "wrapped", value))]))
