@@ -156,10 +156,11 @@ class NotingWalk(Walk):
         for cell in function.__closure__ or ():
             self.saw_attributes(cell, "cell_contents")
 
-    def refer(self, obj: object, label: str, describe: Callable[[Any, Walk], bytes]) -> bytes:
+    def refer(self, obj: object, label: str, describe: Callable[[Any, Walk], bytes], known_as: object = None) -> bytes:
         """Refer to code as any walk does; what is neither a function nor a class of the user's takes no notes."""
-        self.sure = self.sure and describe.__name__ in ("describe_function", "describe_class")
-        return super().refer(obj, label, describe)
+        is_noted = getattr(describe, "__name__", "") in ("describe_function", "describe_class")
+        self.sure = self.sure and is_noted and known_as is None
+        return super().refer(obj, label, describe, known_as)
 
     def demand(self, names: Iterable[str], describe: Describe) -> None:
         """Demand attributes, for which no notes are taken."""

@@ -86,11 +86,15 @@ class Walk:
             self._lowest = inner if outer is None else min(inner, outer)
         return encoded
 
-    def refer(self, obj: object, label: str, describe: Callable[[Any, Walk], bytes]) -> bytes:
-        """Return a reference to a piece of code, to be described once when the values are done."""
-        number = self._numbers.get(id(obj))
+    def refer(self, obj: object, label: str, describe: Callable[[Any, Walk], bytes], known_as: object = None) -> bytes:
+        """Return a reference to a piece of code, to be described once when the values are done.
+
+        What is `known_as` something else is described apart from what others refer to.
+        """
+        ident = id(obj if known_as is None else known_as)
+        number = self._numbers.get(ident)
         if number is None:
-            number = self._numbers[id(obj)] = len(self._queue)
+            number = self._numbers[ident] = len(self._queue)
             self._queue.append((obj, label, describe))
         return b"@" + number.to_bytes(4, "little")
 

@@ -1,4 +1,4 @@
-"""Two small pipelines of the shape that AGC's and TopEFT's have: one configuration for all, one dict of samples."""
+"""Two small pipelines of the shape that AGC's and TopEFT's have: a module's dict of samples, and the processor's."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ CONFIG = {
 XSEC = {"ttbar__nominal": 729.84, "wjets__nominal": 15487.164, "single_top__nominal": 44.33}
 
 class TtbarAnalysis(ProcessorABC):
-    def __init__(self, config, xsec):
+    def __init__(self, config):
         self.config = config
-        self.xsec = xsec
         self.use_inference = config["ml"]["USE_INFERENCE"]
 
     def histogram(self, name):
@@ -29,7 +28,7 @@ class TtbarAnalysis(ProcessorABC):
 
     def process(self, events):
         process, variation = events.metadata["process"], events.metadata["variation"]
-        x_sec = self.xsec[events.metadata["dataset"]]
+        x_sec = XSEC[events.metadata["dataset"]]
         if self.use_inference:
             raise ValueError(self.config["ml"]["MODEL"])
         weight = x_sec * 3378 / events.metadata["nevts"]
@@ -44,7 +43,7 @@ class TtbarAnalysis(ProcessorABC):
         return {"output": self.config["global"]["OUTPUT"], **accumulator}
 
 def make():
-    return TtbarAnalysis(CONFIG, XSEC)
+    return TtbarAnalysis(CONFIG)
 """
 TOPEFT = """
 import awkward as ak

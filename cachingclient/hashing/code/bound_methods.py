@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType, MemberDescriptorType
 from typing import Any
 
+from cachingclient.hashing.code.by_key import ByKey, by_key
 from cachingclient.hashing.code.given import NOTHING, Facts, Given
 from cachingclient.hashing.code.paths import ABSENT, Path, Uses, is_key, parts_taken, words_of
 from cachingclient.hashing.code.reads import entry_of, reads_of_code
@@ -40,26 +41,41 @@ class Reads:
         The name of each attribute of which the call tells the parts, what is there, and what is taken of it.
     places
         Where each part is first taken that always counts, by its name.
+    method
+        The method, as these calls have it.
+    by_key
+        The functions with variables of modules of which the call tells the parts.
     """
 
     always: tuple[tuple[str, object], ...]
     by_call: tuple[tuple[str, object, Uses], ...]
     places: Mapping[str, Place]
+    method: object
+    by_key: tuple[ByKey, ...] = ()
 
     @functools.cached_property
     def given(self) -> tuple[Given, ...]:
         """What of the call tells the parts."""
-        keys = (taken.key for _, _, paths in self.by_call for path in paths for taken in path)
+        every = [paths for _, _, paths in self.by_call] + [paths for one in self.by_key for paths in one.given.values()]
+        keys = (taken.key for paths in every for path in paths for taken in path)
         return tuple(sorted({key for key in keys if isinstance(key, Given)}, key=str))
 
     def of_call(self, value_of: ValueOf) -> tuple[tuple[str, object], ...]:
         """Return what is read in one call, of a container all where its key is not known."""
-        parts = (part for name, value, paths in self.by_call for part in _parts(name, value, paths, value_of))
-        return tuple(sorted(parts, key=lambda pair: pair[0]))
+        return _all_parts(self.by_call, value_of)
+
+    def variables_of_call(self, value_of: ValueOf) -> tuple[tuple[str, object], ...]:
+        """Return what is read of variables in one call, as they are now."""
+        return _all_parts((each for one in self.by_key for each in one.variables()), value_of)
 
     def places_of_call(self, value_of: ValueOf) -> dict[str, Place]:
         """Return where each part is first taken that is read in one call, by its name."""
         return {label: place for name, _, uses in self.by_call for label, place in _places(name, uses, value_of)}
+
+
+def _all_parts(every: Iterable[tuple[str, object, Uses]], value_of: ValueOf) -> tuple[tuple[str, object], ...]:
+    parts = (part for name, value, paths in every for part in _parts(name, value, paths, value_of))
+    return tuple(sorted(parts, key=lambda pair: pair[0]))
 
 
 def _places(name: str, uses: Uses, value_of: ValueOf) -> Iterator[tuple[str, Place]]:
@@ -131,7 +147,7 @@ def reads_of(instance: object, function: Callable[..., Any], entry: Facts = NOTH
         reads.follow(function, entry)
     except _CanNotFollow:
         return None
-    return reads.told()
+    return reads.told(function)
 
 
 class _Reads:
@@ -145,11 +161,15 @@ class _Reads:
         """Those attributes of which a part may count alone."""
         self.methods: dict[str, Callable[..., Any]] = {}
         """Those attributes that are methods: code that gets the object, and what it is called with."""
-        self.followed: set[tuple[int, Facts]] = set()
+        self.entries: dict[Callable[..., Any], set[Facts]] = {}
+        """What was followed, and what holds of its arguments where it is called."""
 
-    def told(self) -> Reads:
-        """Return what was read."""
-        always, by_call = list(self.found.items()), []
+    def told(self, method: Callable[..., Any]) -> Reads:
+        """Return what was read, by a method and those that it calls."""
+        found = self.found.items()
+        own = {called: by_key(called, entries) for called, entries in self.entries.items()}
+        always = [(name, (isinstance(value, FunctionType) and own.get(value)) or value) for name, value in found]
+        by_call: list[tuple[str, object, Uses]] = []
         places: dict[str, Place] = {}
         for name, value in self.values.items():
             uses = self.uses[name]
@@ -159,15 +179,16 @@ class _Reads:
                 always += _parts(name, value, uses, _nobody_knows)
                 places.update(_places(name, uses, _nobody_knows))
         always.sort(key=lambda pair: pair[0])
-        return Reads(tuple(always), tuple(sorted(by_call, key=lambda each: each[0])), places)
+        by_call.sort(key=lambda each: each[0])
+        return Reads(tuple(always), tuple(by_call), places, own[method] or method, tuple(filter(None, own.values())))
 
     def follow(self, function: Callable[..., Any], entry: Facts = NOTHING) -> None:
         """Add what a function that gets the object as its first argument reads from it."""
         if not isinstance(function, FunctionType):
             raise _CanNotFollow
-        if (id(function), entry) in self.followed:
+        if entry in (entries := self.entries.setdefault(function, set())):
             return
-        self.followed.add((id(function), entry))
+        entries.add(entry)
         read = reads_of_code(function.__code__, entry)
         if read is None:
             raise _CanNotFollow

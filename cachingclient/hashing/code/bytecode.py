@@ -6,12 +6,14 @@ runs: globals, closure variables, imports inside it, each with the attributes th
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from types import CodeType
 
 from cachingclient.hashing.code.control_flow import canonical_flow, operation
+from cachingclient.hashing.code.given import Facts, Known
 from cachingclient.hashing.code.instructions import Instruction, decode
 from cachingclient.hashing.code.paths import Path, path_after
 from cachingclient.hashing.code.references import NO_ARGUMENTS, CodeShape, Reference
@@ -67,11 +69,27 @@ def shape(code: CodeType) -> CodeShape:
     return known
 
 
+@functools.lru_cache(maxsize=1000)
+def shape_of_call(code: CodeType, entry: Facts) -> CodeShape:
+    """Return the shape of a code object where some of what its caller gives it is known: keys among what it takes.
+
+    Examples
+    --------
+    >>> from cachingclient.hashing.code.given import Fact, Given
+    >>> def weight(dataset): return XSEC[dataset]
+    >>> entry = frozenset({Fact("dataset", Given(0))})
+    >>> [path[0].key for path in next(iter(shape_of_call(weight.__code__, entry).paths.values()))]
+    [Given(position=0, path=())]
+    """
+    return _Reader(code, Known(code, entry)).read() if entry else shape(code)
+
+
 class _Reader:
     """Reads one code object."""
 
-    def __init__(self, code: CodeType) -> None:
+    def __init__(self, code: CodeType, known: Known | None = None) -> None:
         self.code = code
+        self.known = known
         self.instructions = decode(code)
         self.references: dict[Reference, dict[Path, int | None]] = {}
         self.literals: set[str] = set()
@@ -140,7 +158,7 @@ class _Reader:
 
     def _take_over(self, code: CodeType) -> None:
         """Take over the references of nested code, except those to this code's own variables."""
-        inner = shape(code)
+        inner = shape(code) if self.known is None else shape_of_call(code, self.known.inside(code))
         for reference in inner.references:
             if reference.kind != "free" or reference.name in self.code.co_freevars:
                 self._refer(reference, inner.paths[reference])
@@ -166,15 +184,19 @@ class _Reader:
         elif name == "LOAD_ATTR" and found.value in LAYOUT_READERS:
             self.layout.add(found.value)
         elif name in GLOBAL_LOADS and found.value not in self.assigned and found.value not in self.imported:
-            taken = {path_after(self.instructions, number): self._line(found)}
+            taken = {self._path(number): self._line(found)}
             self._refer(Reference("global", found.value, *self._chain(number), line=self._line(found)), taken)
         elif name in LOCAL_LOADS and found.value in self.imported and not self._is_passed_on(found):
-            taken = {path_after(self.instructions, number): self._line(found)}
+            taken = {self._path(number): self._line(found)}
             for module, level in self.imported[found.value]:
                 self._refer(Reference("import", module, *self._chain(number), level, self._line(found)), taken)
         elif name in FREE_LOADS and found.value in self.code.co_freevars:
-            taken = {path_after(self.instructions, number): self._line(found)}
+            taken = {self._path(number): self._line(found)}
             self._refer(Reference("free", found.value, *self._chain(number), line=self._line(found)), taken)
+
+    def _path(self, number: int) -> Path:
+        """Return what is taken of what an instruction loads."""
+        return path_after(self.instructions, number, *([] if self.known is None else [self.known.at]))
 
     def _is_passed_on(self, found: Instruction) -> bool:
         """Tell whether a load makes up a closure for nested code: from 3.13 it looks like one of a plain variable."""

@@ -11,13 +11,14 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import (
     BuiltinFunctionType,
     CellType,
     CodeType,
     FunctionType,
     GetSetDescriptorType,
+    MappingProxyType,
     MemberDescriptorType,
     MethodDescriptorType,
     MethodType,
@@ -29,6 +30,7 @@ from typing import Any
 from cachingclient.hashing.code.attributes import describe_layout, set_on
 from cachingclient.hashing.code.bytecode import shape
 from cachingclient.hashing.code.classes import describe_class
+from cachingclient.hashing.code.compiled import encode_compiled
 from cachingclient.hashing.code.dynamic_use import check_use
 from cachingclient.hashing.code.import_effects import import_effects
 from cachingclient.hashing.code.modules import (
@@ -38,7 +40,6 @@ from cachingclient.hashing.code.modules import (
     find_named,
     follow,
     import_for,
-    method_of_library_object,
     module_content,
 )
 from cachingclient.hashing.code.names import without_addresses
@@ -100,7 +101,7 @@ def encode_code(obj: Any, walk: Walk) -> bytes:
         return shape(obj).body
     if isinstance(obj, CellType):
         return frame(b"$cell:", [walk.encode(obj.cell_contents)])
-    return _builtin(obj, walk)
+    return encode_compiled(obj, walk)
 
 
 def _function(function: FunctionType, walk: Walk) -> bytes:
@@ -149,8 +150,13 @@ def _dispatch_registry(function: FunctionType) -> dict[type, Any] | None:
     return dict(function.registry) if hasattr(function, "registry") else None
 
 
-def describe_function(function: FunctionType, walk: Walk) -> bytes:
-    """Encode a user's function by what it does and all that it looks up."""
+def describe_function(
+    function: FunctionType, walk: Walk, by_call: Mapping[Reference, Uses] = MappingProxyType({})
+) -> bytes:
+    """Encode a user's function by what it does and all that it looks up.
+
+    Of what `by_call` names only that is encoded which it says; for the rest each call says which part it is.
+    """
     seen = shape(function.__code__)
     where = f"{function.__module__}.{function.__qualname__}"
     walk.demand(seen.layout, describe_layout)
@@ -161,8 +167,12 @@ def describe_function(function: FunctionType, walk: Walk) -> bytes:
     for name, value in _defaults(function):
         walk.ingredient(f"default {own}:{name}", walk.encode(value), value)
     for reference in seen.references:
-        if reference.kind != "free":
-            parts.append(_referenced(reference, function, where, walk, seen.uses_of(reference, function.__code__)))
+        uses = by_call.get(reference)
+        if uses is not None:
+            parts.append(frame(b"$by-call:", [encode_str(reference.name), *map(encode_str, reference.attributes)]))
+        if reference.kind != "free" and (uses is None or uses):
+            uses = seen.uses_of(reference, function.__code__) if uses is None else uses
+            parts.append(_referenced(reference, function, where, walk, uses))
     parts += _named_files(function, seen, walk)
     namespace = function.__globals__
     for name, line in seen.global_writes:
@@ -291,30 +301,3 @@ def _class(cls: type, walk: Walk) -> bytes:
     if not is_user_code(module) and (module == "builtins" or find_named(module, cls.__qualname__) is cls):
         return walk.library(module, cls.__qualname__)
     return walk.refer(cls, f"class {module}.{cls.__qualname__}", describe_class)
-
-
-def _builtin(obj: Any, walk: Walk) -> bytes:
-    """Encode a compiled function by its name and the object that it is bound to."""
-    owner = getattr(obj, "__self__", None)
-    name: str = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None) or repr(type(obj))
-    if owner is not None and not isinstance(owner, ModuleType):
-        if (named := method_of_library_object(obj, walk)) is not None:
-            return named
-        return frame(b"$bound:", [walk.encode(owner), name.encode()])
-    owner_class = getattr(obj, "__objclass__", None)
-    if owner_class is not None:
-        return frame(b"$slot:", [walk.encode(owner_class), name.encode()])
-    module = getattr(obj, "__module__", None) or getattr(owner, "__name__", None) or "builtins"
-    if is_user_code(module):
-        return _compiled_by_user(module, name, walk)
-    return walk.library(module, name)
-
-
-def _compiled_by_user(module: str, name: str, walk: Walk) -> bytes:
-    """Encode a function of the user's own extension module by the content of its file."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None:
-        raise Unidentifiable(f"the compiled function {module}.{name}, whose file is unknown")
-    walk.unsure()
-    with open(file, "rb") as library:
-        return frame(b"$compiled:", [name.encode(), compact(b"$file:", library.read())])

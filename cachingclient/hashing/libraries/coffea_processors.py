@@ -3,7 +3,7 @@
 coffea packs the processor into bytes that go with each chunk. Its worker unpacks them, calls ``process`` and looks at
 nothing else of it, unless there is a checkpointer, which may. So other attributes, methods and parts of a configuration
 may change. What ``process`` finds in ``events.metadata`` stands in the chunk's work item: of ``self.samples[dataset]``
-the one sample counts, where ``dataset`` is proven to be the work item's.
+and of ``SAMPLES[dataset]`` the one sample counts, where ``dataset`` is proven to be the work item's.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from types import FunctionType
 from typing import Any
 
 from cachingclient.hashing.code.bound_methods import Reads, reads_of
+from cachingclient.hashing.code.by_key import ByKey
 from cachingclient.hashing.code.given import METADATA, Facts, Given
 from cachingclient.hashing.code.paths import ABSENT, has_parts, is_key
 from cachingclient.hashing.code.reads import entry_of
@@ -54,7 +55,7 @@ class Processing:
     processor
         The name of the processor's class, for messages.
     process
-        The method, as its class has it.
+        The method, as its class has it or as coffea calls it.
     reads
         What it reads.
     of_items
@@ -64,7 +65,7 @@ class Processing:
     """
 
     processor: str
-    process: Callable[..., Any]
+    process: object
     reads: Reads
     of_items: dict[tuple[object, ...], Taken] = field(default_factory=dict)
     schemas: dict[object, bool] = field(default_factory=dict)
@@ -80,9 +81,9 @@ class Processing:
             def value_of(given: Given) -> object:
                 return values.get(given, ABSENT)
 
-            self.of_items[key] = Taken(
-                self.processor, self.reads.of_call(value_of), self.reads.places_of_call(value_of)
-            )
+            read = self.reads
+            variables = functools.partial(read.variables_of_call, value_of)
+            self.of_items[key] = Taken(self.processor, read.of_call(value_of), read.places_of_call(value_of), variables)
         return self.of_items[key]
 
 
@@ -98,11 +99,14 @@ class Taken:
         The name of each part, and what is there.
     places
         Where each part is first taken, by its name.
+    variables
+        Gives the name of each part of a variable of a module, and what is there now.
     """
 
     processor: str
     parts: tuple[tuple[str, object], ...]
     places: Mapping[str, Place]
+    variables: Callable[[], tuple[tuple[str, object], ...]]
 
 
 def _entry(given: Given, metadata: Mapping[str, object]) -> object:
@@ -123,7 +127,11 @@ def encode_processing(used: Processing, walk: Walk) -> bytes:
 @register_hasher(Taken)
 def encode_taken(taken: Taken, walk: Walk) -> bytes:
     """Return the encoding of what a chunk uses of its processor by its metadata."""
-    return frame(b"(", _encoded(taken.processor, taken.parts, taken.places, walk))
+    variables = []
+    for name, value in taken.variables():
+        variables.append(frame(b"$by-call:", [encode_str(name), walk.encode(value)]))
+        walk.ingredient(f"variable {name}", variables[-1], value)
+    return frame(b"(", [*_encoded(taken.processor, taken.parts, taken.places, walk), *variables])
 
 
 def _encoded(
@@ -133,7 +141,7 @@ def _encoded(
     for name, value in reads:
         encoded = encode_within(value, walk, f"under attribute {name!r} of {processor}")
         yield frame(b"(", [encode_str(name), encoded])
-        if not callable(value):
+        if not callable(value) and not isinstance(value, ByKey):
             place = places.get(name) if has_parts(value) else None
             walk.ingredient(f"attribute {processor}.{name}", encoded, value, place)
 
@@ -144,7 +152,7 @@ def used_by(function: Any, item: Any, packed: bytes) -> tuple[object, ...]:
     if not packed.startswith(LZ4_FRAME) or (runner := _only_processes(function)) is None:
         return ()
     used = _unpacked(packed)
-    if used is None or not used.reads.by_call:
+    if used is None or not used.reads.given:
         return () if used is None else (used,)
     return used, used.for_item(_metadata_of(item) if _gives_metadata(runner, used.schemas) else {})
 
@@ -227,7 +235,10 @@ def processing_of(processor: Any) -> Processing | None:
     process = next(vars(cls)["process"] for cls in kind.__mro__ if "process" in vars(cls))
     function = getattr(process, "__cache_function__", process)
     reads = reads_of(processor, function, called_with_events(function)) if isinstance(function, FunctionType) else None
-    return None if reads is None else Processing(f"{kind.__module__}.{kind.__qualname__}", process, reads)
+    if reads is None:
+        return None
+    process = reads.method if process is function else process
+    return Processing(f"{kind.__module__}.{kind.__qualname__}", process, reads)
 
 
 def called_with_events(process: FunctionType) -> Facts:

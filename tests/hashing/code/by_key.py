@@ -10,6 +10,8 @@ from contextlib import nullcontext
 from functools import cached_property, wraps
 from types import SimpleNamespace
 
+{before}
+
 class Events:
     fields = ['pt']
     def __init__(self, dataset, number):
@@ -40,7 +42,7 @@ class Base:
 
 class Program(Base):
     def __init__(self):
-        self.samples = {{'a': {{'x': 2, 'name': 'A'}}, 'b': {{'x': 3, 'name': 'B'}}}}
+        {samples}
         self.other = 'a'
         {init}
     {methods}
@@ -56,6 +58,9 @@ class Program(Base):
 """
 
 
+SAMPLES = "SAMPLES = {'a': {'x': 2, 'name': 'A'}, 'b': {'x': 3, 'name': 'B'}}"
+
+
 class Program(NamedTuple):
     """A program: what ``process`` does after ``d`` holds the data set, and what else there is."""
 
@@ -63,6 +68,7 @@ class Program(NamedTuple):
     init: str = "pass"
     methods: str = "pass"
     after: str = ""
+    before: str = ""
 
     @property
     def source(self) -> str:
@@ -70,7 +76,8 @@ class Program(NamedTuple):
         body = self.body if self.body.startswith("-") else f"d = events.metadata['dataset']\n{self.body}"
         lines = {"body": (body.removeprefix("-"), 8), "init": (self.init, 8), "methods": (self.methods, 4)}
         shown = {name: text.replace("\n", "\n" + " " * indent) for name, (text, indent) in lines.items()}
-        return SOURCE.format(**shown, after=self.after)
+        own = "self.samples = SAMPLES" if self.before else SAMPLES.replace("SAMPLES", "self.samples")
+        return SOURCE.format(**shown, after=self.after, before=self.before, samples=own)
 
 
 X = "return self.samples[d]['x']"
@@ -256,3 +263,44 @@ ALL: dict[str, Program] = {
     "a part that leads to another": Program("return self.samples[d]", "self.samples['b']['like'] = self.samples['a']"),
 }  # fmt: skip
 """Those of which all samples count: most give something else for one data set after an edit of another's sample."""
+
+_X = "return SAMPLES[d]['x']"
+OF_VARIABLES: dict[str, Program] = {
+    "a helper that takes all": Program(
+        "return SAMPLES[d]['x'] + total()", after="def total():\n    return len(SAMPLES)", before=SAMPLES
+    ),
+    "a helper that gets the key": Program(
+        "return SAMPLES[d]['x'] + weight('a')", after="def weight(d):\n    return SAMPLES[d]['x']", before=SAMPLES
+    ),
+    "a helper that writes": Program(
+        f"spoil()\n{_X}", after="def spoil():\n    SAMPLES['b'] = SAMPLES['a']", before=SAMPLES
+    ),
+    "the class's own process": Program(
+        "x = SAMPLES[d]['x']\nif events.metadata['number'] == 1:\n    return x\n"
+        "return x + Program.process(self, Events('a', 1))",
+        before=SAMPLES,
+    ),
+    "process by another name": Program(
+        "x = SAMPLES[d]['x']\nreturn x if events.metadata['number'] == 1 else x + again(self, Events('a', 1))",
+        after="again = Program.process", before=SAMPLES,
+    ),
+    "a method by its class": Program(
+        "return self.first_of(d) + Program.first_of(self, 'a')",
+        methods="def first_of(self, d):\n    return SAMPLES[d]['x']", before=SAMPLES,
+    ),
+    "bound again by a function": Program(
+        f"spoil()\n{_X}",
+        after="def spoil():\n    global SAMPLES\n    SAMPLES = dict.fromkeys('ab', SAMPLES['a'])", before=SAMPLES,
+    ),
+    "bound again by itself": Program(
+        f"global SAMPLES\nSAMPLES = dict.fromkeys('ab', SAMPLES['a'])\n{_X}", before=SAMPLES
+    ),
+    "subscripts of its own": Program(_X, after="SAMPLES = First(SAMPLES)", before=SAMPLES),
+    "a default dict": Program(_X, after="SAMPLES = defaultdict(dict, SAMPLES)", before=SAMPLES),
+    "a wrapper": Program(
+        _X, after="own = Program.process\nProgram.process = lambda self, events: own(self, Events('a', 1))",
+        before=SAMPLES,
+    ),
+    "in a text for a library": Program(f"self.other.query('SAMPLES') if d == 'c' else 0\n{_X}", before=SAMPLES),
+}  # fmt: skip
+"""Those of which all samples count, since others than the method itself take them."""
