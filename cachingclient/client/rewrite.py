@@ -235,6 +235,7 @@ def _node(
             keep=step.keep,
             before=before,
             asked=asked,
+            codes=identity.codes,
         ),
     )
 

@@ -28,11 +28,14 @@ class Call:
         Its key by what its inputs contain, wherever they came from; None if an input has no identity.
     inputs
         The files that it names, as they look from here.
+    codes
+        The digests of code of the user's among its arguments.
     """
 
     code: Code | str
     content_key: bytes | None = None
     inputs: tuple[Fingerprint, ...] = ()
+    codes: tuple[bytes, ...] = ()
 
 
 def look_at_call(
@@ -52,13 +55,13 @@ def look_at_call(
             nodes, out, {name: merkle.value(value) for name, value in zip(names, values, strict=True)}
         )
         assert step.code is not None
-        return Call(step.code, step.key and join(b"content", [step.key]), step.inputs)
+        return Call(step.code, step.key and join(b"content", [step.key]), step.inputs, step.codes)
     code = merkle.code(function)
     parts = merkle.arguments(function, args, kwargs)
     if isinstance(code, str):
         return Call(code)
     key = None if parts.reason else join(b"content" + code.digest, parts.encodings)
-    return Call(code, key, (*parts.inputs, *code.inputs))
+    return Call(code, key, (*parts.inputs, *code.inputs), tuple(parts.codes))
 
 
 def code_of_call(function: Callable[..., Any], args: tuple[Any, ...], merkle: Merkle) -> Code | str:

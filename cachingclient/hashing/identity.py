@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from cachingclient.hashing.digest import digest
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 
+_CODE = ("body ", "default ", "function ", "module ", "setting ", "settings ", "variable ")
+"""What the ingredients are called that functions of the user's are made of."""
+_TRAVELS = ("__main__", "<locals>")
+"""Of what has such a name the code goes with the task."""
 Place = tuple[str, int, str]
 """The file, the line and the name of code."""
 
@@ -48,6 +53,20 @@ class Identity:
     memories: tuple[Any, ...] = field(default=(), compare=False)
     places: dict[str, Place] = field(default_factory=dict, compare=False)
     made: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @property
+    def users_code(self) -> bytes:
+        """The digest of the functions of the user's modules in it, with what they read; empty if there are none.
+
+        Another process has them from its own modules. There is nothing in it of an object's state, and of code that is
+        pickled by value, both of which are what was sent.
+        """
+        found: bytes | None = self.made.get("users code")
+        if found is None:
+            parts = ((label, told) for label, told in self.ingredients.items() if label.startswith(_CODE))
+            lines = sorted(f"{label} {told}" for label, told in parts if not any(name in label for name in _TRAVELS))
+            found = self.made["users code"] = digest("\n".join(lines).encode()) if lines else b""
+        return found
 
     @property
     def is_users(self) -> bool:

@@ -103,6 +103,8 @@ class Step:
         The files it names.
     packed
         The bytes that it gives, where a library may have packed an object into them of which not all counts.
+    codes
+        The digests of code of the user's among its arguments.
     """
 
     key: bytes | None
@@ -111,6 +113,24 @@ class Step:
     parts: tuple[bytes, ...] = ()
     inputs: tuple[Fingerprint, ...] = ()
     packed: bytes | None = field(default=None, compare=False, repr=False)
+    codes: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the arguments of one step come to."""
+
+    encodings: list[bytes] = field(default_factory=list)
+    inputs: list[Fingerprint] = field(default_factory=list)
+    reason: str = ""
+    codes: list[bytes] = field(default_factory=list)
+    containers: set[int] = field(default_factory=set)
+
+    @property
+    def told(self) -> tuple[bytes, ...]:
+        """The encodings as others read them: a container's is a digest, which could pass for any other by chance."""
+        numbered = enumerate(self.encodings)
+        return tuple(CONTAINER + each if number in self.containers else each for number, each in numbered)
 
 
 def arguments_inside(steps: Iterable[Step]) -> Iterator[bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import xxhash
@@ -29,31 +28,14 @@ from cachingclient.hashing.environment.environment import Environment
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.identify import identify
 from cachingclient.hashing.identity import Identity
-from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
-from cachingclient.hashing.keys import CONTAINER, Code, Known, Step, arguments_inside, code_of_one
+from cachingclient.hashing.keys import Code, Known, Parts, Step, arguments_inside, code_of_one
 from cachingclient.hashing.memo import identify_again, parts_of
 from cachingclient.hashing.relevant import narrowed, packed_among, passed_on, relevant_arguments
 from cachingclient.hashing.scalars import PLAIN
 
 VERSION = bytes([CANONICAL_VERSION])
 _NOTHING: Mapping[Key, Step] = {}
-
-
-@dataclass(slots=True)
-class Parts:
-    """What the arguments of one step come to."""
-
-    encodings: list[bytes] = field(default_factory=list)
-    inputs: list[Fingerprint] = field(default_factory=list)
-    reason: str = ""
-    containers: set[int] = field(default_factory=set)
-
-    @property
-    def told(self) -> tuple[bytes, ...]:
-        """The encodings as others read them: a container's is a digest, which could pass for any other by chance."""
-        numbered = enumerate(self.encodings)
-        return tuple(CONTAINER + each if number in self.containers else each for number, each in numbered)
 
 
 class Merkle:
@@ -136,9 +118,9 @@ class Merkle:
             return Step(None, code)
         if parts.reason:
             return Step(None, parts.reason, code)
-        inputs = (*parts.inputs, *code.inputs)
-        packed = passed_on(task.func, task.args)
-        return Step(join(code.digest, parts.encodings), "", code, parts.told, inputs, packed)
+        inputs, packed = (*parts.inputs, *code.inputs), passed_on(task.func, task.args)
+        key = join(code.digest, parts.encodings)
+        return Step(key, "", code, parts.told, inputs, packed, tuple(parts.codes))
 
     def arguments(
         self,
@@ -182,6 +164,8 @@ class Merkle:
             parts.reason = parts.reason or f"it needs {key_split(key)!r}, which is uncacheable"
         else:
             parts.encodings.append(b"^" + step.key)
+        if step.packed is not None and isinstance(inside := self._look_at(step.packed), Identity):
+            parts.codes += filter(None, [inside.users_code])
 
     def _inner(self, node: GraphNode, done: Mapping[Key, Step], parts: Parts) -> None:
         """Add a container of references, or a task inside an argument."""
@@ -191,10 +175,12 @@ class Merkle:
             parts.containers.add(len(parts.encodings))
             parts.encodings.append(join(node.klass.__name__.encode(), encodings))
             parts.inputs += inner.inputs
+            parts.codes += inner.codes
             parts.reason = parts.reason or inner.reason
             return
         step = self._step(node, done)
         parts.inputs += step.inputs
+        parts.codes += step.codes
         if step.key is None:
             parts.reason = parts.reason or step.reason
         else:
@@ -202,15 +188,19 @@ class Merkle:
 
     def _value(self, value: Any, parts: Parts) -> None:
         """Add a value that is no plain number, looking at the same object once."""
-        found = self._values.get(id(value))
-        if found is None:
-            found = self._values[id(value)] = value, self.identity(value)
-        identity = found[1]
+        identity = self._look_at(value)
         if isinstance(identity, str):
             parts.reason = parts.reason or identity
             return
         parts.encodings.append(b"V" + bytes.fromhex(identity.digest))
         parts.inputs += identity.inputs
+        parts.codes += filter(None, [identity.users_code])
+
+    def _look_at(self, value: Any) -> Identity | str:
+        """Return the identity of a value, looking at the same object once."""
+        if (found := self._values.get(id(value))) is None:
+            found = self._values[id(value)] = value, self.identity(value)
+        return found[1]
 
     def value(self, value: Any, done: Mapping[Key, Step] = _NOTHING) -> Step:
         """Return the step of a value that is known by its content, or of what an argument refers to.
@@ -224,7 +214,8 @@ class Merkle:
         self._argument(value, done, parts)
         if parts.reason:
             return Step(None, parts.reason)
-        return Step(join(b"data", parts.encodings), inputs=tuple(parts.inputs), packed=packed_among(value))
+        key, packed, codes = join(b"data", parts.encodings), packed_among(value), tuple(parts.codes)
+        return Step(key, inputs=tuple(parts.inputs), packed=packed, codes=codes)
 
     def identity(self, value: Any) -> Identity | str:
         """Return the identity of a value as it is now, or why it has none.
@@ -273,10 +264,8 @@ class Merkle:
 
     def _users_among(self, arguments: Iterable[Any]) -> Iterator[Identity]:
         """Yield the identities of those arguments that have code of the user's; all were looked at."""
-        for argument in arguments:
-            found = self._values.get(id(argument), (None, ""))[1]
-            if isinstance(found, Identity) and found.is_users:
-                yield found
+        looks = (self._values.get(id(argument), (None, ""))[1] for argument in arguments)
+        return (found for found in looks if isinstance(found, Identity) and found.is_users)
 
     def _subgraph(self, task: Task, done: Mapping[Key, Step]) -> Step:
         """Return the step of a fused task."""
@@ -301,7 +290,8 @@ class Merkle:
         if inner.key is None:
             return Step(None, inner.reason, code)
         upstream = sorted(b"^" + step.key for step in bound.values() if step.key is not None)
-        return Step(join(b"subgraph", [inner.key]), "", code, tuple(upstream), inputs)
+        codes = (found for step in (*own, *bound.values()) for found in step.codes)
+        return Step(join(b"subgraph", [inner.key]), "", code, tuple(upstream), inputs, codes=tuple(codes))
 
     def _within(self, holes: Known) -> Merkle:
         """Return a Merkle for a graph inside a task, sharing what has been looked at."""

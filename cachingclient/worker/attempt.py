@@ -72,6 +72,12 @@ class Planned(Protocol):
         """The encodings of its arguments."""
 
 
+OTHER_CODE = (
+    "on the worker, the code of a function or an object among its arguments is not the client's; restart the workers "
+    "if it was edited"
+)
+
+
 @dataclass(slots=True)
 class Attempt:
     """What is known of one run of a step.
@@ -116,6 +122,8 @@ class Attempt:
         When the run began, in seconds since 1970.
     keeping
         The seconds of processor time that it takes to keep its result.
+    codes
+        The digests of code of the user's among its arguments.
     """
 
     arguments: tuple[Any, ...] = ()
@@ -144,6 +152,7 @@ class Attempt:
     unobserved: tuple[str, ...] = ()
     started: float = 0.0
     keeping: float = 0.0
+    codes: tuple[bytes, ...] = ()
 
     def cannot_load(self, info: EntryInfo) -> bool:
         """Tell whether an entry refers to a class that has changed: what the step gives now replaces it."""
@@ -159,6 +168,12 @@ class Attempt:
         """Compare the inputs with what the keys say of them: a result of others is not kept under such a key."""
         named, self.unplanned, self.why_not = as_planned(self.named, planned, before)
         self.named = tuple(named)
+
+    def has_all_of(self, planned: Iterable[bytes]) -> bool:
+        """Tell whether the code of the user's among the arguments is the client's; a worker may have an old module."""
+        if missing := set(planned).difference(self.codes):
+            self.why_not = OTHER_CODE
+        return not missing
 
     @property
     def sound(self) -> bool | None:

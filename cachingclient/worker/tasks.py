@@ -64,19 +64,18 @@ class RunAndKeep:
         The files that it names.
     seek
         Whether the same code ran before, so that a result for equal inputs may be there.
-    dependencies
-        How many steps it takes results from.
-    overwrite
-        Whether its result replaces an entry that could not be had.
+    dependencies, overwrite
+        How many steps it takes results from; whether its result replaces an entry that could not be had.
     keep
-        Whether the result may be kept. If not, the step is observed all the same: those after it may be kept only if
-        it ran as planned.
+        Whether the result may be kept. If not, the step is observed all the same: those after it need that.
     known_as
         Its key in the user's graph, where it was sent under another.
     before
         The files and URLs that stand in the keys of the steps before it.
     asked
         The chance that its result is asked for again, in proportion; `ALWAYS` for one that is kept beyond any budget.
+    codes
+        The code of the user's among its arguments, as the client has it.
     """
 
     function: Callable[..., Any]
@@ -93,6 +92,7 @@ class RunAndKeep:
     known_as: Key | None = None
     before: tuple[Fingerprint, ...] = ()
     asked: float = ALWAYS
+    codes: tuple[bytes, ...] = ()
 
     @property
     def __name__(self) -> str:
@@ -194,11 +194,11 @@ class RunAndKeep:
         inputs = Inputs(self.context.inputs)
         merkle = Merkle({}, inputs, self.context.environment)
         start = time.perf_counter()
-        if (self.keep and self._is_worth_a_look()) or may_store_into(self.function, args):
+        if (self.keep and self._is_worth_a_look()) or self.codes or may_store_into(self.function, args):
             call = look_at_call(self.function, args, kwargs, merkle)
             code, attempt.named = call.code, call.inputs
             key = call.content_key if self.keep else None
-            attempt.looked_at = merkle.looked_at
+            attempt.looked_at, attempt.codes = merkle.looked_at, call.codes
             attempt.nameless = other_names.nameless(self, attempt, call, merkle) if key is not None else None
             if call.content_key is None:  # of what could not be taken apart here the client knows the inputs
                 attempt.named += self._inputs_here(inputs)
@@ -214,7 +214,7 @@ class RunAndKeep:
             attempt.why_not = code
         elif self.code not in (None, code.digest):
             attempt.why_not = describe_difference(code, self.code or b"", self.context.store, self.function)
-        elif not attempt.why_not:
+        elif not attempt.why_not and attempt.has_all_of(self.codes):
             attempt.code = code
             if key is not None and not code.varying:
                 attempt.content = key.hex()

@@ -22,7 +22,7 @@ from cachingclient import DiracClient
 import analysis
 if __name__ == "__main__":
     with DiracClient(sys.argv[1], cache=sys.argv[2], policy="all") as client:
-        value = client.submit(analysis.select, 1).result()
+        value = client.submit(*analysis.CALL).result()
         client.flush()
         report = client.report
         print(json.dumps({
@@ -52,7 +52,9 @@ class Programs:
         self.clusters: list[subprocess.Popen[str]] = []
         (folder / "client.py").write_text(CLIENT)
         (folder / "cluster.py").write_text(CLUSTER)
-        (folder / "analysis.py").write_text("import helper\ndef select(x):\n    return helper.cut(x)\n")
+        (folder / "analysis.py").write_text(
+            "import helper\ndef select(x):\n    return helper.cut(x)\nCALL = select, 1\n"
+        )
 
     def write(self, by: int) -> None:
         """Write the module that is edited."""
@@ -107,6 +109,27 @@ def test_a_stale_worker_keeps_nothing(programs: Programs) -> None:
     assert programs.run(new)[0]["actions"] == ["loaded"]
     programs.write(by=7)
     assert programs.run(new)[0] == {"value": 8, "actions": ["loaded"], "kept": [False], "notes": [""]}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "def apply(by, x):\n    return by(x)\nCALL = apply, helper.cut, 1",
+        "def apply(by, x):\n    return by['cut'][0](x)\nCALL = apply, {'cut': [helper.cut]}, 1",
+    ],
+    ids=["alone", "in a dict"],
+)
+def test_a_stale_worker_keeps_nothing_of_a_function_among_the_arguments(programs: Programs, call: str) -> None:
+    """What the old worker gives must not be found where workers have the new code."""
+    (programs.folder / "analysis.py").write_text(f"import helper\n{call}\n")
+    programs.write(by=7)
+    old = programs.cluster()
+    assert programs.run(old)[0]["kept"] == [True]
+    programs.write(by=5)
+    seen, _ = programs.run(old)
+    assert (seen["value"], seen["kept"]) == (8, [False])
+    assert "among its arguments is not the client's" in str(seen["notes"][0])
+    assert programs.run(programs.cluster())[0] == {"value": 6, "actions": ["ran"], "kept": [True], "notes": [""]}
 
 
 def wheel(folder: Path, name: str, version: str, body: str) -> Path:
