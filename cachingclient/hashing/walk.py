@@ -225,7 +225,7 @@ class Walk:
                 encoded = describe(obj, name, self)
                 self._also.append(encoded)
                 self.ingredient(f"attribute {label.partition(' ')[2]}.{name}", encoded)
-        for key, value in added_by_users(self._distributions):
+        for key, value in added_by_users(self._distributions, [obj for obj, _, _ in self._queue]):
             self._also.append(frame(b"$added:", [self.encode(key), self.encode(value)]))
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from itertools import chain
 from operator import is_
+from types import CodeType, FunctionType
 from typing import Any
 
 from cachingclient.hashing.environment.environment import is_user_code
@@ -53,17 +54,57 @@ def numba_overloads() -> Pairs:
     return _seen_templates[1]
 
 
-REGISTRIES: dict[str, Callable[[], Pairs]] = {"awkward": awkward_overloads, "numba": numba_overloads}
+_seen_accessors: tuple[Pairs, Pairs] = ([], [])
+
+
+def pandas_accessors() -> Pairs:
+    """Return the classes that users gave to tables, series and indices, as by ``@register_dataframe_accessor``."""
+    global _seen_accessors
+    held: Pairs = []
+    for kind in ("DataFrame", "Series", "Index"):
+        cls = getattr(sys.modules.get("pandas"), kind, None)
+        for name in sorted(getattr(cls, "_accessors", ())):
+            held.append((f"{kind}.{name}", getattr(vars(cls).get(name), "_accessor", None)))
+    if held != _seen_accessors[0]:
+        users = [pair for pair in held if is_user_code(str(getattr(pair[1], "__module__", None) or "pandas"))]
+        _seen_accessors = held, users
+    return _seen_accessors[1]
+
+
+REGISTRIES: dict[str, Callable[[], Pairs]] = {
+    "awkward": awkward_overloads,
+    "numba": numba_overloads,
+    "pandas": pandas_accessors,
+}
 """For each distribution the function that returns the names and the code that users registered with it."""
 
 
-def added_by_users(distributions: Iterable[str]) -> Pairs:
+def added_by_users(distributions: Iterable[str], code: Iterable[object] = ()) -> Pairs:
     """Return what users added to some libraries, in an order that doesn't depend on when.
+
+    Parameters
+    ----------
+    distributions
+        The libraries.
+    code
+        What may use it. An accessor of pandas has to be asked for by its name.
 
     Examples
     --------
     >>> added_by_users(["numpy"])
     []
     """
-    found = [pair for name in sorted(distributions) if name in REGISTRIES for pair in REGISTRIES[name]()]
+    found: Pairs = []
+    for library in sorted(distributions):
+        pairs = REGISTRIES[library]() if library in REGISTRIES else []
+        if library == "pandas" and pairs:
+            codes = [each.__code__ for each in code if isinstance(each, FunctionType)]
+            pairs = [pair for pair in pairs if any(_names(each, pair[0].partition(".")[2]) for each in codes)]
+        found += pairs
     return sorted(found, key=repr)
+
+
+def _names(code: CodeType, attribute: str) -> bool:
+    """Whether code, or code inside it, uses an attribute of a name."""
+    inner = (const for const in code.co_consts if isinstance(const, CodeType))
+    return attribute in code.co_names or any(_names(each, attribute) for each in inner)
