@@ -229,6 +229,4 @@ class Links:
         details = {name: value for name, value in info.details.items() if name != OBSERVED}
         if outcome.trace:
             details[OBSERVED] = outcome.trace.as_json()
-        if overwrite:
-            self.store.delete([key])
-        self.store.alias(replace(info, details=details), [key])
+        self.store.alias(replace(info, details=details), [key], overwrite=overwrite)

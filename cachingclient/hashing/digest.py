@@ -13,7 +13,6 @@ import xxhash
 CANONICAL_VERSION = 1
 """The version of the canonical form. It is part of every key: raise it when any encoding changes."""
 
-DIGEST_BYTES = 16
 INLINE_BYTES = 64
 """Encodings up to this long stand for themselves; longer ones are replaced by their digest."""
 

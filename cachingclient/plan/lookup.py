@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import queue
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar, cast
 
 from cachingclient import config
 from cachingclient.hashing.inputs.told import Told
 from cachingclient.hashing.inputs.trace import Surroundings
-from cachingclient.plan.variants import find_variants
+from cachingclient.plan.variants import find_variants, has_expired
 from cachingclient.storage import EntryInfo, Store
 from cachingclient.warn_once import NoteKeeper
 
@@ -133,8 +132,3 @@ def run_with_timeout(seconds: float, function: Callable[[T], R], argument: T) ->
     if error is not None:
         raise error
     return cast(R, result)
-
-
-def has_expired(info: EntryInfo) -> bool:
-    """Tell whether the time that the user gave a result is over."""
-    return float(info.details.get("expires", "inf")) < time.time()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import socket
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -154,6 +155,11 @@ def left_to_check(info: EntryInfo) -> Trace:
     return trace.only(unseen) if trace else trace
 
 
+def has_expired(info: EntryInfo) -> bool:
+    """Tell whether the time that the user gave a result is over."""
+    return float(info.details.get("expires", "inf")) < time.time()
+
+
 def free_slot(find: Find, key: str, trace: Trace) -> tuple[str, EntryInfo | None, bool]:
     """Return where to keep a result.
 
@@ -171,7 +177,7 @@ def free_slot(find: Find, key: str, trace: Trace) -> tuple[str, EntryInfo | None
     name
         The key of the slot.
     there
-        The entry with the same trace that is there already, else None.
+        The entry with the same trace that is there already and has not expired, else None.
     overwrite
         Whether another entry has to make room.
 
@@ -188,7 +194,7 @@ def free_slot(find: Find, key: str, trace: Trace) -> tuple[str, EntryInfo | None
             return name, None, False
         try:
             if trace_of(info).digest() == own:
-                return name, info, False
+                return (name, None, True) if has_expired(info) else (name, info, False)
         except ValueError:
             return name, None, True
         taken.append((info.created, name))

@@ -99,8 +99,11 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
-        """File a found result under more keys, without its bytes being read or written. Returns how many were new."""
+    def alias(self, info: EntryInfo, keys: Iterable[str], *, overwrite: bool = False) -> int:
+        """File a found result under more keys, without its bytes being read or written; return how many were filed.
+
+        What another result has under one of them stays, or makes room with ``overwrite``: there, and nowhere else.
+        """
 
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> int:

@@ -22,7 +22,7 @@ from cachingclient.hashing.libraries.coffea_chunks import ChunkCall
 from cachingclient.hashing.step_keys import Merkle
 from cachingclient.plan.hidden import details_of_code, for_description, shown_values
 from cachingclient.plan.user_classes import UserClasses, from_modules
-from cachingclient.plan.variants import OBSERVED
+from cachingclient.plan.variants import OBSERVED, has_expired
 from cachingclient.storage import Encoded, EntryInfo, Lease, Store
 from cachingclient.worker import sent_tasks
 from cachingclient.worker.as_planned import as_planned
@@ -155,8 +155,8 @@ class Attempt:
     codes: tuple[bytes, ...] = ()
 
     def cannot_load(self, info: EntryInfo) -> bool:
-        """Tell whether an entry refers to a class that has changed: what the step gives now replaces it."""
-        self.overwrite = bool(self.classes.objection(info))
+        """Tell whether an entry has expired or refers to a class that has changed: what the step gives replaces it."""
+        self.overwrite = has_expired(info) or bool(self.classes.objection(info))
         return self.overwrite
 
     def adds(self, classes: Mapping[str, str]) -> None:

@@ -21,7 +21,7 @@ from cachingclient.hashing.inputs.trace import Trace
 from cachingclient.hashing.libraries.awkward.links import link, loses_by_keeping, objection
 from cachingclient.hashing.relevant import relevant_arguments
 from cachingclient.hashing.step_keys import Merkle
-from cachingclient.plan.lookup import has_expired, surroundings
+from cachingclient.plan.lookup import surroundings
 from cachingclient.plan.policy import Cost, KeepAll
 from cachingclient.plan.record import QUICK
 from cachingclient.plan.variants import find_variants, trace_of
@@ -122,7 +122,7 @@ class Call(RunAndKeep):
         store = self.context.store
         here = surroundings(store, attempt.classes.changed)
         info = find_variants(store.find, [attempt.content], here).found.get(attempt.content)
-        if info is None or has_expired(info) or attempt.cannot_load(info):
+        if info is None or attempt.cannot_load(info):
             return
         value, trace = store.read(info, attempt.classes), trace_of(info)
         if self._may_remember():

@@ -22,7 +22,7 @@ from cachingclient.hashing.inputs.same_content import Held
 from cachingclient.hashing.inputs.trace import Trace
 from cachingclient.hashing.libraries.coffea_chunks import ChunkCall, chunk_call
 from cachingclient.hashing.step_keys import Merkle
-from cachingclient.plan.lookup import has_expired, surroundings
+from cachingclient.plan.lookup import surroundings
 from cachingclient.plan.variants import MOST_SLOTS, OBSERVED, slot, trace_of
 from cachingclient.storage import Entry, EntryInfo, Store, encode
 from cachingclient.worker.attempt import Attempt, details_of
@@ -88,7 +88,7 @@ class Nameless:
         """Return the entry of the same chunk of a file that held the same, and what else it depends on."""
         here = surroundings(store, attempt.classes.changed)
         for _, info in _slots(store, self.key):
-            if has_expired(info) or attempt.cannot_load(info):
+            if attempt.cannot_load(info):
                 continue
             held = Held.of_json(info.details.get(HELD))
             if held is None or not self.call.held.holds_what(held):
@@ -109,9 +109,9 @@ class Nameless:
                     continue
                 if there.digest == info.digest:
                     return
-                store.delete([name])  # the chunk was run again, for a result in its place
             details = {**info.details, OBSERVED: trace.as_json(), HELD: result_holds.as_json()}
-            store.alias(replace(info, details=details), [name])
+            # Where one is there, the chunk was run again, for a result in its place.
+            store.alias(replace(info, details=details), [name], overwrite=there is not None)
             return
 
 

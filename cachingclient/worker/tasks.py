@@ -17,7 +17,7 @@ from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.step_keys import Merkle
 from cachingclient.plan.explain import describe_difference
-from cachingclient.plan.lookup import has_expired, surroundings
+from cachingclient.plan.lookup import surroundings
 from cachingclient.plan.policy import Cost, KeepAll, why_quick
 from cachingclient.plan.record import BEYOND_BUDGET, QUICK
 from cachingclient.plan.user_classes import Scope, UserClasses, from_modules
@@ -230,7 +230,7 @@ class RunAndKeep:
         store = self.context.here
         here = surroundings(store, attempt.classes.changed)
         info = find_variants(store.find, [attempt.content], here).found.get(attempt.content)
-        if info is None or has_expired(info) or attempt.cannot_load(info):
+        if info is None or attempt.cannot_load(info):
             other_names.seek(self, attempt)
             return
         attempt.value = store.read(info, attempt.classes)

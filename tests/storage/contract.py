@@ -97,6 +97,15 @@ class StoreContract:
         assert store.alias(info, [other]) == 0
         assert store.read(store.find([other])[other])[5] == 5
 
+    def test_an_alias_may_take_a_place_and_no_other(self, store: Store) -> None:
+        """The result that was there stays under its other key, and so does the new one."""
+        old, new = (entry(np.full(BIG, number), new_key(), new_key()) for number in (1, 2))
+        for each in (old, new):
+            store.write(each)
+        assert store.alias(store.find(new.keys)[new.keys[0]], [old.keys[1]], overwrite=True) == 1
+        found = store.find([*old.keys, *new.keys])
+        assert [int(store.read(found[key])[0]) for key in (*old.keys, *new.keys)] == [1, 2, 2, 2]
+
     def test_loaded_arrays_are_writable_and_change_no_entry(self, store: Store) -> None:
         """What a step does to a loaded array is seen by nobody else."""
         kept = entry(np.zeros(500_000))

@@ -218,14 +218,14 @@ class FileSystemStore(Store):
         """Whether an entry may be read here: in a store that holds data only, it has no pickle and is not too large."""
         return not self.data_only or ("pickle" not in info.details["codecs"] and info.nbytes <= limits().nbytes)
 
-    def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
-        return 0 if self.read_only else self.folder.together(lambda: self._alias(info, keys))
+    def alias(self, info: EntryInfo, keys: Iterable[str], *, overwrite: bool = False) -> int:
+        return 0 if self.read_only else self.folder.together(lambda: self._alias(info, keys, overwrite))
 
-    def _alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
+    def _alias(self, info: EntryInfo, keys: Iterable[str], overwrite: bool) -> int:
         names = {step_name(key): key for key in keys}
-        new = names.keys() - self.folder.stat(list(names)).keys()
+        new = names.keys() if overwrite else names.keys() - self.folder.stat(list(names)).keys()
         others = (under(names[name], info) for name in sorted(new))
-        return sum(self._describe(other, (other.key,), overwrite=False) for other in others)
+        return sum(self._describe(other, (other.key,), overwrite) for other in others)
 
     def lease(self, key: str, seconds: float) -> Lease | None:
         return Lease() if self.read_only else claim(self.folder, key, seconds)

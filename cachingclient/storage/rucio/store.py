@@ -187,17 +187,17 @@ class RucioStore(Store):
             self._file(info, entry.keys, Flag.REPLACE if overwrite else Flag.FIRST)
         return True
 
-    def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
+    def alias(self, info: EntryInfo, keys: Iterable[str], *, overwrite: bool = False) -> int:
         with self._lock:
             self._refresh()
-            new = [key for key in keys if key not in self._known.descriptions]
+            new = [key for key in keys if overwrite or key not in self._known.descriptions]
             place = info.details.get("place")
             if isinstance(place, list) and (
                 name := self._gathering.sent.get(str(place[0]))
             ):  # found here while its pack grew
                 info = replace(info, details={**info.details, "place": [name, place[1]]})
             for key in new:
-                self._file(under(key, info), (key,), Flag.FIRST)
+                self._file(under(key, info), (key,), Flag.REPLACE if overwrite else Flag.FIRST)
         return len(new)
 
     def delete(self, keys: Iterable[str]) -> int:

@@ -113,7 +113,7 @@ class SignedStore(Wrapper):
         signature = self._sign(facts, entry.details, seal(entry.encoded.frames, self._signer))
         return replace(entry, details={**entry.details, "signature": signature})
 
-    def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
+    def alias(self, info: EntryInfo, keys: Iterable[str], *, overwrite: bool = False) -> int:
         # Its details may be the caller's, such as what a whole chain of steps read: the seal is that of what is stored.
         stored = info if self._believes(info) else self.find([info.key]).get(info.key)
         if self._signer is None or stored is None or (stored.digest, stored.nbytes) != (info.digest, info.nbytes):
@@ -123,7 +123,7 @@ class SignedStore(Wrapper):
             facts = _facts(under(key, info).keys, info.kind, info.name, info.codec, info.digest, info.nbytes)
             sealed = self._sealed(stored)
             details = {**info.details, "signature": self._sign(facts, info.details, sealed)}
-            count += self.inner.alias(replace(info, details=details), [key])
+            count += self.inner.alias(replace(info, details=details), [key], overwrite=overwrite)
         return count
 
     def _sealed(self, info: EntryInfo) -> dict[str, str]:

@@ -116,14 +116,14 @@ class TieredStore(Wrapper):
             self._try_near(entry, overwrite=True)
         return ours
 
-    def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
+    def alias(self, info: EntryInfo, keys: Iterable[str], *, overwrite: bool = False) -> int:
         keys = list(keys)
         with suppress(StoreError):
-            _alias(self.near, info, keys)
+            _alias(self.near, info, keys, overwrite)
         if self._behind is None:
-            return _alias(self.far, info, keys)
+            return _alias(self.far, info, keys, overwrite)
         with self._lock:  # after the result itself, which may still be on its way
-            self._waiting[self._behind.submit(_alias, self.far, info, keys)] = 0
+            self._waiting[self._behind.submit(_alias, self.far, info, keys, overwrite)] = 0
         return len(keys)
 
     def _has_room(self, nbytes: int) -> bool:
@@ -176,10 +176,10 @@ class TieredStore(Wrapper):
             self.far.close()
 
 
-def _alias(store: Store, info: EntryInfo, keys: Iterable[str]) -> int:
+def _alias(store: Store, info: EntryInfo, keys: Iterable[str], overwrite: bool) -> int:
     """File an entry under more keys in one of the stores, which has a place of its own for the bytes."""
     filed = 0
     for own in store.find([info.key]).values():
         places = {name: own.details[name] for name in store.places if name in own.details}
-        filed += store.alias(replace(own, details={**info.details, **places}), keys)
+        filed += store.alias(replace(own, details={**info.details, **places}), keys, overwrite=overwrite)
     return filed

@@ -64,8 +64,8 @@ class Wrapper(Store):
     def write(self, entry: Entry, *, overwrite: bool = False) -> bool:
         return self.inner.write(entry, overwrite=overwrite)
 
-    def alias(self, info: EntryInfo, keys: Iterable[str]) -> int:
-        return self.inner.alias(info, keys)
+    def alias(self, info: EntryInfo, keys: Iterable[str], *, overwrite: bool = False) -> int:
+        return self.inner.alias(info, keys, overwrite=overwrite)
 
     def delete(self, keys: Iterable[str]) -> int:
         return self.inner.delete(keys)
