@@ -41,7 +41,7 @@ def runs(store: Store, limit: int, as_json: bool) -> None:
     heads = ["run", "steps", "ran", "loaded", "spent", "saved", "bytes", "because"]
     print_table(heads, map(_row, found[-limit:]), left=("run", "because"))
     saved = sum(run.saved for run in found)
-    click.echo(f"{len(found):,} runs, that loading saved about {units.duration(saved)}")
+    click.echo(f"{len(found):,} {'run' if len(found) == 1 else 'runs'}; loading saved about {units.duration(saved)}")
 
 
 def _row(run: Run) -> list[str]:

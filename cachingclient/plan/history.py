@@ -210,7 +210,9 @@ class History:
             return "no runs yet"
         saved = sum(run.saved for run in runs)
         lines = [f"{run.name}  {_sentence(run)}" for run in runs]
-        return "\n".join([*lines, f"{len(runs)} runs; saved about {units.duration(saved)}"])
+        return "\n".join(
+            [*lines, f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}; saved about {units.duration(saved)}"]
+        )
 
     __repr__ = __str__
 
