@@ -29,13 +29,19 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
         return None
     if not _same(value, back):
         return None
-    return {"family": family, "class": kind.__qualname__, "variance_known": known, "uhi": writer.encode(uhi)}
+    unset = sorted(name for name, note in value.__dict__.items() if note is None and name not in back.__dict__)
+    told = {"family": family, "class": kind.__qualname__, "variance_known": known, "uhi": writer.encode(uhi)}
+    return {**told, "unset": unset} if unset else told
 
 
 def decode(node: dict[str, Any], reader: Any) -> Any:
     """Build the histogram."""
     uhi = check_uhi(reader.decode(node["uhi"]))
-    return _rebuild(uhi, node["family"], node["class"], node.get("variance_known", True))
+    found = _rebuild(uhi, node["family"], node["class"], node.get("variance_known", True))
+    for name in node.get("unset", ()):
+        if isinstance(name, str) and not hasattr(type(found), name):
+            found.__dict__.setdefault(name, None)  # metadata, which is not there if the UHI form has none
+    return found
 
 
 def _rebuild(uhi: dict[str, Any], family: str, kind: str, variance_known: bool) -> Any:
