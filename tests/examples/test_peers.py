@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,8 +95,9 @@ def test_a_peer_does_what_the_page_says(name: str, tmp_path: Path) -> None:
     command = [sys.executable, str(FOLDER / "measure.py"), "--repeats", "1", "--events", "5000", "--only", name]
     subprocess.run([*command, "--json", str(path), "--picture", str(picture)], check=True)
     runs = json.loads(path.read_text())[name]["runs"]
+    found = [counted(runs[change.name]) for change in CHANGES]
+    [said] = [cells[3:] for cells in on_the_page() if cells[0] == PEERS[name].title]
     if "auto" in PEERS[name].title:
-        runs = {change: run | {"missed": 0} for change, run in runs.items()}
-    [said] = [cells for cells in on_the_page() if cells[0] == PEERS[name].title]
-    assert [counted(runs[change.name]) for change in CHANGES] == said[3:]
+        found, said = ([re.sub(r"^\d+ missed$", "right", cell) for cell in cells] for cells in (found, said))
+    assert found == said
     assert picture.read_bytes().startswith(b"\x89PNG")
