@@ -185,9 +185,16 @@ class Scope:
 
     def classes(self) -> list[type]:
         """Return all classes that are met."""
+        return [thing for thing in self._all() if isinstance(thing, type)]
+
+    def names(self) -> set[str]:
+        """Return the names of all classes and functions that are met, with their modules'."""
+        return {f"{module_of(thing)}.{thing.__qualname__}" for thing in self._all()}
+
+    def _all(self) -> list[Any]:
         while self._unseen:
             self._look()
-        return [thing for met in self._met.values() for thing in met if isinstance(thing, type)]
+        return [thing for met in self._met.values() for thing in met]
 
     def _look(self) -> None:
         with contextlib.suppress(Exception):  # what was met until then counts

@@ -223,7 +223,7 @@ class Attempt:
         try:
             self._compare_given(function, context, seconds)
             if not self.why_not and self.code is not None and self.seen is not None:
-                self._trace(function, self.seen, self.code, context)
+                self._trace(function, self.seen, self.code, context, result)
                 self._compare_code(function, self.code, context)
                 self._look_into(result, self.seen, self.code)
         except NotKept as why:
@@ -238,7 +238,7 @@ class Attempt:
             self.spoiled = bool(what)
             self.why_not = self.why_not or (what and f"it changed what it was given, {what}; work on a copy")
 
-    def _trace(self, function: Callable[..., Any], seen: Observed, code: Code, context: Context) -> None:
+    def _trace(self, function: Callable[..., Any], seen: Observed, code: Code, context: Context, result: Any) -> None:
         """Make the trace of what was observed, and of what the user says that it writes."""
         if why := sent_tasks.objection(seen):
             raise NotKept(why)
@@ -249,7 +249,7 @@ class Attempt:
         if not seen.is_empty or self.named or self.inherited or outputs or code.memories:
             memories, named = process().memories, self.named_and_read(seen)
             named = [each for each in named if each.url not in outputs and not matches(each.url, self.unobserved)]
-            add_modules(seen, code)
+            add_modules(seen, code, result)
             trace = trace_of_run(seen, named, Inputs(context.inputs), self.inherited, outputs)
             memories.saw_opened({**trace.read, **trace.named})
             memories.filled(self.memories, trace)

@@ -17,11 +17,12 @@ import psutil  # type: ignore[import-untyped]
 
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.keys import Code
+from cachingclient.plan.user_classes import Scope
 from cachingclient.worker.observe import Observed, stamp
 from cachingclient.worker.observe.audit import imported_at
 
 
-def add_modules(seen: Observed, code: Code) -> None:
+def add_modules(seen: Observed, code: Code, result: object) -> None:
     """Add the files of modules that a step reached by name alone to those that it read.
 
     Parameters
@@ -30,8 +31,12 @@ def add_modules(seen: Observed, code: Code) -> None:
         What was observed of the step.
     code
         The step's code: what it leads to by itself counts already, and not by files.
+    result
+        What it returned: the classes and functions in it are compared when it is loaded.
     """
     known = {label.partition(" ")[2] for each in (*code.functions, *code.values) for label in each.ingredients}
+    if seen.unpickled:
+        known |= Scope(result).names()
     waiting = [module for module, name in seen.unpickled if f"{module}.{name}" not in known]
     waiting += [name for path in seen.reads if path.endswith(".py") for name in _imports(path, "")]
     imported: dict[str, float] = {}

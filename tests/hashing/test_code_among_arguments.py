@@ -45,7 +45,9 @@ def codes(what: Any) -> set[bytes]:
     return set(step.codes)
 
 
-@pytest.mark.parametrize("wrapped", [lambda f: f, lambda f: [f], lambda f: {"by": (f,)}, partial], ids=str)
+@pytest.mark.parametrize(
+    "wrapped", [lambda f: f, lambda f: [f], lambda f: {"by": (f,)}, partial], ids=["alone", "list", "dict", "partial"]
+)
 def test_a_function_counts_with_what_it_reads(wrapped: Any) -> None:
     """Its body, a variable, a helper."""
     source = "CUT = 1\ndef g(x):\n    return x\ndef f(x):\n    return g(x) + CUT"
