@@ -21,7 +21,7 @@ from cachingclient.plan.changes import (
     values,
 )
 from cachingclient.plan.hidden import VALUE, ingredients_for_description
-from cachingclient.plan.ingredients import ingredient_changes, ingredients_differ
+from cachingclient.plan.ingredients import ingredient_changes, ingredients_differ, split_label
 from cachingclient.plan.kept import Kept
 from cachingclient.plan.source import changed_lines, sources_of
 from cachingclient.plan.steps import CODE
@@ -29,6 +29,7 @@ from cachingclient.storage import Entry, EntryInfo, Store, encode
 from cachingclient.units import plain
 
 _CODE_LABELS = ("function", "class", "module")
+_VALUES = ("variable", "attribute", "default")
 
 
 def explain_entry(info: EntryInfo, store: Store) -> str:
@@ -156,6 +157,14 @@ def describe_difference(here: Code | str, clients: bytes, store: Store, function
         for label in ours.keys() | theirs.keys()
         if theirs and ingredients_differ(ours.get(label), theirs.get(label))
     )
+    values_alone = [label for label in different if split_label(label).kind in _VALUES]
+    if values_alone and all(split_label(label).kind in (*_VALUES, *_CODE_LABELS) for label in different):
+        held = ", ".join(f"{name} of {owner}" for _, owner, name in map(split_label, values_alone[:5]))
+        return (
+            f"on the worker, {held} is not as it is in the client: an earlier step may have filled or changed it, and "
+            f"the result could depend on that; use functools.cache for what is remembered, or restart the workers if "
+            f"it was edited since they started"
+        )
     named = different or sorted(label for label in ours if label.partition(" ")[0] in _CODE_LABELS)
     return (
         f"on the worker, the code of {where} is not the client's; restart the workers if it was edited or "

@@ -11,6 +11,7 @@ from cachingclient.hashing.environment.environment import Environment
 from cachingclient.hashing.inputs.trace import Surroundings
 from cachingclient.hashing.keys import Step
 from cachingclient.hashing.step_keys import Merkle
+from cachingclient.plan.explain import notes_for
 from cachingclient.plan.policy import Auto, CachePolicy, Cost
 from cachingclient.storage import Store
 from cachingclient.worker.context import Context
@@ -47,6 +48,28 @@ def test_other_code_than_the_clients(store: Store, context: Context, heard: Hear
     assert record.kept is False
     assert "is not the client's" in record.note
     assert find(store) is None
+
+
+REMEMBERED: dict[str, int] = {}
+
+
+def remembering(x: int) -> int:
+    return REMEMBERED.setdefault("factor", 3) * x
+
+
+def test_a_variable_that_an_earlier_step_filled(
+    store: Store, context: Context, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a step leaves in a variable may change the next one's result: it is not kept, and the note names it."""
+    code = code_of(remembering)
+    for entry in notes_for(code.functions, private=True):  # as a client does
+        store.write(entry)
+    monkeypatch.setitem(REMEMBERED, "factor", 3)
+    assert step(remembering, context, code=code.digest)(2) == 6
+    (record,) = heard.take()
+    assert not record.kept
+    assert "REMEMBERED of tests.worker.test_kept_or_not.remembering is not as it is in the client" in record.note
+    assert "functools.cache" in record.note
 
 
 def test_results_that_cannot_be_serialised(store: Store, context: Context, heard: Heard) -> None:
