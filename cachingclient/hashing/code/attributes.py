@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from cachingclient.hashing.code.names import told_by
@@ -67,11 +68,14 @@ def _subclasses(obj: Any, walk: Walk) -> bytes:
 
 
 def set_on(method: staticmethod[..., Any] | classmethod[Any, ..., Any], walk: Walk) -> list[bytes]:
-    """Return the encoding of what was set on a static or class method itself, beside what it has of its function."""
-    function = method.__func__
+    """Return the encoding of what was set on a static or class method itself, beside what it has of its function.
+
+    It copied names and the like when it was made. They may differ since: `namedtuple` gives its functions other names.
+    """
+    function, copied = method.__func__, {"__wrapped__", *functools.WRAPPER_ASSIGNMENTS}
     own = {
         name: value
         for name, value in vars(method).items()
-        if name != "__wrapped__" and told_by(function, name) is not value
+        if name not in copied and told_by(function, name) is not value
     }
     return [walk.encode(dict(sorted(own.items())))] if own else []
