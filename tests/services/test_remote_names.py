@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,13 @@ def names(service: XRootD, file: Path) -> tuple[str, str]:
     return f"root://127.0.0.1:{service.port}//{path}", f"root://localhost:{service.port}//{path}"
 
 
+def edit(file: Path, later: int = 1_000_000_000) -> None:
+    """Change events in place, with a time that is so much later: a server compares it in whole seconds."""
+    changed = file.stat().st_mtime_ns + later
+    patch(file, file, values=100)
+    os.utime(file, ns=(changed, changed))
+
+
 def test_two_names_and_a_copy(run: Runs, xrootd_service: XRootD, home: Path, tmp_path: Path) -> None:
     """The server's checksum proves it, also of a file that is edited in place and keeps its identifier and size."""
     one, other = names(xrootd_service, home / "events.root")
@@ -71,7 +79,7 @@ def test_two_names_and_a_copy(run: Runs, xrootd_service: XRootD, home: Path, tmp
     local = shutil.copy(home / "events.root", tmp_path / "local.root")
     again, ran = run(other, local)
     assert (ran, again["out"]["jets"]) == (0, 2 * first["out"]["jets"])
-    patch(home / "events.root", home / "events.root", values=100)
+    edit(home / "events.root")
     changed, ran = run(one, other)
     assert ran == CHUNKS
     assert changed["out"]["jets"] != again["out"]["jets"]
@@ -89,7 +97,7 @@ def test_through_a_proxy(run: Runs, xrootd_service: XRootD, proxy: XRootDProxy, 
     told = Inputs().of(origin), Inputs().of(through)
     assert [each and each.relayed for each in told] == [False, True]
     proxy.read(f"/{home.name}/{file.name}")  # which it keeps
-    patch(file, file, values=100)
+    edit(file)
     old, ran = run(also_through)
     assert ran == CHUNKS
     now, ran = run(origin)
@@ -111,12 +119,29 @@ def test_a_checksum_counts_in_place_of_a_time(xrootd_service: XRootD, home: Path
     assert first == second != third
 
 
+def test_a_server_keeps_a_checksum_while_the_second_of_the_time_stays(xrootd_service: XRootD, home: Path) -> None:
+    """So an edit of a file is seen by it in the next second, and not in that in which the file was asked for."""
+    file = home / "events.root"
+    one = names(xrootd_service, file)[0]
+    before = identify(one).digest
+    edit(file, later=0)
+    assert identify(one).digest == before
+    edit(file)
+    assert identify(one).digest != before
+
+
 def test_a_server_that_tells_no_checksum_is_left_alone(
     xrootd_service: XRootD, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time counts then."""
     one = names(xrootd_service, home / "events.root")[0]
-    monkeypatch.setattr(asked, "PATIENCE", -1.0)
+    query = asked.client.FileSystem.query
+
+    def ask_and_hear_nothing(system: Any, code: int, path: str, patience: int, answer: object) -> Any:
+        return query(system, code, path, patience, lambda *told: None)
+
+    monkeypatch.setattr(asked.client.FileSystem, "query", ask_and_hear_nothing)
+    monkeypatch.setattr(asked, "PATIENCE", 0.0)
     monkeypatch.setattr(asked, "_silent", {})
     seen = Inputs().of(one)
     assert seen is not None
