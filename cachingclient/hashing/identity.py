@@ -58,14 +58,15 @@ class Identity:
     def users_code(self) -> bytes:
         """The digest of the functions of the user's modules in it, with what they read; empty if there are none.
 
-        Another process has them from its own modules. There is nothing in it of an object's state, and of code that is
-        pickled by value, both of which are what was sent.
+        Another process has them from its own modules, with the functions that these make. There is nothing in it of an
+        object's state, nor where all of the code is pickled by value: both are what was sent.
         """
         found: bytes | None = self.made.get("users code")
         if found is None:
-            parts = ((label, told) for label, told in self.ingredients.items() if label.startswith(_CODE))
-            lines = sorted(f"{label} {told}" for label, told in parts if not any(name in label for name in _TRAVELS))
-            found = self.made["users code"] = digest("\n".join(lines).encode()) if lines else b""
+            code = [label for label in self.ingredients if label.startswith((*_CODE, "class "))]
+            by_name = any(not any(name in label for name in _TRAVELS) for label in code)
+            lines = sorted(f"{label} {self.ingredients[label]}" for label in code if label.startswith(_CODE))
+            found = self.made["users code"] = digest("\n".join(lines).encode()) if lines and by_name else b""
         return found
 
     @property

@@ -295,7 +295,7 @@ class Merkle:
 
     def _within(self, holes: Known) -> Merkle:
         """Return a Merkle for a graph inside a task, sharing what has been looked at."""
-        inner = Merkle(holes, self.inputs, self.environment)
+        inner = type(self)(holes, self.inputs, self.environment)
         inner.codes, inner._values = self.codes, self._values
         return inner
 

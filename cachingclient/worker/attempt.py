@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from cachingclient import config
 from cachingclient.hashing.code.stores_into import may_store_into
+from cachingclient.hashing.code_among import code_among
 from cachingclient.hashing.content_keys import code_of_call
 from cachingclient.hashing.environment.environment import Environment
 from cachingclient.hashing.identity import Identity
@@ -169,9 +170,12 @@ class Attempt:
         named, self.unplanned, self.why_not = as_planned(self.named, planned, before)
         self.named = tuple(named)
 
-    def has_all_of(self, planned: Iterable[bytes]) -> bool:
+    def has_all_of(self, planned: Iterable[bytes], function: Callable[..., Any], merkle: Merkle) -> bool:
         """Tell whether the code of the user's among the arguments is the client's; a worker may have an old module."""
-        if missing := set(planned).difference(self.codes):
+        missing = set(planned).difference(self.codes)
+        if missing and any(isinstance(found, str) for _, found in self.looked_at):
+            missing.difference_update(code_among(function, self.arguments, self.keywords, merkle))
+        if missing:
             self.why_not = OTHER_CODE
         return not missing
 

@@ -214,7 +214,7 @@ class RunAndKeep:
             attempt.why_not = code
         elif self.code not in (None, code.digest):
             attempt.why_not = describe_difference(code, self.code or b"", self.context.store, self.function)
-        elif not attempt.why_not and attempt.has_all_of(self.codes):
+        elif not attempt.why_not and attempt.has_all_of(self.codes, self.function, merkle):
             attempt.code = code
             if key is not None and not code.varying:
                 attempt.content = key.hex()

@@ -132,6 +132,51 @@ def test_a_stale_worker_keeps_nothing_of_a_function_among_the_arguments(programs
     assert programs.run(programs.cluster())[0] == {"value": 6, "actions": ["ran"], "kept": [True], "notes": [""]}
 
 
+MADE = "def make(by):\n    def inner(x):\n        return x + by\n    return inner\ncut = make({by})\n"
+
+
+def test_a_stale_worker_keeps_nothing_of_what_its_module_made(programs: Programs) -> None:
+    """A function that another one returned stands in a module: it does not travel with the functions that read it."""
+    reads = "import helper\ndef read(x):\n    return helper.cut(x)\n"
+    (programs.folder / "analysis.py").write_text(f"{reads}def apply(by, x):\n    return by(x)\nCALL = apply, read, 1\n")
+    (programs.folder / "helper.py").write_text(MADE.format(by=7))
+    old = programs.cluster()
+    assert programs.run(old)[0]["kept"] == [True]
+    (programs.folder / "helper.py").write_text(MADE.replace("x + by", "x - by").format(by=7))
+    seen, _ = programs.run(old)
+    assert (seen["value"], seen["kept"]) == (8, [False])
+    assert programs.run(programs.cluster())[0] == {"value": -6, "actions": ["ran"], "kept": [True], "notes": [""]}
+
+
+UNTOLD = """
+import helper, threading
+class Held:
+    told = False
+    def __init__(self):
+        self.told = True
+    def __getstate__(self):
+        return {}
+    def __cache_token__(self):
+        return "held" if self.told else threading.Lock()
+def apply(given, x):
+    return given[1](x)
+CALL = apply, [Held(), FUNCTION], 1
+"""
+
+
+@pytest.mark.parametrize("function", ["helper.cut", "lambda x: helper.cut(x)"], ids=["by name", "by value"])
+def test_code_beside_what_a_worker_cannot_identify_is_compared(programs: Programs, function: str) -> None:
+    """The client knows what the object is; that the worker can't say so keeps no result from being kept."""
+    (programs.folder / "analysis.py").write_text(UNTOLD.replace("FUNCTION", function))
+    programs.write(by=7)
+    old = programs.cluster()
+    assert programs.run(old)[0] == {"value": 8, "actions": ["ran"], "kept": [True], "notes": [""]}
+    assert programs.run(old)[0]["actions"] == ["loaded"]
+    programs.write(by=5)
+    seen, _ = programs.run(old)
+    assert (seen["value"], seen["kept"]) == (8, [False])
+
+
 def wheel(folder: Path, name: str, version: str, body: str) -> Path:
     """Write a small wheel."""
     path = folder / f"{name}-{version}-py3-none-any.whl"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from functools import partial
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,7 @@ import lz4.frame
 import pytest
 from dask._task_spec import Task, TaskRef
 
+from cachingclient.hashing.code_among import code_among
 from cachingclient.hashing.content_keys import look_at_call
 from cachingclient.hashing.step_keys import Merkle
 
@@ -57,6 +59,31 @@ def test_a_function_counts_with_what_it_reads(wrapped: Any) -> None:
     assert all(found)
     assert len({frozenset(each) for each in found}) == len(sources)
     assert codes(wrapped(made(source))) == found[0]
+
+
+@pytest.mark.parametrize(
+    "uses",
+    ["g = make(2)\ndef f(x):\n    return g(x)", "class A:\n    __call__ = make(2)\nf = A()"],
+    ids=["variable", "class"],
+)
+def test_a_function_that_a_module_makes_counts(uses: str) -> None:
+    """It does not travel with what reads it: another process has it from its own module."""
+    source = f"def make(by):\n    def inner(*x):\n        return x[-1] * by\n    return inner\n{uses}"
+    found = [codes(made(each)) for each in (source, source.replace("[-1] * by", "[-1] - by"), source.replace("2", "3"))]
+    assert len({frozenset(each) for each in found}) == 3
+
+
+def test_parts_without_an_identity_are_left_out() -> None:
+    """The code beside them is that of the arguments without them; code that reads one is another."""
+    function = made("def f(x):\n    return x + 1")
+    lock = Lock()
+    told = look_at_call(apply, ([lock, function],), {}, Merkle({}))
+    assert (told.content_key, told.codes) == (None, ())
+    assert set(code_among(apply, ([lock, function],), {}, Merkle({}))) == codes([1, function])
+    reads = made("BY = 1\ndef f(x):\n    return x, BY")
+    before = codes(reads)
+    reads.__globals__["BY"] = lock
+    assert not before & set(code_among(apply, (reads,), {}, Merkle({})))
 
 
 def test_the_state_of_an_object_does_not_count() -> None:

@@ -49,12 +49,13 @@ if __name__ == "__main__":
         rows = {row.name: row.ran for row in report.summary().rows}
         print()
         steps = [step for report in client.reports for step in report.plan.steps.values()]
+        reasons = {step.reason for step in steps} | {each.note for each in report.records}
         print(json.dumps({
             "equals plain": cached == plain,
             "results": cached,
             "mappers": rows.get("dask_mapper", 0),
             "ran": report.summary().total.ran,
-            "reasons": sorted({step.reason for step in steps if step.reason}),
+            "reasons": sorted(reasons - {""}),
         }))
 """
 
