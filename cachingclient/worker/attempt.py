@@ -173,10 +173,11 @@ class Attempt:
     def has_all_of(self, planned: Iterable[bytes], function: Callable[..., Any], merkle: Merkle) -> bool:
         """Tell whether the code of the user's among the arguments is the client's; a worker may have an old module."""
         missing = set(planned).difference(self.codes)
-        if missing and any(isinstance(found, str) for _, found in self.looked_at):
+        untold = [found for _, found in self.looked_at if isinstance(found, str)]
+        if missing and untold:
             missing.difference_update(code_among(function, self.arguments, self.keywords, merkle))
         if missing:
-            self.why_not = OTHER_CODE
+            self.why_not = f"{OTHER_CODE}; not all of it has an identity there: {untold[0]}" if untold else OTHER_CODE
         return not missing
 
     @property

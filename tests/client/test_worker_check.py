@@ -173,8 +173,10 @@ def test_code_beside_what_a_worker_cannot_identify_is_compared(programs: Program
     assert programs.run(old)[0] == {"value": 8, "actions": ["ran"], "kept": [True], "notes": [""]}
     assert programs.run(old)[0]["actions"] == ["loaded"]
     programs.write(by=5)
-    seen, _ = programs.run(old)
+    seen, warned = programs.run(old)
     assert (seen["value"], seen["kept"]) == (8, [False])
+    assert "is not the client's" in warned, warned
+    assert "lock" in str(seen["notes"][0]), seen
 
 
 def wheel(folder: Path, name: str, version: str, body: str) -> Path:
