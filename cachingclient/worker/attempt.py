@@ -254,7 +254,7 @@ class Attempt:
         if not seen.is_empty or self.named or self.inherited or outputs or code.memories:
             memories, named = process().memories, self.named_and_read(seen)
             named = [each for each in named if each.url not in outputs and not matches(each.url, self.unobserved)]
-            add_modules(seen, code, result)
+            add_modules(seen, code, self.looked_at, result)
             trace = trace_of_run(seen, named, Inputs(context.inputs), self.inherited, outputs)
             memories.saw_opened({**trace.read, **trace.named})
             memories.filled(self.memories, trace)

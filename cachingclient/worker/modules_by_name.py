@@ -11,30 +11,36 @@ import ast
 import os
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import psutil  # type: ignore[import-untyped]
 
 from cachingclient.hashing.environment.environment import is_user_code
+from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.keys import Code
 from cachingclient.plan.user_classes import Scope
 from cachingclient.worker.observe import Observed, stamp
 from cachingclient.worker.observe.audit import imported_at
 
 
-def add_modules(seen: Observed, code: Code, result: object) -> None:
+def add_modules(
+    seen: Observed, code: Code, arguments: Collection[tuple[object, Identity | str]], result: object
+) -> None:
     """Add the files of modules that a step reached by name alone to those that it read.
 
     Parameters
     ----------
     seen
         What was observed of the step.
-    code
-        The step's code: what it leads to by itself counts already, and not by files.
+    code, arguments
+        The step's code, and its arguments with their identities: what these lead to counts already, and not by files.
     result
         What it returned: the classes and functions in it are compared when it is loaded.
     """
-    known = {label.partition(" ")[2] for each in (*code.functions, *code.values) for label in each.ingredients}
+    if not seen.unpickled and not any(path.endswith(".py") for path in seen.reads):
+        return
+    identities = (*code.functions, *code.values, *(each for _, each in arguments if isinstance(each, Identity)))
+    known = {label.partition(" ")[2] for each in identities for label in each.ingredients}
     if seen.unpickled:
         known |= Scope(result).names()
     waiting = [module for module, name in seen.unpickled if f"{module}.{name}" not in known]

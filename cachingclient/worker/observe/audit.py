@@ -11,7 +11,7 @@ from typing import Any
 
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.worker.observe import connections, current, frames, open_folders, places
-from cachingclient.worker.observe.callers import asked_by_user, callers, is_imported_library
+from cachingclient.worker.observe.callers import asked_by_user, callers, is_imported_library, is_within_users
 from cachingclient.worker.observe.current import Observers, mine, observers
 from cachingclient.worker.observe.open_folders import from_folder, from_where_it_is_opened, who_opens
 from cachingclient.worker.observe.patterns import wanted_names
@@ -231,9 +231,12 @@ def _setenv(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
 
 
 def _find_by_name(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
-    """What a pickle refers to by name is code that the step may run, and that nothing else leads to."""
+    """What a pickle refers to by name is code that the step may run, and that nothing else leads to.
+
+    What a library unpacks before it calls any of the user's functions came with the step, as coffea's processors do.
+    """
     module, name = str(args[0]), str(args[1])
-    if module != "__main__" and is_user_code(module):
+    if module != "__main__" and is_user_code(module) and is_within_users(frame):
         for seen in found:
             if len(seen.unpickled) < 1000:
                 seen.unpickled.add((module, name))

@@ -98,6 +98,16 @@ def asked_by_user(frame: FrameType | None, accessors: frozenset[str] = frozenset
     return False
 
 
+def is_within_users(frame: FrameType | None) -> bool:
+    """Whether code of the user's within the step called what runs in a frame, by whatever libraries."""
+    for one in callers(frame):
+        if is_step_boundary(one):
+            return False
+        if not is_library(one):
+            return True
+    return False
+
+
 def is_imported_library(frame: FrameType) -> bool:
     """Whether what runs in a frame belongs to a library that is being imported."""
     for one in callers(frame):
