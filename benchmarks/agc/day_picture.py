@@ -12,19 +12,22 @@ from pathlib import Path
 
 import click
 import matplotlib
+import numpy
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # after the choice of what draws
 
 STYLES = {"plain": ("#555555", "-"), "auto": ("#0072b2", "-"), "all": ("#d55e00", "-"), "best in hindsight": ("k", ":")}
-"""The colour and the line of each."""
+"""The colour and the line of each; budgets have greens, the larger the darker."""
 
 
 def draw(kinds: list[str], processor: Mapping[str, list[float]], path: Path) -> None:
     """Draw a line a policy over the edits, and write at its end what the day took."""
     figure, axes = pyplot.subplots(figsize=(8.5, 4.8), constrained_layout=True)
+    budgets = [name for name in processor if name not in STYLES]
+    greens = dict(zip(budgets, pyplot.colormaps["Greens"](numpy.linspace(0.4, 1, len(budgets))), strict=True))
     for name, each in processor.items():
-        colour, line = STYLES.get(name, ("#009e73", "-"))
+        colour, line = STYLES.get(name) or (greens[name], "-")
         total = list(accumulate(each))
         axes.plot(range(len(total)), total, line, color=colour, label=f"{name}: {total[-1]:.0f} s", marker=".")
     axes.set_xticks(range(len(kinds)), kinds, rotation=60, ha="right", fontsize=8)
