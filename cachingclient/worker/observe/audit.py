@@ -44,7 +44,8 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         return
     handle = HANDLERS.get(event)
     if handle is not None:
-        tell(handle, args, who_opens(sys._getframe(1)))
+        if observers():  # before a frame is asked for, which is an event as well
+            tell(handle, args, who_opens(sys._getframe(1)))
     elif event == frames.EVENT:
         frames.looked_at(*args)
 

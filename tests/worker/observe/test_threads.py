@@ -2,13 +2,15 @@
 
 import asyncio
 import concurrent.futures
+import contextvars
+import linecache
 import os
 import sys
 import threading
 
 import pytest
 
-from cachingclient.worker.observe import describe, observing, unobserved
+from cachingclient.worker.observe import audit, describe, doors, observing, unobserved
 
 
 def read(path):
@@ -283,3 +285,22 @@ def test_steps_by_the_hundred_in_many_threads_keep_apart(tmp_path):
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert list(pool.map(step, range(400))) == [([str(tmp_path / str(n))], set()) for n in range(400)]
+
+
+def test_what_counts_for_no_step_is_not_looked_at(table, monkeypatch):
+    """The workers' profiler asks for a line of each frame of each sample, beside the steps: nobody looks for a caller."""
+    looked: list[str] = []
+    monkeypatch.setattr(doors, "tell", lambda *args: looked.append("a door"))
+    monkeypatch.setattr(audit, "who_opens", lambda frame: looked.append("an event") or frame)
+
+    def profile():
+        linecache.getlines(__file__)
+        read(table)
+
+    with observing():
+        thread = threading.Thread(target=contextvars.Context().run, args=[profile], name="Profile")
+        threading.Thread.start(thread)
+        thread.join()
+        assert looked == []
+        profile()
+    assert set(looked) == {"a door", "an event"}
