@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from phase import AGC, ROOT, Phase, run
+from phase import AGC, PLAIN_OF, ROOT, Phase, run
 from rich.console import Console
 
 sys.path[:0] = [str(AGC), str(ROOT / "benchmarks"), str(ROOT)]
@@ -24,8 +24,6 @@ sys.path[:0] = [str(AGC), str(ROOT / "benchmarks"), str(ROOT)]
 from _pairs import Spent, measure_pairs  # noqa: E402 - neither this nor the example is installed
 from generator.make_data import make_data, usual_folder  # noqa: E402
 
-PLAIN_OF = {"map": "delayed", "coffea, steps": "coffea"}
-"""Front ends that are compared with another's plain run: the same work is sent."""
 AT_MOST = {"auto": 1.03, "read": 1.02}
 
 

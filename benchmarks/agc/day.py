@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 
 import click
 from day_picture import draw
-from phase import AGC, ROOT, Outcome, Phase, run
+from phase import AGC, PLAIN_OF, ROOT, Outcome, Phase, run
 from rich.console import Console
 from rich.table import Table
 
@@ -115,10 +115,17 @@ def in_hindsight(plain: list[float], everything: list[Outcome]) -> list[float]:
     """What each run takes if it runs only what no run before it ran, at the speed of dask's own client, and keeps all.
 
     Keeping, looking and loading cost nothing then, so that no policy gets there. What ran is told by the runs that kept
-    everything, in proportion to the first of these, which ran all steps.
+    everything, and what a step of each name takes by the first of these, which ran all steps: later runs have the
+    processors' caches and the disk more to themselves.
     """
-    whole = sum(everything[0].spent.values())
-    return [own * sum(kept.spent.values()) / whole for own, kept in zip(plain, everything, strict=True)]
+    cold = everything[0]
+    each = {name: cold.spent[name] / ran for name, ran in cold.ran.items() if ran}
+    whole = sum(cold.spent.values())
+
+    def part(kept: Outcome) -> float:
+        return sum(ran * each[name] if name in each else kept.spent[name] for name, ran in kept.ran.items()) / whole
+
+    return [own * part(kept) for own, kept in zip(plain, everything, strict=True)]
 
 
 def table(
@@ -147,7 +154,7 @@ def table(
 @click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="1: 200,000 events.")
 @click.option("--policy", "policies", type=click.Choice(["auto", "all"]), multiple=True, default=("auto", "all"))
 @click.option("--budget", "budgets", multiple=True, help="Of auto beside its default, such as 3%; may be given again.")
-@click.option("--front", type=click.Choice(["delayed", "map"]), default="delayed", show_default=True)
+@click.option("--front", type=click.Choice(["delayed", "map", "coffea, steps"]), default="delayed", show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="File for all figures.")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="File for a picture of the day.")
@@ -176,7 +183,8 @@ def main(
             kinds[number:] = [edit.kind]
             for name, runs in outcomes.items():
                 cache = None if name == "plain" else (folder / name).as_uri()
-                runs.append(run(replace(order, code=code, cache=cache, **ways.get(name, {}))))
+                how = ways.get(name) or {"front": PLAIN_OF.get(front, front)}
+                runs.append(run(replace(order, code=code, cache=cache, **how)))
                 told.append(f"{name} {runs[-1].work_seconds:.1f}")
             console.print(f"{number}: {edit.kind}: {', '.join(told)} s of processor time")
     waited = {name: [each.seconds for each in runs] for name, runs in outcomes.items()}

@@ -23,6 +23,8 @@ from distributed import Client, LocalCluster
 
 ROOT = Path(__file__).resolve().parents[2]
 AGC = ROOT / "examples" / "agc"
+PLAIN_OF = {"map": "delayed", "coffea, steps": "coffea"}
+"""Front ends that are compared with another's plain run: the same work is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Outcome:
     be complete after that, `process_seconds` all, with imports and the start of the cluster, and
     `cpu_seconds` the processor time of client, scheduler and workers in it: a busy machine
     changes it less. `work_seconds` is the part of it that the graph took until the store is
-    complete, without imports and the start of anything. `spent` is what the steps of each name took.
+    complete, without imports and the start of anything. `ran` and `spent` are how many steps of each name ran, and
+    what they took.
     """
 
     histograms: dict[str, Any]
@@ -67,6 +70,7 @@ class Outcome:
     work_seconds: float = 0.0
     planning_seconds: float = 0.0
     counts: dict[str, float] = field(default_factory=dict)
+    ran: dict[str, int] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
     report: str = ""
 
@@ -157,6 +161,7 @@ def work(phase: Phase) -> dict[str, Any]:
 def told(client: Any, phase: Phase) -> dict[str, Any]:
     """What the client reports of everything it ran."""
     counts: dict[str, float] = {}
+    ran: dict[str, int] = {}
     spent: dict[str, float] = {}
     for report in client.reports:
         described = report.to_dict()
@@ -164,12 +169,14 @@ def told(client: Any, phase: Phase) -> dict[str, Any]:
             if name != "name":
                 counts[name] = counts.get(name, 0) + value
         for row in described["rows"]:
+            ran[row["name"]] = ran.get(row["name"], 0) + row["ran"]
             spent[row["name"]] = spent.get(row["name"], 0.0) + row["seconds_spent"]
     if phase.picture is not None:
         client.report.picture(phase.picture)
     return {
         "steps": sum(report.to_dict()["steps"] for report in client.reports),
         "counts": counts,
+        "ran": ran,
         "spent": spent,
         "planning_seconds": sum(report.planning_seconds for report in client.reports),
         "report": str(client.report),

@@ -47,14 +47,16 @@ def test_every_line_is_there(tmp_path: Path) -> None:
         DayEdit("selection", {gone: "NOTHING = 2"}).write(tmp_path / "gone")
 
 
-def outcome(seconds: float, spent: float) -> Outcome:
-    return Outcome({}, 1, seconds, spent={"select": spent / 2, "fill": spent / 2})
+def outcome(seconds: float, select: int, fill: int, each: float) -> Outcome:
+    return Outcome(
+        {}, 1, seconds, ran={"select": select, "fill": fill}, spent={"select": select * each, "fill": fill * each * 3}
+    )
 
 
 def test_hindsight_runs_only_what_is_new() -> None:
-    """At plain's speed: half of the steps take half of its time, none takes nothing."""
-    everything = [outcome(14.0, 16.0), outcome(8.0, 8.0), outcome(1.0, 0.0)]
-    assert in_hindsight([10.0, 12.0, 9.0], everything) == [10.0, 6.0, 0.0]
+    """At plain's speed, by what a step of each name took at first: how fast a later run had them does not count."""
+    everything = [outcome(14.0, 6, 2, 1.0), outcome(8.0, 3, 1, 0.7), outcome(5.0, 0, 2, 2.0), outcome(1.0, 0, 0, 1.0)]
+    assert in_hindsight([10.0, 12.0, 8.0, 9.0], everything) == [10.0, 6.0, 4.0, 0.0]
 
 
 def test_the_table_has_a_row_a_policy() -> None:
