@@ -288,7 +288,7 @@ def test_steps_by_the_hundred_in_many_threads_keep_apart(tmp_path):
 
 
 def test_what_counts_for_no_step_is_not_looked_at(table, monkeypatch):
-    """The workers' profiler asks for a line of each frame of each sample, beside the steps: nobody looks for a caller."""
+    """The workers' profiler asks for a line of each frame of each sample, beside the steps: no caller is looked for."""
     looked: list[str] = []
     monkeypatch.setattr(doors, "tell", lambda *args: looked.append("a door"))
     monkeypatch.setattr(audit, "who_opens", lambda frame: looked.append("an event") or frame)
