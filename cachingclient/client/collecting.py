@@ -1,7 +1,8 @@
 """Collecting garbage less often while a graph is planned: what planning makes lives on, so there is little to find.
 
 A plan of 10,000 tasks makes some hundred thousand objects. Python looks through the newest of them after each 700, and
-through older ones again and again: that took a third of the time.
+through older ones again and again: that took a third of the time. What is new when a plan is done would be looked
+through right after it; so, if it is much, it counts as old at once.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from contextlib import contextmanager
 
 from cachingclient.forks.children import free_in_children, reset_in_children
 
-RARELY = 100_000
+RARELY = 1_000_000
 """After so many new objects garbage is collected, as of other threads meanwhile."""
+MUCH = 20_000
+"""So many new objects count as old once a plan is done. After fewer they don't: young garbage is found sooner."""
 
 
 class _Threshold:
@@ -43,6 +46,9 @@ class _Threshold:
     def _end(self) -> None:
         self._planning = 0
         if self._before is not None and gc.get_threshold()[0] == RARELY:
+            if gc.get_count()[0] > MUCH and not gc.get_freeze_count():
+                gc.freeze()  # moves all objects out of the collector's sight, and `unfreeze` moves them among the old;
+                gc.unfreeze()  # what somebody else has frozen would come back too
             gc.set_threshold(*self._before)
         self._before = None
 
@@ -59,7 +65,7 @@ def collecting_rarely() -> Iterator[None]:
     >>> before = gc.get_threshold()
     >>> with collecting_rarely():
     ...     gc.get_threshold()[0]
-    100000
+    1000000
     >>> gc.get_threshold() == before
     True
     """

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cachingclient.client.collecting import RARELY, collecting_rarely
+from cachingclient.client.collecting import MUCH, RARELY, collecting_rarely
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +77,29 @@ def test_garbage_is_collected_within_a_plan() -> None:
 
     with collecting_rarely():
         Last()
-        kept = [[] for _ in range(2 * RARELY)]  # type: ignore[var-annotated]
+        kept = [[] for _ in range(RARELY + 1000)]  # type: ignore[var-annotated]
         assert gone.is_set()
-    assert len(kept) == 2 * RARELY
+    assert len(kept) == RARELY + 1000
+
+
+def test_what_a_plan_made_is_not_looked_through_right_after_it() -> None:
+    """Much that a plan leaves counts as old; of little the garbage is found soon, as before."""
+    for count, are_old in ((2 * MUCH, True), (MUCH // 2, False)):
+        gc.collect()
+        with collecting_rarely():
+            made = [[] for _ in range(count)]  # type: ignore[var-annotated]
+        old = {id(each) for each in gc.get_objects(generation=2)}
+        assert (id(made[0]) in old) is are_old
+
+
+def test_what_somebody_froze_stays_frozen() -> None:
+    """A process that keeps objects from the collector for its forks does so after a plan."""
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with collecting_rarely():
+            made = [[] for _ in range(2 * MUCH)]  # type: ignore[var-annotated]
+        assert frozen - 1000 < gc.get_freeze_count() <= frozen  # some are gone meanwhile
+        assert len(made) == 2 * MUCH
+    finally:
+        gc.unfreeze()
