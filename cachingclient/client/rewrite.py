@@ -107,7 +107,7 @@ def read_what_is_held(
     known: Container[Key],
     readers: MutableMapping[Key, Key],
     again: Mapping[Key, Future[Any]],
-) -> tuple[dict[Key, GraphNode], dict[Key, Key]]:
+) -> tuple[Mapping[Key, GraphNode], dict[Key, Key]]:
     """Return nodes that read the unread hits among their inputs, inline or by tasks between, and the keys of these.
 
     Parameters
@@ -125,21 +125,22 @@ def read_what_is_held(
     """
     outside = {key for node in sent.values() for key in node.dependencies}
     if not outside:
-        return dict(sent), {}
+        return sent, {}
     unread = [key for key in outside if key not in readers]  # the difference of views would go through all readers
     behind = {key: sent.get(key) or (taken[key].node if key in taken else None) for key in unread}
+    to_read = {key for key, node in behind.items() if is_held(node) or (node is None and key not in known)}
+    if not to_read and len(unread) == len(outside) and outside.isdisjoint(again):
+        return sent, {}  # as nearly always; what follows would go through all nodes twice more
     inside = inline_unread_hits(sent, {key: node for key, node in behind.items() if key not in again})
     sent = {key: with_inline_loads(node, inside[key]) if key in inside else node for key, node in sent.items()}
     outside = {key for node in sent.values() for key in node.dependencies}
-    for key in [key for key in outside if key not in readers and key not in again]:
-        node = behind[key]
-        if is_held(node) or (node is None and key not in known):
-            readers[key] = f"{READER}{key_split(key)}-{uuid.uuid4().hex}"
+    for key in (outside & to_read) - again.keys():
+        readers[key] = f"{READER}{key_split(key)}-{uuid.uuid4().hex}"
     reading = [key for key in outside if key in readers and key not in again]
     used = {key: again[key].key for key in outside & again.keys()}
     used |= {key: readers[key] for key in reading}
     if not used:
-        return dict(sent), {}
+        return sent, {}
     new: dict[Key, GraphNode] = {readers[key]: Task(readers[key], resolve, TaskRef(key)) for key in reading}
     new |= {key: taking(node, used) for key, node in sent.items()}
     return new, {key: readers[key] for key in reading}

@@ -6,6 +6,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from distributed import Future
@@ -203,7 +204,7 @@ class Submission:
         self, graph: TaskGraph, readers: Mapping[Key, Key], keys: Iterable[Key], *args: Any, **options: Any
     ) -> dict[Key, Future[Any]]:
         """Send a graph; a task that was added to read an unread hit keeps its future as long as the hit has one."""
-        keys, nodes = list(keys), dict(graph.nodes)
+        keys, nodes = list(keys), graph.nodes
         if priorities := options.get("internal_priority"):
             # The scheduler trips over a key without one, such as a large keyword of map.
             options["internal_priority"] = {**dict.fromkeys(nodes, -1), **priorities}
@@ -250,10 +251,13 @@ class Submission:
         run = Run(name, self._run_count, lowered, plan, report, kept, set(keys), impure, unkept, pinned=pinned)
         self._records.add(name, report)
         annotations = {**graph.annotations, **sites_of_loads(plan, graph.nodes)}
-        return run, TaskGraph({**graph.nodes, **sent_before}, annotations)
+        nodes = {**graph.nodes, **sent_before} if sent_before else graph.nodes  # no copy: graphs may be large
+        return run, TaskGraph(nodes, annotations)
 
     def _make_plan(self, lowered: TaskGraph, wanted: Iterable[Key], constraints: Constraints) -> Plan:
-        nodes = {key: node for key, node in lowered.nodes.items() if key not in constraints.held}
+        nodes = lowered.nodes
+        if constraints.held:
+            nodes = {key: node for key, node in nodes.items() if key not in constraints.held}
         merkle = Merkle(self.registry, Inputs(self._inputs), self._environment)
         classes = SessionClasses(self._environment)
         constraints = constraints.objecting(classes.objection)
@@ -282,13 +286,13 @@ class Submission:
 
         What a graph takes from earlier ones stays too: should an entry there turn out to be lost, all are sent again.
         """
-        keys = {dependency for node in lowered.nodes.values() for dependency in node.dependencies}
-        keys.update(lowered.nodes, wanted)
+        inputs = chain.from_iterable(node.dependencies for node in lowered.nodes.values())
         with self.port.lock:
+            states = self.port.states
             return {
                 key: self.port.future(key)
-                for key in keys
-                if key in self.port.states and self.port.states[key].status in ("pending", "finished", "lost")
+                for key in {key for key in chain(inputs, lowered.nodes, wanted) if key in states}
+                if states[key].status in ("pending", "finished", "lost")
             }
 
     @functools.cached_property
@@ -297,16 +301,9 @@ class Submission:
         overwrite = self._mode == "refresh"
         patience = 0.0 if overwrite or not self._keeps else config.patience()
         return Context(
-            "",
-            self.store,
-            self._policy,
-            self._environment,
-            self._inputs,
-            overwrite,
-            self._keeps,
-            patience,
+            "", self.store, self._policy, self._environment, self._inputs, overwrite, self._keeps, patience,
             self._unobserved,
-        ).pack()
+        ).pack()  # fmt: skip
 
     @property
     def _keeps(self) -> bool:

@@ -53,8 +53,9 @@ def runs_as_it_is(function: Callable[..., Any]) -> bool:
     >>> runs_as_it_is(abs)
     False
     """
-    coroutine = is_coroutine_function(function) or getattr(function, "__tornado_coroutine__", False)
-    return coroutine or (getattr(function, "__module__", None) or "").startswith("distributed.")
+    if (getattr(function, "__module__", None) or "").startswith("distributed."):
+        return True
+    return is_coroutine_function(function) or bool(getattr(function, "__tornado_coroutine__", False))
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:

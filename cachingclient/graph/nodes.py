@@ -183,7 +183,7 @@ def _with_own_names(nodes: Mapping[Key, GraphNode]) -> dict[Key, GraphNode]:
     return renamed | {key: taking(node, names) for key, node in nodes.items() if key not in names}
 
 
-def to_dask(nodes: dict[Key, GraphNode], annotations: Mapping[str, Mapping[Key, Any]]) -> Any:
+def to_dask(nodes: Mapping[Key, GraphNode], annotations: Mapping[str, Mapping[Key, Any]]) -> Any:
     """Return what the scheduler takes for exactly these nodes and annotations.
 
     Keys with the same kinds of annotations stand in a layer of their own: a plain graph has no annotations.
@@ -314,4 +314,4 @@ def moves_data(node: GraphNode) -> bool:
     >>> moves_data(Task("a", abs, -1))
     False
     """
-    return isinstance(node, Task) and type(node) is not Task and not isinstance(node, NestedContainer)
+    return type(node) is not Task and isinstance(node, Task) and not isinstance(node, NestedContainer)

@@ -129,6 +129,8 @@ class Parts:
     @property
     def told(self) -> tuple[bytes, ...]:
         """The encodings as others read them: a container's is a digest, which could pass for any other by chance."""
+        if not self.containers:
+            return tuple(self.encodings)
         numbered = enumerate(self.encodings)
         return tuple(CONTAINER + each if number in self.containers else each for number, each in numbered)
 

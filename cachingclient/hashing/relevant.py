@@ -68,8 +68,8 @@ def passed_on(function: Any, args: tuple[Any, ...]) -> bytes | None:
     >>> passed_on(lambda x: x, (b"packed",)), passed_on(lambda x: x + x, (b"packed",))
     (b'packed', None)
     """
-    code = getattr(function, "__code__", None)
-    if code is None or len(args) != 1 or code.co_argcount != 1 or code.co_code != _GIVES_ITS_ARGUMENT:
+    code = getattr(function, "__code__", None) if len(args) == 1 else None
+    if code is None or code.co_argcount != 1 or code.co_code != _GIVES_ITS_ARGUMENT:
         return None
     return packed_among(args[0])
 

@@ -35,6 +35,7 @@ from cachingclient.hashing.relevant import narrowed, packed_among, passed_on, re
 from cachingclient.hashing.scalars import PLAIN
 
 VERSION = bytes([CANONICAL_VERSION])
+_LENGTHS = [bytes([length]) for length in range(256)]
 _NOTHING: Mapping[Key, Step] = {}
 
 
@@ -304,6 +305,5 @@ def join(tag: bytes, encodings: Iterable[bytes]) -> bytes:
     """Return the digest of a tagged sequence of encodings."""
     pieces = [VERSION, tag, b"\0"]
     for encoding in encodings:
-        pieces.append(len(encoding).to_bytes(1, "little"))
-        pieces.append(encoding)
+        pieces += _LENGTHS[len(encoding)], encoding
     return xxhash.xxh3_128_digest(b"".join(pieces))

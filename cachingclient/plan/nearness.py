@@ -6,6 +6,7 @@ most often is what lies just before the end of a graph.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 
@@ -50,10 +51,11 @@ def chances(steps: Mapping[Key, PlannedStep], wanted: Iterable[Key]) -> dict[Key
                     distance[before] = distance[key] + 1
                     following.append(before)
         layer = following
-    return {key: _chance(far, takers.get(key, 1)) for key, far in distance.items()}
+    return {key: _chance(far, min(takers.get(key, 1), MOST_TAKERS)) for key, far in distance.items()}
 
 
+@functools.lru_cache(1000)
 def _chance(distance: int, takers: int) -> float:
     if distance == 0:
         return math.inf
-    return float(FARTHER ** (distance - 1)) * math.sqrt(min(takers, MOST_TAKERS))
+    return float(FARTHER ** (distance - 1)) * math.sqrt(takers)

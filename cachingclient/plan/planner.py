@@ -110,7 +110,7 @@ def _values_with_code(merkle: Merkle, codes: Iterable[Code]) -> dict[str, Identi
 
 def _what_moves(identities: Mapping[Key, Step], nodes: Mapping[Key, GraphNode]) -> dict[Key, str]:
     """Return the steps that feed a P2P shuffle: they move data between workers, and loading a result moves none."""
-    barriers = [nodes[key] for key in identities.keys() & nodes.keys() if moves_data(nodes[key])]
+    barriers = [node for key, node in nodes.items() if moves_data(node) and key in identities]
     waiting = [dependency for barrier in barriers for dependency in barrier.dependencies]
     found: dict[Key, str] = {}
     while waiting:
@@ -128,7 +128,7 @@ def _what_varies(
     """Return equal steps where the same call may give different results: ten draws are not one draw."""
     varying: dict[bytes, list[Key]] = {}
     for key, step in identities.items():
-        if step.key is not None and step.code is not None and type(nodes.get(key)) is Task and step.code.varying:
+        if step.code is not None and step.code.varying and step.key is not None and type(nodes.get(key)) is Task:
             varying.setdefault(step.key, []).append(key)
     found: dict[Key, str] = {}
     for step_key, keys in varying.items():
@@ -192,7 +192,7 @@ def _name(key: Key, node: GraphNode | None) -> str:
     """Return the name of a step; coffea's look at a file before a run has a key that tells nothing."""
     if type(node) is Task and "coffea.processor" in sys.modules and reads_metadata(node.func):
         return COFFEA_METADATA
-    return key_split(key)
+    return sys.intern(key_split(key))  # dask makes a new one for each key
 
 
 def _needed(

@@ -225,3 +225,11 @@ def test_steps_of_earlier_calls() -> None:
     nodes = {"b": task("b", neg, "a")}
     other = plan(nodes, ["b"], known={"a": Step(b"\2" * 16)})
     assert plan(nodes, ["b"], known=known).steps["b"].step_key != other.steps["b"].step_key
+
+
+def test_steps_of_one_name_share_it() -> None:
+    """A plan of a million steps holds their few names once."""
+    nodes = {f"loading-{number:032x}": task(f"loading-{number:032x}", neg, number) for number in range(2)}
+    first, second = plan(nodes, nodes).steps.values()
+    assert first.name == "loading"
+    assert first.name is second.name
