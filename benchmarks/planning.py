@@ -1,32 +1,40 @@
-"""What identifying and planning cost a task, beside dask's own materialising of the same graph.
+"""What planning costs a task, in processor time and memory, beside what dask does with the same graph.
 
-    python benchmarks/planning.py --tasks 10000 --tasks 100000
+    python benchmarks/planning.py --tasks 10000 --tasks 100000 --tasks 1000000
 
-Everything is measured in one process, in its CPU time, on delayed trees built anew for each
-repetition, with the store left out: its look-ups are counted, not timed. Medians are printed.
-What dask does with a graph before it runs is to materialise and to order it; with this client
-the materialising moves from the scheduler to the client.
+Each measurement is made in a new process, on a tree that is built there: what dask does (it materialises the
+graph and orders it, at the scheduler), the parts of our planning, and all that `CachingClient` does with a graph until
+dask's client sends it, which is left out. Nothing is kept; look-ups of the parts are counted, not timed. Times are
+processor times of the thread; memory is the peak of what is resident beyond the user's own graph, which Linux counts.
+Medians are printed. Dask's parts are measured as dask runs them, ours with the collector as `CachingClient` sets it.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import multiprocessing
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
+from unittest.mock import patch
 
 import click
-import dask
+from dask._task_spec import List, convert_legacy_graph
 from dask.base import collections_to_expr, flatten
+from dask.delayed import Delayed
 from dask.order import order
+from distributed import Client, LocalCluster
 from rich.console import Console
 from rich.table import Table
 
+from cachingclient import CachingClient
+from cachingclient.client.collecting import collecting_rarely
 from cachingclient.client.rewrite import rewrite
-from cachingclient.graph import lower
+from cachingclient.graph import Task, TaskRef, lower
 from cachingclient.hashing.environment.environment import Environment
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.step_keys import Merkle
@@ -35,6 +43,7 @@ from cachingclient.plan.policy import find_policy
 from cachingclient.plan.steps import Constraints
 from cachingclient.storage import EntryInfo, open_store
 from cachingclient.worker.context import Context
+from cachingclient.worker.memory_peak import peak_since, reset_peak
 
 STEPS_PER_CHUNK = 3
 FAN_IN = 10
@@ -56,14 +65,20 @@ def merge(parts: list[float]) -> float:
     return sum(parts)
 
 
-def tree(tasks: int) -> Any:
-    """A delayed tree of about so many tasks: three steps a chunk, merged ten at a time."""
+def tree(tasks: int) -> Delayed:
+    """A tree of about so many tasks in one layer, as bags have them: three steps a chunk, merged ten at a time."""
+    nodes: dict[str, Task] = {}
+
+    def add(step: Callable[..., Any], *args: Any) -> TaskRef:
+        key = f"{step.__name__}-{len(nodes):032x}"
+        nodes[key] = Task(key, step, *args)
+        return TaskRef(key)
+
     chunks = max(int(tasks / (STEPS_PER_CHUNK + 1 / (FAN_IN - 1))), 1)
-    calls = [dask.delayed(step) for step in (load, select, fill, merge)]
-    level = [calls[2](calls[1](calls[0](number), 30.0), "jets") for number in range(chunks)]
+    level = [add(fill, add(select, add(load, number), 30.0), "jets") for number in range(chunks)]
     while len(level) > 1:
-        level = [calls[3](level[start : start + FAN_IN]) for start in range(0, len(level), FAN_IN)]
-    return level[0]
+        level = [add(merge, List(*level[start : start + FAN_IN])) for start in range(0, len(level), FAN_IN)]
+    return Delayed(level[0].key, nodes)
 
 
 class Lookups:
@@ -78,91 +93,126 @@ class Lookups:
         return {key: self.known[key] for key in keys if key in self.known}
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """Microseconds a task; `planning` holds the hashing, `warm` is planning when all was kept."""
-
-    tasks: int
-    materialising: float
-    ordering: float
-    hashing: float
-    planning: float
-    rewriting: float
-    warm: float
-    lookups: int
-
-    @property
-    def total(self) -> float:
-        """What a run pays before anything is sent, beyond the materialising that dask does anyway."""
-        return self.planning + self.rewriting
+Costs = dict[str, float]
+"""Microseconds, or bytes, a task, by what they are for."""
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     gc.collect()
-    start = time.process_time()
+    start = time.thread_time()
     result = call()
-    return time.process_time() - start, result
+    return time.thread_time() - start, result
+
+
+def a_graph(tasks: int) -> tuple[Any, list[Any]]:
+    expression = collections_to_expr([tree(tasks)]).optimize()
+    wanted = list(flatten(expression.__dask_keys__()))
+    gc.collect()
+    return expression, wanted
+
+
+def measure_dask(tasks: int) -> Costs:
+    """What dask does with the graph before it runs."""
+    expression, _ = a_graph(tasks)
+    before = reset_peak()
+    materialising, nodes = timed(lambda: convert_legacy_graph(expression.__dask_graph__()))
+    ordering, _ = timed(lambda: order(nodes))
+    costs = per_task(tasks, {"dask: materialise": materialising, "dask: order": ordering})
+    return costs | {"dask: memory": (peak_since(before) or 0) / tasks}
+
+
+def measure_parts(tasks: int) -> Costs:
+    """The parts of planning."""
+    expression, wanted = a_graph(tasks)
+    context = Context("benchmark", open_store("memory://planning"), find_policy("auto"), Environment(), "stat")
+    cold = Lookups()
+    with collecting_rarely():
+        materialising, lowered = timed(lambda: lower(expression))
+        identifying, identities = timed(lambda: a_merkle().steps(lowered.nodes, wanted))
+        planning, plan = timed(lambda: make_plan(lowered, wanted, a_merkle(), cold, Constraints()))
+        rewriting, _ = timed(lambda: rewrite(plan, lowered, context, {}))
+        top = identities[wanted[0]].key
+        assert top is not None
+        entry = EntryInfo(top.hex(), "result", "merge", "pickle", top.hex(), 1, 0.0, 1.0, {}, b"x")
+        kept = Lookups({entry.key: entry})
+        warm, _ = timed(lambda: make_plan(lowered, wanted, a_merkle(), kept, Constraints()))
+    costs = {
+        "materialise": materialising,
+        "identify": identifying,
+        "look up and decide": planning - identifying,
+        "rewrite": rewriting,
+        "identify and plan, all kept": warm,
+    }
+    return per_task(tasks, costs) | {"look-ups": cold.calls}
+
+
+def measure_client(tasks: int) -> Costs:
+    """All that the client does with a graph until dask's client would send it."""
+    with (
+        tempfile.TemporaryDirectory() as store,
+        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
+        CachingClient(cluster, cache=store) as client,
+        patch.object(Client, "_graph_to_futures", lambda *_, **__: {}),
+    ):
+        client._graph_to_futures(*a_graph(1))  # what is done once a client
+        expression, wanted = a_graph(tasks)
+        before = reset_peak()
+        seconds, _ = timed(lambda: client._graph_to_futures(expression, wanted))
+        return per_task(tasks, {"whole": seconds}) | {"memory": (peak_since(before) or 0) / tasks}
 
 
 def a_merkle() -> Merkle:
     return Merkle({}, Inputs(), Environment())
 
 
-def measure_once(tasks: int) -> Costs:
-    expression = collections_to_expr([tree(tasks)]).optimize()
-    wanted = list(flatten(expression.__dask_keys__()))
-    context = Context("benchmark", open_store("memory://planning"), find_policy("auto"), Environment(), "stat")
-    materialising, lowered = timed(lambda: lower(expression))
-    ordering, _ = timed(lambda: order(lowered.nodes))
-    hashing, identities = timed(lambda: a_merkle().steps(lowered.nodes, wanted))
-    cold = Lookups()
-    planning, plan = timed(lambda: make_plan(lowered, wanted, a_merkle(), cold, Constraints()))
-    rewriting, _ = timed(lambda: rewrite(plan, lowered, context, {}))
-    top = identities[wanted[0]].key
-    assert top is not None
-    entry = EntryInfo(top.hex(), "result", "merge", "pickle", top.hex(), 1, 0.0, 1.0, {}, b"x")
-    kept = Lookups({entry.key: entry})
-    warm, _ = timed(lambda: make_plan(lowered, wanted, a_merkle(), kept, Constraints()))
-    count = len(lowered.nodes)
-    spent = [seconds / count * 1e6 for seconds in (materialising, ordering, hashing, planning, rewriting, warm)]
-    return Costs(count, *spent, cold.calls)
+def per_task(tasks: int, seconds: Mapping[str, float]) -> Costs:
+    return {name: each / tasks * 1e6 for name, each in seconds.items()}
 
 
 def measure(tasks: int, repeats: int) -> Costs:
-    """The medians of some repetitions."""
-    found = [measure_once(tasks) for _ in range(repeats)]
-    fields = ("materialising", "ordering", "hashing", "planning", "rewriting", "warm")
-    medians = [statistics.median(getattr(costs, name) for costs in found) for name in fields]
-    return Costs(found[0].tasks, *medians, found[0].lookups)
+    """The medians of some repetitions, each in processes of its own, one at a time."""
+    found: dict[str, list[float]] = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
+        for _ in range(repeats):
+            for measurement in (measure_dask, measure_parts, measure_client):
+                for name, cost in pool.submit(measurement, tasks).result().items():
+                    found.setdefault(name, []).append(cost)
+    return {name: statistics.median(costs) for name, costs in found.items()}
+
+
+ROWS = {
+    "dask: materialise": "dask: materialise",
+    "dask: order": "dask: order",
+    "materialise": "materialise",
+    "identify": "identify",
+    "look up and decide": "look up and decide",
+    "rewrite": "rewrite",
+    "whole": "these and all else before it is sent",
+    "identify and plan, all kept": "identify and plan, all kept",
+    "look-ups": "look-ups, nothing kept",
+    "dask: memory": "dask: peak of memory, bytes",
+    "memory": "peak of memory, bytes",
+}
 
 
 @click.command()
 @click.option("--tasks", type=click.IntRange(min=1), multiple=True, default=(10_000, 100_000), show_default=True)
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="JSON, in microseconds a task.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, in microseconds and bytes a task.")
 def main(tasks: tuple[int, ...], repeats: int, as_json: bool) -> None:
-    """Print what planning costs a task, beside dask's own materialising."""
-    results = [measure(count, repeats) for count in tasks]
+    """Print what planning costs a task, beside what dask does with the same graph."""
+    results = [{"tasks": count, **measure(count, repeats)} for count in tasks]
     if as_json:
-        rows = [{name: getattr(costs, name) for name in Costs.__dataclass_fields__} for costs in results]
-        click.echo(json.dumps(rows))
+        click.echo(json.dumps(results))
         return
     shown = Table(title="CPU microseconds a task", title_justify="left")
     shown.add_column("")
     for costs in results:
-        shown.add_column(f"{costs.tasks:,} tasks", justify="right")
-    rows = {
-        "dask: materialise": "materialising",
-        "dask: order": "ordering",
-        "identify": "hashing",
-        "identify and plan, nothing kept": "planning",
-        "rewrite": "rewriting",
-        "identify, plan and rewrite": "total",
-        "identify and plan, all kept": "warm",
-    }
-    for title, name in rows.items():
-        shown.add_row(title, *(f"{getattr(costs, name):.1f}" for costs in results))
-    shown.add_row("look-ups, nothing kept", *(str(costs.lookups) for costs in results))
+        shown.add_column(f"{costs['tasks']:,} tasks", justify="right")
+    for name, title in ROWS.items():
+        digits = 0 if name.endswith(("memory", "look-ups")) else 1
+        shown.add_row(title, *(f"{costs[name]:,.{digits}f}" for costs in results))
     Console().print(shown)
 
 
