@@ -60,6 +60,7 @@ def run_on(tmp_path: Path, store_url: str) -> Callable[..., dict[str, Any]]:
             text = importlib.metadata.distribution(source.name).read_text("METADATA") or ""
             (info / "METADATA").write_text(text.replace(f"\nVersion: {package.__version__}", "\nVersion: 2099.1.0", 1))
             (info / "entry_points.txt").touch()
+            (info / "RECORD").write_text(f"{source.name}/__init__.py,,\n")
         for file, old, new in changes:
             for place in folder.rglob("*.py") if file == "*" else [folder / file]:
                 text = place.read_text()

@@ -279,7 +279,7 @@ def _named(name: str, value: object, where: str, walk: Walk, uses: Uses = WHOLE)
     """Encode the value of a variable, or what is taken of it, naming it in the ingredients."""
     if (parts := parts_taken(value, uses, walk)) is not None:
         return encode_parts(name, parts, where, walk, uses, f"{where}:")
-    encoded = encode_variable(name, value, where, walk)
+    encoded = encode_variable(name, value, where, walk, uses)
     if not isinstance(value, CODE_TYPES):
         walk.ingredient(f"variable {where}:{name}", encoded, value, taken_as_a_whole(value, "", uses))
     return encoded

@@ -16,13 +16,13 @@ import threading
 import tokenize
 from collections.abc import Iterable, Iterator
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from cloudpickle import list_registry_pickle_by_value
 
 from cachingclient.forks.children import free_in_children
 from cachingclient.hashing.code.bytecode import shape
-from cachingclient.hashing.code.modules import find_named
+from cachingclient.hashing.code.modules import CONSTANT_TYPES, find_named
 from cachingclient.hashing.digest import compact, frame
 from cachingclient.hashing.environment.environment import OWN_PACKAGE, is_user_code
 from cachingclient.hashing.scalars import literal
@@ -160,7 +160,9 @@ def _top_level(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 def _sets(node: ast.stmt, namespace: dict[str, Any], imported: set[str]) -> bool:
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         root = _root(node.value.func)
-        return _is_library(namespace.get(root), root in imported) or _is_users(namespace.get(root))
+        return _is_library(namespace.get(root), root in imported) or _is_users(
+            _found(namespace, _chain(node.value.func))
+        )
     targets = {
         ast.Assign: lambda: node.targets,  # type: ignore[attr-defined]
         ast.AugAssign: lambda: [node.target],  # type: ignore[attr-defined]
@@ -191,16 +193,59 @@ def _is_library(value: object, imported: bool) -> bool:
     return not is_user_code(name) and name.partition(".")[0] not in _WITHOUT_EFFECT
 
 
-def _is_users(value: object) -> bool:
+def _is_users(value: object) -> TypeGuard[FunctionType]:
     return isinstance(value, FunctionType) and is_user_code(str(value.__globals__.get("__name__") or ""))
+
+
+def _chain(node: ast.AST) -> tuple[str, ...]:
+    """Return the names that lead to something, as ``patches`` and ``install``; nothing if more than names do."""
+    if isinstance(node, ast.Name):
+        return (node.id,)
+    inner = _chain(node.value) if isinstance(node, ast.Attribute) else ()
+    return (*inner, node.attr) if isinstance(node, ast.Attribute) and inner else ()
+
+
+def _found(namespace: dict[str, Any], chain: tuple[str, ...]) -> object:
+    """Return what a chain of names leads to through modules of the user's, None if it leads elsewhere."""
+    found: object = namespace.get(chain[0]) if chain else None
+    for name in chain[1:]:
+        if not isinstance(found, ModuleType) or not is_user_code(found.__name__):
+            return None
+        found = vars(found).get(name)
+    return found
 
 
 def _told(node: ast.stmt, namespace: dict[str, Any]) -> Iterator[bytes]:
     """Yield a statement, without its layout, and what its names stand for, as far as that is the same everywhere."""
     yield compact(b"$statement:", ast.unparse(node).encode(errors="surrogatepass"))
-    for name in sorted({each.id for each in ast.walk(node) if isinstance(each, ast.Name)}):
-        value = namespace.get(name)
-        if _is_users(value):
-            yield frame(b"$named:", [name.encode(), shape(value.__code__).body])  # type: ignore[union-attr]
-        elif (text := literal(value)) and "/" not in text and "\\" not in text:  # a folder is another elsewhere
-            yield frame(b"$named:", [name.encode(), text.encode()])
+    chains = sorted({_chain(each) for each in ast.walk(node)} - {()})
+    for chain in chains:
+        if len(chain) == 1:
+            yield from _constant(chain[0], namespace.get(chain[0]))
+    yield from _run_by(filter(_is_users, (_found(namespace, chain) for chain in chains)))
+
+
+def _constant(name: str, value: object) -> Iterator[bytes]:
+    if (text := literal(value)) and "/" not in text and "\\" not in text:  # a folder is another elsewhere
+        yield frame(b"$named:", [name.encode(), text.encode()])
+
+
+def _run_by(functions: Iterable[FunctionType]) -> Iterator[bytes]:
+    """Yield what functions of the user's do, and those that they name: their code, and constants that nobody fills."""
+    waiting, seen = list(functions), set[FunctionType]()
+    while waiting:
+        function = waiting.pop()
+        if function in seen:
+            continue
+        seen.add(function)
+        found = shape(function.__code__)
+        yield frame(b"$run:", [found.body])
+        rebound = {name for name, _ in found.global_writes}
+        for each in found.references:
+            for end in range(1, len(each.attributes) + 2):
+                chain = (each.name, *each.attributes)[:end]
+                value = _found(function.__globals__, chain) if each.name not in rebound else None
+                if _is_users(value):
+                    waiting.append(value)
+                elif isinstance(value, CONSTANT_TYPES):
+                    yield from _constant(".".join(chain), value)

@@ -6,11 +6,11 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from cachingclient.hashing.code.dynamic_use import check_use, library_name
-from cachingclient.hashing.code.names import told_by
+from cachingclient.hashing.code.names import gives_name_alone, told_by
 from cachingclient.hashing.code.paths import ABSENT, WHOLE, Uses, parts_taken, taken_as_a_whole
 from cachingclient.hashing.code.references import Reference
 from cachingclient.hashing.digest import frame
@@ -88,7 +88,7 @@ def _of_user(owner: ModuleType, found: object, name: str, where: str, walk: Walk
     if (parts := parts_taken(found, uses, walk)) is not None:
         encoded = encode_parts(name, parts, where, walk, uses)
     else:
-        encoded = encode_variable(name, found, where, walk)
+        encoded = encode_variable(name, found, where, walk, uses)
         if library_name(found) is None:
             walk.ingredient(f"variable {name}", encoded, found, taken_as_a_whole(found, "", uses))
     hook = vars(owner).get("__getattr__")
@@ -98,12 +98,35 @@ def _of_user(owner: ModuleType, found: object, name: str, where: str, walk: Walk
     return frame(b"$hook:", [encoded, walk.encode(hook)])
 
 
-def encode_variable(name: str, value: object, where: str, walk: Walk) -> bytes:
+def encode_variable(name: str, value: object, where: str, walk: Walk, uses: Uses = WHOLE) -> bytes:
     """Encode the value of a variable, naming it in the reason when it has no identity."""
     try:
-        return walk.encode(value)
+        encoded = walk.encode(value)
     except Unidentifiable as error:
         raise Unidentifiable(f"{error.reason}, which {where} reads as {name!r}") from None
+    told = _attributes_beside(name, value, uses, walk)
+    return frame(b"$beside:", [encoded, *told]) if told else encoded
+
+
+def _attributes_beside(name: str, value: object, uses: Uses, walk: Walk) -> list[bytes]:
+    """Encode the attributes that code takes of a library's object which a pickle gives by its name alone.
+
+    A logger is what its name leads to, and may hold a number that the user has set.
+    """
+    own = getattr(value, "__dict__", None)
+    if type(own) is not dict or own.keys().isdisjoint(path[0].key for path in uses if path):
+        return []
+    taken = {path[0].key: own[path[0].key] for path in uses if path and path[0].how == "." and path[0].key in own}
+    counting = {key: each for key, each in taken.items() if _is_setting(each) or isinstance(each, FunctionType)}
+    if not counting or not gives_name_alone(value):
+        return []
+    walk.unsure()
+    told = []
+    for attribute, each in sorted(counting.items()):
+        encoded = walk.encode(each)
+        walk.ingredient(f"variable {name}.{attribute}", encoded, each)
+        told.append(frame(b"$part:", [encode_str(attribute), encoded]))
+    return told
 
 
 def encode_parts(

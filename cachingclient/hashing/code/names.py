@@ -28,6 +28,22 @@ def told_by(obj: Any, attribute: str) -> Any:
         return None
 
 
+def gives_name_alone(obj: Any) -> bool:
+    """Tell whether an object gives a pickle what leads to it, such as its name, and nothing of what it holds.
+
+    Examples
+    --------
+    >>> import logging
+    >>> gives_name_alone(logging.getLogger("cuts")), gives_name_alone(logging.Formatter())
+    (True, False)
+    """
+    try:
+        reduced = obj.__reduce_ex__(4)
+    except Exception:  # of a library's or a user's class
+        return False
+    return isinstance(reduced, str) or not any(reduced[2:])
+
+
 def without_addresses(name: str) -> str:
     """Return a name without the numbers in it that may be addresses.
 

@@ -31,7 +31,8 @@ class Distribution:
     folder
         Where its modules lie: a folder, or a zip file.
     is_of_wheel
-        Whether it was installed as wheels are, with a ``.dist-info``.
+        Whether it was installed as wheels are, with a ``.dist-info`` that lists the files. What builds a source tree
+        may leave one without the list beside code that goes on changing.
     """
 
     version: str
@@ -75,7 +76,7 @@ def _find(name: str, path: tuple[str, ...]) -> Distribution | None:
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return None
     direct_url = found.read_text("direct_url.json") or ""
-    is_of_wheel = found.read_text("WHEEL") is not None
+    is_of_wheel = found.read_text("RECORD") is not None
     return Distribution(found.version, tuple(found.requires or ()), direct_url, str(found.locate_file("")), is_of_wheel)
 
 
@@ -170,9 +171,8 @@ def _read(folder: str) -> Distribution | None:
             requires.append(value.strip())
     if not version:
         return None
-    return Distribution(
-        version, tuple(requires), _text(folder, "direct_url.json"), os.path.dirname(folder) or ".", is_of_wheel=True
-    )
+    where, is_of_wheel = os.path.dirname(folder) or ".", os.path.exists(os.path.join(folder, "RECORD"))
+    return Distribution(version, tuple(requires), _text(folder, "direct_url.json"), where, is_of_wheel)
 
 
 def _text(folder: str, name: str) -> str:

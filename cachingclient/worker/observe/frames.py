@@ -2,10 +2,12 @@
 
 A text that stands in the code itself counts with the variables that it names. One that comes from elsewhere, a
 configuration or an argument, names what no key has: the result is not kept, if it names a variable that could change.
+Nor is it where code of the user's takes a frame, by whatever name: what it reads there can't be seen.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -19,6 +21,8 @@ from cachingclient.worker.observe.callers import callers, is_library, is_standar
 from cachingclient.worker.observe.current import mine, observers
 
 EVENT = "sys._getframe"
+_ACCESSORS = frozenset({inspect.currentframe.__code__.co_filename})
+"""Files of modules that take a frame for whoever calls them."""
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -37,9 +41,12 @@ def looked_at(frame: FrameType) -> None:
 
 def _why_not(frame: FrameType) -> str:
     """Return why what is looked up in a frame may be no part of a key; empty if it is, or if no library looks."""
+    taker = next(one for one in callers(sys._getframe(3)) if one.f_code.co_filename not in _ACCESSORS)
+    if not is_library(taker):
+        return f"{taker.f_code.co_qualname} takes a stack frame, and what it reads there can't be seen"
     asking = [one for one in _inside(frame) if one.f_code.co_filename != __file__]
     who = next((one for one in asking if not _is_ours(one)), None)
-    if who is None or not is_library(who) or is_standard(who.f_code.co_filename):
+    if who is None or is_standard(who.f_code.co_filename):
         return ""
     words = {word for value in asking[-1].f_locals.values() if type(value) is str for word in _WORD.findall(value)}
     if not (unknown := sorted(words.intersection(_not_in_key(frame)))):

@@ -52,6 +52,15 @@ def _cases() -> Iterator[Case]:
         yield case(f"{name}: neighbour edited", "only what is used counts", files, [("pkg/limits.py", "UNUSED = 1", "UNUSED = 2")])
 
 
+LOGGER = {
+    "main.py": "from logs import log\ndef f(x):\n    log.debug('f')\n    return log.shift(x) * log.factor",
+    "logs.py": "import logging\nlog = logging.getLogger('logs')\nlog.factor = 7\nlog.unused = 1\nlog.shift = lambda x: x + 7",
+}
+PATCHED = {
+    "main.py": "import patches\npatches.install()\nfrom fractions import Fraction\ndef f(x):\n    return Fraction(x).scaled()",
+    "patches.py": "import fractions\ndef scaled(self):\n    return float(self) * 7\n"
+    "def install():\n    setattr(fractions.Fraction, 'scaled', scaled)",
+}
 SETTING = {
     "main.py": "import style\nimport decimal\ndef f(x):\n    return float(decimal.Decimal(x) / 3)",
     "style.py": "import decimal\ndecimal.getcontext().prec = 3\nprint('styled')\n",
@@ -59,6 +68,11 @@ SETTING = {
 OTHERS = [
     case("library's setting in a module that is imported", "what it sets counts", SETTING, [("style.py", "= 3", "= 7")], runs="f"),
     case("print beside a library's setting", "it sets nothing", SETTING, [("style.py", "'styled'", "'done'")]),
+    case("attribute set on a logger", "what the user sets on an object that is found by its name", LOGGER, [("logs.py", "factor = 7", "factor = 5")], runs="f"),
+    case("method set on a logger", "what the user sets on an object that is found by its name", LOGGER, [("logs.py", "x + 7", "x + 5")], runs="f"),
+    case("attribute set on a logger, another", "only what is used counts", LOGGER, [("logs.py", "unused = 1", "unused = 2")]),
+    case("patch installed by a call", "a module that is imported sets what the functions that it calls say", PATCHED, [("patches.py", "* 7", "* 5")], runs="f"),
+    case("patch installed by a call, layout", "layout is no code", PATCHED, [("patches.py", "def scaled", "# scaled\ndef scaled")]),
     case(
         "inheritance across modules", "bases count wherever they are",
         {"main.py": "from base import Base\nclass A(Base):\n    pass\ndef f(x):\n    return A().g(x)", "base.py": "class Base:\n    def g(self, x):\n        return x + 7"},

@@ -44,7 +44,7 @@ def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Identi
             return identify(importlib.import_module("cuts_of_tests").cut).digest
 
     yield of
-    for name in ("cuts_of_tests", "settings_of_tests"):
+    for name in ("cuts_of_tests", "settings_of_tests", "digits_of_tests"):
         sys.modules.pop(name, None)
     decimal.setcontext(before)
 
@@ -111,6 +111,42 @@ def test_modules_that_are_imported_for_what_they_set(identity: Identity) -> None
     assert identity("import settings_of_tests", settings_of_tests=one) == first
     assert identity("import settings_of_tests", settings_of_tests=other) != first
     assert identity("import settings_of_tests", settings_of_tests="") != first
+
+
+INSTALLED = """
+import fractions
+import digits_of_tests
+def scaled(self): return float(self) * FACTOR
+def install():
+    global done
+    setattr(fractions.Fraction, "scaled_of_tests", scaled)
+    done = digits_of_tests.DIGITS
+FACTOR, NAMES, done = 2, [], False
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["import settings_of_tests\nsettings_of_tests.install()", "from settings_of_tests import install\ninstall()"],
+)
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        ("float(self) * FACTOR", "float(self) / FACTOR", True),
+        ("FACTOR, NAMES, done = 2", "FACTOR, NAMES, done = 3", True),
+        ("def install", "# layout\ndef install", False),
+        ("NAMES, done = 2, [], False", "NAMES, done = 2, ['pt'], None", False),
+    ],
+)
+def test_a_function_that_sets_something_counts_with_the_functions_that_it_names(
+    identity: Identity, call: str, old: str, new: str, counts: bool
+) -> None:
+    """A patch that is installed by a call, in whatever module; what programs fill is another in each process."""
+    modules = {"settings_of_tests": INSTALLED, "digits_of_tests": "DIGITS = 4"}
+    first = identity(call, **modules)
+    assert old in INSTALLED
+    assert (identity(call, **{**modules, "settings_of_tests": INSTALLED.replace(old, new)}) != first) is counts
+    assert identity(call, **{**modules, "digits_of_tests": "DIGITS = 5"}) != first
 
 
 def test_modules_that_are_imported_for_type_checkers_alone(identity: Identity) -> None:

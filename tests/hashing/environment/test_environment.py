@@ -50,6 +50,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         requires: str = "",
         loaded: str = "",
         site: Path = site,
+        listed: bool = True,
     ) -> str:
         (site / f"{name}.py").write_text(f"__version__ = {(loaded or version)!r}\ndef scale(x):\n    return 2 * x\n")
         if version is not None:
@@ -57,6 +58,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
             info.mkdir()
             head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}"
             (info / "METADATA").write_text(f"{head}\nText.\n")
+            if listed:
+                (info / "RECORD").write_text(f"{name}.py,,\n")
             if direct:
                 (info / "direct_url.json").write_text(direct)
         forget()
@@ -143,6 +146,14 @@ def test_a_source_tree_that_was_built_is_the_users_own(install: Installer, folde
     assert is_user_code(name)
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_description_beside_code_makes_a_library_of_what_it_lists(
+    install: Installer, folder_on_the_path: Path, listed: bool
+) -> None:
+    """Whoever installs a wheel lists its files; building a tree may leave the rest of the description beside it."""
+    assert is_user_code(install("tinybuilt", site=folder_on_the_path, listed=listed)) is not listed
+
+
 @pytest.mark.parametrize("described", [True, False])
 def test_a_library_in_a_zip_file_goes_by_its_version(
     install: Installer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: bool
@@ -154,7 +165,7 @@ def test_a_library_in_a_zip_file_goes_by_its_version(
         file.writestr("tinyzipped/__init__.py", "def scale(x):\n    return 2 * x\n")
         if described:
             file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tinyzipped\nVersion: 1.5\n")
-            file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\n")
+            file.writestr(f"{info}/RECORD", "tinyzipped/__init__.py,,\n")
     monkeypatch.syspath_prepend(str(packed))
     importlib.import_module("tinyzipped")
     try:

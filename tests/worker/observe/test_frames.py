@@ -39,7 +39,19 @@ HARMLESS = {
     "its own variables": "TEXT = 'pt > @cut'\ndef f(table):\n    cut = CUT\n    return table.query(TEXT)",
     "the standard library": "from collections import namedtuple\nNAMES = 'pt CUT'\n"
     "def f(table): return namedtuple('Cut', NAMES)(CUT, 1)",
+    "a file, which is observed": "import os\ndef f(table):\n    open(os.devnull).close()",
     "a library's function": "from numpy import sqrt\nTEXT = 'sqrt(pt) > 5'\ndef f(table): return table.query(TEXT)",
+}
+
+
+TAKEN = {
+    "a name made at run time": "import sys\ndef f(table): return getattr(sys, '_get' + 'frame')(0).f_globals['CUT']",
+    "a partial": "import functools, sys\nframe = functools.partial(sys._getframe, 0)\n"
+    "def f(table): return frame().f_globals['CUT']",
+    "a method": "import inspect\nclass A:\n    stack = staticmethod(inspect.stack)\n"
+    "def f(table): return A.stack()[0].frame.f_globals['CUT']",
+    "a helper": "import operator, sys\ntake = operator.attrgetter('_getframe')\ndef g(): return take(sys)(1)\n"
+    "def f(table): return g().f_globals['CUT']",
 }
 
 
@@ -83,3 +95,16 @@ def test_a_text_from_elsewhere_has_the_step_not_kept(how: str, made: Any) -> Non
 def test_what_names_no_variable_that_could_change_is_kept(how: str, made: Any) -> None:
     """Columns, what the function computed itself, what belongs to a library."""
     assert not reasons(made(HARMLESS[how]))
+
+
+@pytest.mark.parametrize("how", TAKEN)
+def test_a_frame_that_the_users_code_takes_has_the_step_not_kept(how: str, made: Any) -> None:
+    """Whatever the function is called: what is read from a frame can't be seen, and no key has it."""
+    (why,) = reasons(made(TAKEN[how]))
+    assert why.endswith(" takes a stack frame, and what it reads there can't be seen")
+
+
+def test_a_message_that_says_where_it_comes_from_reads_no_variables(made: Any) -> None:
+    """Logging, warnings and libraries take frames to name a file and a line."""
+    source = "import logging, warnings\ndef f(table):\n    logging.getLogger('cuts').warning('few')\n"
+    assert not reasons(made(f"{source}    warnings.warn('few', stacklevel=2)"))
