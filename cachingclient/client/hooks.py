@@ -36,6 +36,7 @@ from cachingclient.scheduler.held import LOST
 from cachingclient.scheduler.replace_tasks import REVIVED
 from cachingclient.storage import Store
 from cachingclient.warn_once import NoteKeeper
+from cachingclient.worker import nanny
 from cachingclient.worker.computation_code import without_own_modules
 from cachingclient.worker.held import resolve
 
@@ -96,6 +97,11 @@ class HookedClient(Client):
     @id.setter
     def id(self, given: str) -> None:
         self._id = Client.__name__ + given.removeprefix(type(self).__name__)
+
+    async def _start(self, *args: Any, **kwargs: Any) -> None:
+        if self.cluster is None and self._start_arg is None:
+            nanny.choose(self._startup_kwargs)  # of the cluster that this client is about to start
+        await super()._start(*args, **kwargs)
 
     def sync(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As `distributed.Client.sync`; a closed client says that it is closed, where dask speaks of a loop."""

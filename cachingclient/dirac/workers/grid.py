@@ -27,6 +27,7 @@ from cachingclient.environments.environment import Environment
 from cachingclient.tunnel import agent
 from cachingclient.tunnel.certificates import Certificates
 from cachingclient.tunnel.head import Tunnel
+from cachingclient.worker.nanny import KEEP_MEMORY
 
 
 def launcher() -> bytes:
@@ -146,6 +147,7 @@ class Grid:
             "resources": dict(request.resources),
             "death_timeout": self.death_timeout,
             "local_directory": self.local_directory,
+            "variables": dict(KEEP_MEMORY),
             "worker_ports": dict(self.worker_ports),
         }
 

@@ -39,6 +39,8 @@ def main(arguments: list[str]) -> int:
     if lacking:
         print(f"{socket.gethostname()} can't run a worker of this cluster: {lacking}", file=sys.stderr, flush=True)
         return UNFIT
+    for name, value in settings["variables"].items():
+        os.environ.setdefault(name, value)
     return asyncio.run(_run(settings, arguments[1], write_certificates(folder, settings["certificates"]), modules))
 
 

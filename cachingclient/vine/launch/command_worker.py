@@ -17,13 +17,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distributed import Nanny, Security, Worker
+from distributed import Security, Worker
 from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface
 
 from cachingclient.environments import Environment
 from cachingclient.tunnel.agent import Agent, client_context, write_certificates
 from cachingclient.vine.launch.entering import Entering
+from cachingclient.worker.nanny import Nanny
 
 READY = "ready"
 PATIENCE = 120.0

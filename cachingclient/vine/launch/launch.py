@@ -13,13 +13,14 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from distributed import Nanny, Security
+from distributed import Security
 
 from cachingclient.environments import Environment
 from cachingclient.vine.engine import EngineMissing, Spec
 from cachingclient.vine.launch.command_worker import CommandWorker
 from cachingclient.vine.launch.entering import in_job_script
 from cachingclient.vine.sites import Site
+from cachingclient.worker.nanny import KEEP_MEMORY, Nanny
 
 REGISTERED = "cachingclient.workers"
 """The group of entry points by which packages register ways of starting workers."""
@@ -178,7 +179,8 @@ def _jobs(cls: type, site: Site, cluster: Head) -> Spec:
         "protocol": cluster.protocol,
         "worker_extra_args": arguments,
     }
-    prologue = [f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()]
+    variables = {**KEEP_MEMORY, **site.environment}
+    prologue = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     own = dict(site.options)
     if cluster.environment is not None:
         lines, options["python"] = in_job_script(cluster.environment)

@@ -13,6 +13,7 @@ from cachingclient.environments.environment import ENTER, Environment
 from cachingclient.vine.engine import Needs
 from cachingclient.vine.engines.pool.workers import Factory, LocalWorkers, Workers
 from cachingclient.vine.sites import Site
+from cachingclient.worker.nanny import KEEP_MEMORY
 
 MEGABYTE = 10**6
 RUNNING = ("python3", "-m", "cachingclient.environments.run")
@@ -82,7 +83,7 @@ def make_workers(
     password = folder / "password"
     password.touch(0o600)
     password.write_text(address.password)
-    variables = {**site.environment, "DASK_CACHINGCLIENT__SITE": site.name}
+    variables = {**KEEP_MEMORY, **site.environment, "DASK_CACHINGCLIENT__SITE": site.name}
     mark = f"--feature=site={site.name}"
     common = [*_sizes(site), *options, "-P", str(password)]
     manager = [address.host, str(address.port)]
