@@ -38,11 +38,11 @@ def narrowed(
     >>> narrowed(len, ([1, 2],), {}, {})
     ([1, 2],)
     """
-    if len(args) != 1 or kwargs or (narrower := find_narrower(function)) is None:
+    if len(args) != 1 or kwargs:
         return args
     pair = args[0]
     parts = pair.args if isinstance(pair, NestedContainer) else pair
-    if type(parts) not in (tuple, list) or len(parts) != 2:
+    if type(parts) not in (tuple, list) or len(parts) != 2 or (narrower := find_narrower(function)) is None:
         return args
     packed = _packed(parts[1], done)
     beside = parts[0].value if type(parts[0]) is DataNode else parts[0]
