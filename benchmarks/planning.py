@@ -184,15 +184,15 @@ def measure(tasks: int, repeats: int) -> Costs:
 ROWS = {
     "dask: materialise": "dask: materialise",
     "dask: order": "dask: order",
-    "materialise": "materialise",
-    "identify": "identify",
-    "look up and decide": "look up and decide",
-    "rewrite": "rewrite",
-    "whole": "these and all else before it is sent",
-    "identify and plan, all kept": "identify and plan, all kept",
+    "materialise": "materialise, at the client",
+    "identify": "step keys",
+    "look up and decide": "look up and decide, without the store",
+    "rewrite": "wrap the tasks",
+    "whole": "these and all else until dask's client sends it",
+    "identify and plan, all kept": "step keys, look up and decide, all kept",
     "look-ups": "look-ups, nothing kept",
-    "dask: memory": "dask: peak of memory, bytes",
-    "memory": "peak of memory, bytes",
+    "dask: memory": "dask: peak of memory beyond the graph, bytes",
+    "memory": "peak of memory beyond the graph, bytes",
 }
 
 
@@ -206,7 +206,7 @@ def main(tasks: tuple[int, ...], repeats: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(results))
         return
-    shown = Table(title="CPU microseconds a task", title_justify="left")
+    shown = Table(title="A task, in CPU microseconds", title_justify="left")
     shown.add_column("")
     for costs in results:
         shown.add_column(f"{costs['tasks']:,} tasks", justify="right")
