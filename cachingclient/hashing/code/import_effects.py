@@ -2,7 +2,8 @@
 
 ``decimal.getcontext().prec = 9`` or ``pandas.set_option(...)`` at the top of a module changes what functions give that
 never mention it. Such statements are found in the module's source: calls, assignments and deletions that begin with a
-name that the module imports from a library, and calls of the user's functions that nothing is made of.
+name that the module imports from a library, calls of the user's functions that nothing is made of, and functions that a
+library registers by a decorator.
 """
 
 from __future__ import annotations
@@ -143,11 +144,13 @@ def _digest(module: ModuleType, tree: ast.Module) -> bytes:
 
 
 def _top_level(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the simple statements that run when a module is imported."""
+    """Yield the simple statements that run when a module is imported, and the functions that are decorated."""
     for node in body:
         if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
             continue
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if not isinstance(node, ast.ClassDef) and node.decorator_list:
+                yield node
             continue
         inner = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]
         inner += [handler.body for handler in getattr(node, "handlers", [])]
@@ -163,6 +166,10 @@ def _sets(node: ast.stmt, namespace: dict[str, Any], imported: set[str]) -> bool
         return _is_library(namespace.get(root), root in imported) or _is_users(
             _found(namespace, _chain(node.value.func))
         )
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        # A library's decorator that gives back the function itself has kept it for somebody who asks by another name.
+        roots = map(_root, node.decorator_list)
+        return _is_users(namespace.get(node.name)) and any(_is_library(namespace.get(r), r in imported) for r in roots)
     targets = {
         ast.Assign: lambda: node.targets,  # type: ignore[attr-defined]
         ast.AugAssign: lambda: [node.target],  # type: ignore[attr-defined]

@@ -113,6 +113,27 @@ def test_modules_that_are_imported_for_what_they_set(identity: Identity) -> None
     assert identity("import settings_of_tests", settings_of_tests="") != first
 
 
+REGISTERED = """
+from fractions import Fraction
+from dask.sizeof import sizeof
+class Cut: pass
+@sizeof.register(Fraction)
+def _(number): return SIZE
+@sizeof.register(Cut)
+def _(number): return 24
+"""
+
+
+def test_a_function_that_a_library_registers_by_a_decorator_counts(identity: Identity) -> None:
+    """It is named nowhere else, and several have one name; one that a library wrapped counts where it is used."""
+    first = identity("SIZE = 16" + REGISTERED)
+    assert identity("SIZE = 16" + REGISTERED.replace("def _(", "# layout\ndef _(")) == first
+    assert identity("SIZE = 17" + REGISTERED) != first
+    assert identity("SIZE = 16" + REGISTERED.replace("24", "25")) != first
+    wrapped = "import numpy as np\n@np.vectorize\ndef other(x): return "
+    assert identity(wrapped + "1") == identity(wrapped + "2")
+
+
 INSTALLED = """
 import fractions
 import digits_of_tests
