@@ -25,7 +25,7 @@ _H = TypeVar("_H", bound=Callable[..., bytes])
 
 LIBRARIES: dict[str, str] = {
     "ROOT": "root",
-    "awkward": "awkward.hasher",
+    "awkward": "awkward.installed",
     "boost_histogram": "histograms",
     "builtins": "stdlib",
     "coffea": "coffea",
@@ -204,7 +204,7 @@ def _load(plugin: str | None) -> None:
         return
     # Another thread must not take a plugin for loaded that has registered half of its types.
     with _loading:
-        # Values of a release that the plugin is not for, such as awkward 1, are taken as any other objects.
+        # Values of a release that the plugin is not for are taken as any other objects.
         with contextlib.suppress(ImportError):
             importlib.import_module(f"cachingclient.hashing.libraries.{plugin}")
         _loaded.add(plugin)

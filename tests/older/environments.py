@@ -47,9 +47,19 @@ ENVIRONMENTS = {
     ),
     # What the Analysis Grand Challenge pins coffea to, on today's dask.
     "coffea-0.7": Recipe(
-        ("coffea==0.7.31", "dask==2026.8.0", "distributed==2026.8.0", "pandas<3", "pyarrow<19", *COMMON)
+        # vector from 1 on is for awkward 2.
+        (
+            "coffea==0.7.31",
+            "dask==2026.8.0",
+            "distributed==2026.8.0",
+            "pandas<3",
+            "pyarrow<19",
+            "vector<1",
+            "zstandard",
+            *COMMON,
+        )
     ),
-    "newest-3.13": Recipe(("dask", "distributed", *CURRENT), python="3.13"),
+    "newest-3.13": Recipe(("dask", "distributed", "xgboost-cpu", *CURRENT), python="3.13"),
     # What ATLAS and CMS had in their integration challenge.
     "dask-2025.3.1": Recipe(
         ("dask==2025.3.1", "distributed==2025.3.1", "awkward", "pandas", "pyarrow", "uproot", *COMMON), python="3.12"

@@ -146,7 +146,8 @@ def _look_at_remote(url: str, walk: Walk) -> Fingerprint:
 def encode_factory(factory: Any, walk: Walk) -> bytes:
     """Return the encoding of a factory of events by its file, its range and its schema."""
     source = _encode_mapping(factory._mapping, factory._partition_key, walk)
-    return frame(b"(", [source, encode_str(factory._mode), walk.encode(factory._schema)])
+    mode = getattr(factory, "_mode", "lazy")  # coffea 0.7 knows no other way to read events
+    return frame(b"(", [source, encode_str(mode), walk.encode(factory._schema)])
 
 
 @register_hasher("coffea.nanoevents.schemas.base.BaseSchema", subclasses=True)
@@ -178,7 +179,7 @@ def encode_reader(reader: object, walk: Walk) -> bytes | None:
     return _encode_mapping(mapping, reader.args[0], walk)
 
 
-with contextlib.suppress(ImportError):  # coffea 0.7 has awkward 1, which reads nothing by itself
+with contextlib.suppress(ImportError):  # coffea 0.7 has awkward 1, whose arrays are known by content
     from cachingclient.hashing.libraries.awkward.hasher import UNORDERED_RECORDS, register_reader
 
     UNORDERED_RECORDS.add("NanoEvents")

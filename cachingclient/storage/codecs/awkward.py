@@ -26,6 +26,8 @@ LIBRARIES = ("awkward",)
 
 def encode(value: Any, writer: Any) -> dict[str, Any] | None:
     """Describe an Array or a Record; virtual ones are read in a copy."""
+    if not hasattr(ak, "contents"):
+        return None  # awkward 1, whose arrays are pickled
     if not isinstance(value, (ak.Array, ak.Record)) or ak.backend(value) != "cpu":
         return None
     registered = "" if _has_class_of_behavior(value) else _class_of_vector(value)

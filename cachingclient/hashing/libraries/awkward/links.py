@@ -51,9 +51,12 @@ def objection(result: Any, arguments: Iterable[Any]) -> str:
 
 
 def _arrays(value: Any) -> Iterator[Any]:
-    """Yield the awkward arrays and records in a value; none where awkward is not even imported."""
+    """Yield the awkward arrays and records in a value; none where awkward is not even imported.
+
+    Those of awkward 1 have no attributes, and no columns that a pickle leaves unread: they load as they were.
+    """
     awkward = sys.modules.get("awkward")
-    if awkward is None:
+    if awkward is None or not hasattr(awkward, "contents"):
         return
     if isinstance(value, (dict, list, tuple)):
         for part in value.values() if isinstance(value, dict) else value:
