@@ -24,6 +24,10 @@ def lines(name: str) -> str:
     return Path(name).read_text()
 
 
+def copied(x: int) -> tuple[int, str]:
+    return x, os.environ.copy()[VARIABLE]
+
+
 def after(value: Any) -> Any:
     return "after", value
 
@@ -68,6 +72,16 @@ def test_another_variable_on_the_client_is_no_miss(connect: Callable[..., DiracC
         with connect(("one", value), ("one", value)) as client:
             assert client.submit(era, 1).result() == (1, value)
             assert counts(client) == (0, 1, 0), "both are kept beside each other"
+
+
+def test_a_copy_of_all_variables_has_those_of_dask_that_tell_of_a_process(connect: Callable[..., DiracClient]) -> None:
+    """The id of the process that started a worker is another in each session, and counts for nothing; the rest does."""
+    for value, pid, expected in (("2017", "71", (1, 0)), ("2017", "72", (0, 1)), ("2018", "72", (1, 0))):
+        with connect(("one", value), ("one", value)) as client:
+            client.run(os.environ.update, {"__DASK_PARENT_PID": pid})
+            assert client.submit(copied, 1).result() == (1, value)
+            client.flush()
+            assert counts(client)[:2] == expected
 
 
 def test_relative_paths_are_the_workers(connect: Callable[..., DiracClient]) -> None:

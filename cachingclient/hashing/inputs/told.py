@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 EVERYTHING = "*"
 """Stands for all environment variables, where a step went through them."""
+_DASKS_OWN = ("DASK_INTERNAL_", "__DASK_")
 _SECRET = re.compile("SECRET|TOKEN|PASS|CREDENTIAL|KEY|PRIVATE|AUTH|COOKIE", re.IGNORECASE)
 
 
@@ -82,14 +83,14 @@ def tell_surroundings() -> Told:
 
 
 def digest_of_all(variables: Iterable[tuple[str, str]]) -> str:
-    """Return what stands for all variables together, but for those by which dask hands its settings to a worker.
+    """Return what stands for all variables together, but for dask's private ones: its settings, and a process id.
 
     Examples
     --------
-    >>> digest_of_all([("A", "1"), ("DASK_INTERNAL_INHERIT_CONFIG", "x")]) == digest_of_all([("A", "1")])
+    >>> digest_of_all([("A", "1"), ("__DASK_PARENT_PID", "71")]) == digest_of_all([("A", "1")])
     True
     """
-    return digest_of_value(repr(sorted(each for each in variables if not each[0].startswith("DASK_INTERNAL_"))))
+    return digest_of_value(repr(sorted(each for each in variables if not each[0].startswith(_DASKS_OWN))))
 
 
 def digest_of_value(value: str, name: str = "") -> str:
