@@ -28,7 +28,9 @@ from cachingclient.hashing.digest import compact, frame
 from cachingclient.hashing.environment.environment import OWN_PACKAGE, is_user_code
 from cachingclient.hashing.scalars import literal
 
-_WITHOUT_EFFECT = frozenset({"sys", "os", "pathlib", "logging", "warnings", "typing", "atexit", "faulthandler", "time"})
+_WITHOUT_EFFECT = frozenset(
+    {"sys", "os", "pathlib", "logging", "warnings", "typing", "atexit", "faulthandler", "time", "pytest"}
+)
 """Libraries in which nothing can be set that a result depends on and that is not observed: variables and the working
 folder are, and where modules are looked for shows in the modules that are found."""
 _SENT_BY_NAME = (FunctionType, functools._lru_cache_wrapper)
