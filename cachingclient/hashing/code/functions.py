@@ -42,7 +42,7 @@ from cachingclient.hashing.code.modules import (
     import_for,
     module_content,
 )
-from cachingclient.hashing.code.names import without_addresses
+from cachingclient.hashing.code.names import defaults, without_addresses
 from cachingclient.hashing.code.paths import WHOLE, Uses, parts_taken, taken_as_a_whole
 from cachingclient.hashing.code.references import CodeShape, Reference
 from cachingclient.hashing.digest import compact, frame
@@ -164,7 +164,7 @@ def describe_function(
     parts = [compact(b"", function.__name__.encode()), seen.body, *_attached(function, walk, seen)]
     own = _own_name(function)
     walk.ingredient(f"body {own}", seen.body)
-    for name, value in _defaults(function):
+    for name, value in defaults(function):
         walk.ingredient(f"default {own}:{name}", walk.encode(value), value)
     for reference in seen.references:
         uses = by_call.get(reference)
@@ -185,13 +185,6 @@ def describe_function(
         if word in namespace:
             parts.append(_named(word, namespace[word], where, walk))
     return frame(b"$function:", parts)
-
-
-def _defaults(function: FunctionType) -> Iterator[tuple[str, object]]:
-    """Yield the names of a function's arguments that have a default, with these."""
-    code, given = function.__code__, function.__defaults__ or ()
-    yield from zip(code.co_varnames[code.co_argcount - len(given) : code.co_argcount], given, strict=True)
-    yield from (function.__kwdefaults__ or {}).items()
 
 
 def _named_files(function: FunctionType, seen: CodeShape, walk: Walk) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dis
 import functools
 import os
 import sys
@@ -24,6 +25,7 @@ from cloudpickle import list_registry_pickle_by_value
 from cachingclient.forks.children import free_in_children
 from cachingclient.hashing.code.bytecode import shape
 from cachingclient.hashing.code.modules import CONSTANT_TYPES, find_named
+from cachingclient.hashing.code.names import defaults
 from cachingclient.hashing.digest import compact, frame
 from cachingclient.hashing.environment.environment import OWN_PACKAGE, is_user_code
 from cachingclient.hashing.scalars import literal
@@ -164,14 +166,14 @@ def _top_level(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 def _sets(node: ast.stmt, namespace: dict[str, Any], imported: set[str]) -> bool:
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        root = _root(node.value.func)
-        return _is_library(namespace.get(root), root in imported) or _is_users(
-            _found(namespace, _chain(node.value.func))
-        )
+        root, called = _root(node.value.func), map(_chain, ast.walk(node.value.func))  # as setup of setup(1).go()
+        users = any(_is_users(_found(namespace, each)) for each in called)
+        return users or _is_library(namespace.get(root), root in imported)
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         # A library's decorator that gives back the function itself has kept it for somebody who asks by another name.
-        roots = map(_root, node.decorator_list)
-        return _is_users(namespace.get(node.name)) and any(_is_library(namespace.get(r), r in imported) for r in roots)
+        roots = {root: namespace.get(root) for root in map(_root, node.decorator_list)}
+        given = {root for root, each in roots.items() if each is not functools and each is not functools.wraps}
+        return _is_users(namespace.get(node.name)) and any(_is_library(roots[each], each in imported) for each in given)
     targets = {
         ast.Assign: lambda: node.targets,  # type: ignore[attr-defined]
         ast.AugAssign: lambda: [node.target],  # type: ignore[attr-defined]
@@ -221,17 +223,24 @@ def _found(namespace: dict[str, Any], chain: tuple[str, ...]) -> object:
         if not isinstance(found, ModuleType) or not is_user_code(found.__name__):
             return None
         found = vars(found).get(name)
-    return found
+    return found.__wrapped__ if isinstance(found, functools._lru_cache_wrapper) else found
 
 
 def _told(node: ast.stmt, namespace: dict[str, Any]) -> Iterator[bytes]:
     """Yield a statement, without its layout, and what its names stand for, as far as that is the same everywhere."""
-    yield compact(b"$statement:", ast.unparse(node).encode(errors="surrogatepass"))
+    yield compact(b"$statement:", ast.unparse(_without_docstring(node)).encode(errors="surrogatepass"))
     chains = sorted({_chain(each) for each in ast.walk(node)} - {()})
     for chain in chains:
         if len(chain) == 1:
             yield from _constant(chain[0], namespace.get(chain[0]))
     yield from _run_by(filter(_is_users, (_found(namespace, chain) for chain in chains)))
+
+
+def _without_docstring(node: ast.stmt) -> ast.stmt:
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or ast.get_docstring(node) is None:
+        return node
+    own = {name: getattr(node, name) for name in node._fields}
+    return type(node)(**{**own, "body": node.body[1:] or [ast.Pass()]}, lineno=node.lineno)
 
 
 def _constant(name: str, value: object) -> Iterator[bytes]:
@@ -242,19 +251,48 @@ def _constant(name: str, value: object) -> Iterator[bytes]:
 def _run_by(functions: Iterable[FunctionType]) -> Iterator[bytes]:
     """Yield what functions of the user's do, and those that they name: their code, and constants that nobody fills."""
     waiting, seen = list(functions), set[FunctionType]()
+    rebound: dict[str, set[str]] = {}
     while waiting:
         function = waiting.pop()
         if function in seen:
             continue
         seen.add(function)
-        found = shape(function.__code__)
-        yield frame(b"$run:", [found.body])
-        rebound = {name for name, _ in found.global_writes}
-        for each in found.references:
-            for end in range(1, len(each.attributes) + 2):
-                chain = (each.name, *each.attributes)[:end]
-                value = _found(function.__globals__, chain) if each.name not in rebound else None
-                if _is_users(value):
-                    waiting.append(value)
-                elif isinstance(value, CONSTANT_TYPES):
-                    yield from _constant(".".join(chain), value)
+        yield frame(b"$run:", [shape(function.__code__).body])
+        for name, value in [*_named(function, rebound), *_given(function)]:
+            if _is_users(value):
+                waiting.append(value)
+            elif value is not None and isinstance(value, CONSTANT_TYPES):
+                yield from _constant(name, value)
+
+
+def _named(function: FunctionType, rebound: dict[str, set[str]]) -> Iterator[tuple[str, object]]:
+    """Yield what a function's code names, but for variables that have another value in each process."""
+    namespace = function.__globals__
+    for each in shape(function.__code__).references:
+        owner = namespace
+        for end in range(len(each.attributes) + 1):
+            chain = (each.name, *each.attributes[:end])
+            found, module = _found(namespace, chain), str(owner.get("__name__"))
+            if module not in rebound:
+                rebound[module] = _rebound_in(owner)
+            if chain[-1] not in rebound[module]:
+                yield ".".join(chain), found
+            if not isinstance(found, ModuleType) or not is_user_code(found.__name__):
+                break
+            owner = vars(found)
+
+
+def _rebound_in(namespace: dict[str, Any]) -> set[str]:
+    """Return the variables of a module that its functions rebind."""
+    own = [each for each in list(namespace.values()) if isinstance(each, FunctionType)]
+    return {name for each in own if each.__globals__ is namespace for name, _ in shape(each.__code__).global_writes}
+
+
+def _given(function: FunctionType) -> Iterator[tuple[str, object]]:
+    """Yield a function's arguments that have a default, and the free variables that it does not rebind."""
+    yield from defaults(function)
+    stored = {each.argval for each in dis.get_instructions(function.__code__) if each.opname == "STORE_DEREF"}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # not set yet
+            if name not in stored:
+                yield name, cell.cell_contents

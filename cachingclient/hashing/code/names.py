@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[1-9][0-9]*")
@@ -28,6 +30,13 @@ def told_by(obj: Any, attribute: str) -> Any:
         return None
 
 
+def defaults(function: FunctionType) -> Iterator[tuple[str, object]]:
+    """Yield the names of a function's arguments that have a default, with these."""
+    code, given = function.__code__, function.__defaults__ or ()
+    yield from zip(code.co_varnames[code.co_argcount - len(given) : code.co_argcount], given, strict=True)
+    yield from (function.__kwdefaults__ or {}).items()
+
+
 def gives_name_alone(obj: Any) -> bool:
     """Tell whether an object gives a pickle what leads to it, such as its name, and nothing of what it holds.
 
@@ -39,9 +48,9 @@ def gives_name_alone(obj: Any) -> bool:
     """
     try:
         reduced = obj.__reduce_ex__(4)
-    except Exception:  # of a library's or a user's class
+        return isinstance(reduced, str) or not any(reduced[2:])
+    except Exception:  # of a library's or a user's class, or of what it holds: an array is neither true nor false
         return False
-    return isinstance(reduced, str) or not any(reduced[2:])
 
 
 def without_addresses(name: str) -> str:

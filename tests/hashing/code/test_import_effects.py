@@ -49,6 +49,16 @@ def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Identi
     decimal.setcontext(before)
 
 
+CALLED = """
+import decimal, functools
+def go(n, digits = 9): return decimal.setcontext(decimal.Context(digits)) or dict
+@functools.cache
+def once(): go(1)
+held = (lambda digits: lambda: go(1, digits))(3)
+{}
+"""
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -73,6 +83,10 @@ def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Identi
             "import decimal\nif decimal:\n    with decimal.localcontext():\n        decimal.getcontext().prec = 9",
             "import decimal\nif decimal:\n    with decimal.localcontext():\n        decimal.getcontext().prec = 5",
         ),
+        (CALLED.format("go(1)()"), CALLED.replace("digits = 9", "digits = 5").format("go(1)()")),
+        (CALLED.format("go(5)()"), CALLED.format("go(7)()")),
+        (CALLED.format("once()"), CALLED.replace("digits = 9", "digits = 5").format("once()")),
+        (CALLED.format("held()"), CALLED.replace(")(3)", ")(4)").format("held()")),
         (
             "from matplotlib import rcParams\nrcParams['lines.linewidth'] = 2",
             "from matplotlib import rcParams\nrcParams['lines.linewidth'] = 3",
@@ -128,10 +142,13 @@ def test_a_function_that_a_library_registers_by_a_decorator_counts(identity: Ide
     """It is named nowhere else, and several have one name; one that a library wrapped counts where it is used."""
     first = identity("SIZE = 16" + REGISTERED)
     assert identity("SIZE = 16" + REGISTERED.replace("def _(", "# layout\ndef _(")) == first
+    assert identity("SIZE = 16" + REGISTERED.replace("): return SIZE", "):\n    'Of a cut.'\n    return SIZE")) == first
     assert identity("SIZE = 17" + REGISTERED) != first
     assert identity("SIZE = 16" + REGISTERED.replace("24", "25")) != first
     wrapped = "import numpy as np\n@np.vectorize\ndef other(x): return "
     assert identity(wrapped + "1") == identity(wrapped + "2")
+    named = "import functools\ndef plain(x): return 1\n@functools.wraps(plain)\ndef other(x): return "
+    assert identity(named + "1") == identity(named + "2")
 
 
 INSTALLED = """
@@ -168,6 +185,19 @@ def test_a_function_that_sets_something_counts_with_the_functions_that_it_names(
     assert old in INSTALLED
     assert (identity(call, **{**modules, "settings_of_tests": INSTALLED.replace(old, new)}) != first) is counts
     assert identity(call, **{**modules, "digits_of_tests": "DIGITS = 5"}) != first
+
+
+def test_a_variable_that_functions_rebind_is_another_in_each_process(identity: Identity) -> None:
+    """What a session has set since does not count where only a call at import names it."""
+    text = (
+        "import fractions\nverbose, total = False, 7\n"
+        "def speak():\n    global verbose\n    verbose = True\n"
+        "def install():\n    if not verbose: fractions.Fraction.of_tests = total\ninstall()"
+    )
+    first = identity(text)
+    sys.modules["cuts_of_tests"].speak()
+    import_effects._seen.clear()
+    assert identify(sys.modules["cuts_of_tests"].cut).digest == first != identity(text.replace("7", "8"))
 
 
 def test_modules_that_are_imported_for_type_checkers_alone(identity: Identity) -> None:
