@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections import namedtuple
+from typing import Any
 
+import numpy as np
 import pytest
 
-from cachingclient.hashing.code.names import without_addresses
+from cachingclient.hashing.code.names import gives_name_alone, without_addresses
 from cachingclient.hashing.identify import identify
 
 
@@ -33,3 +35,15 @@ def test_a_partial_whose_attributes_were_asked_for() -> None:
     before = identify(partial).digest
     assert vars(partial) == {}
     assert identify(partial).digest == before
+
+
+class Held:
+    """An object whose state is an array, which is neither true nor false."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Held, (), np.arange(3)
+
+
+def test_an_object_that_gives_an_array_for_its_state() -> None:
+    """It gives more than a name."""
+    assert not gives_name_alone(Held())
