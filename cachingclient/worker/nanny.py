@@ -45,5 +45,5 @@ def choose(options: dict[str, Any]) -> None:
     >>> options["worker_class"] is Nanny
     True
     """
-    if options.get("processes") is not False:
+    if options.get("processes") is None or options["processes"]:
         options.setdefault("worker_class", Nanny)

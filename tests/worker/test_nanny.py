@@ -75,7 +75,7 @@ def test_what_the_user_sets_stays() -> None:
     assert told == {"MALLOC_TRIM_THRESHOLD_": "2000000", "MALLOC_MMAP_THRESHOLD_": "1000000"}
 
 
-@pytest.mark.parametrize("options", [{"processes": False}, {"worker_class": object}])
+@pytest.mark.parametrize("options", [{"processes": False}, {"processes": 0}, {"worker_class": object}])
 def test_who_wants_other_workers_gets_them(options: dict[str, object]) -> None:
     """Threads, or a class of the user's."""
     given = dict(options)
