@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from logging import Logger
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -35,6 +36,7 @@ MODULE_LAYOUT_NAMES = frozenset(
 CONSTANT_TYPES = (bool, int, float, complex, str, bytes, type(None))
 SETTING_TYPES = (dict, list, tuple, set, frozenset)
 MOST_SETTINGS = 100
+_LOGGERS_OWN = vars(Logger("")).keys()
 KEEPERS = {"numpy.random.mtrand": ("numpy.random",), "_random": ("random",)}
 """Modules that offer methods of an object whose class is from elsewhere."""
 
@@ -111,12 +113,14 @@ def encode_variable(name: str, value: object, where: str, walk: Walk, uses: Uses
 def _attributes_beside(name: str, value: object, uses: Uses, walk: Walk) -> list[bytes]:
     """Encode the attributes that code takes of a library's object which a pickle gives by its name alone.
 
-    A logger is what its name leads to, and may hold a number that the user has set.
+    A logger is what its name leads to, and may hold a number that the user has set. What it writes, and where, is no
+    part of a result, and another in each process once a step has set it up.
     """
     own = getattr(value, "__dict__", None)
     if type(own) is not dict or own.keys().isdisjoint(path[0].key for path in uses if path):
         return []
-    taken = {path[0].key: own[path[0].key] for path in uses if path and path[0].how == "." and path[0].key in own}
+    named = {path[0].key for path in uses if path and path[0].how == "."}
+    taken = {key: own[key] for key in named.intersection(own) - (_LOGGERS_OWN if isinstance(value, Logger) else set())}
     counting = {key: each for key, each in taken.items() if _is_setting(each) or isinstance(each, FunctionType)}
     if not counting or not gives_name_alone(value):
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections import namedtuple
 from typing import Any
 
@@ -47,3 +48,22 @@ class Held:
 def test_an_object_that_gives_an_array_for_its_state() -> None:
     """It gives more than a name."""
     assert not gives_name_alone(Held())
+
+
+def test_a_logger_that_a_step_has_set_up() -> None:
+    """Where it writes is no part of a result; what the user has put on it may be."""
+    log = logging.getLogger("cuts_of_tests")
+    log.scale = 2  # type: ignore[attr-defined]
+
+    def scaled(x: int) -> int:
+        if not log.handlers and not log.level:
+            log.addHandler(logging.NullHandler())
+            log.setLevel(logging.ERROR)
+        return x * log.scale  # type: ignore[attr-defined]
+
+    before = identify(scaled).digest
+    scaled(1)
+    assert log.handlers
+    assert identify(scaled).digest == before
+    log.scale = 3  # type: ignore[attr-defined]
+    assert identify(scaled).digest != before
