@@ -291,8 +291,10 @@ def _rebound_in(namespace: dict[str, Any]) -> set[str]:
 def _given(function: FunctionType) -> Iterator[tuple[str, object]]:
     """Yield a function's arguments that have a default, and the free variables that it does not rebind."""
     yield from defaults(function)
+    if function.__closure__ is None:
+        return
     stored = {each.argval for each in dis.get_instructions(function.__code__) if each.opname == "STORE_DEREF"}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True):
         with contextlib.suppress(ValueError):  # not set yet
             if name not in stored:
                 yield name, cell.cell_contents
