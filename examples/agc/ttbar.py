@@ -22,6 +22,7 @@ import numpy as np
 import vector
 
 vector.register_awkward()
+packed = getattr(ak, "to_packed", None) or ak.packed  # as awkward 1 has it
 
 LEPTON_PT_MIN = 30.0
 LEPTON_ETA_MAX = 2.1
@@ -122,7 +123,7 @@ def good_objects(columns: ak.Array) -> tuple[ak.Array, ak.Array]:
     wanted = (ak.num(leptons) == 1) & (ak.num(jets) >= JETS_MIN)
     kept = ["pt", "eta", "phi", "mass", "btagCSVV2"]
     # A choice of fields gives plain records: they are named again to stay four-vectors.
-    return ak.to_packed(ak.with_name(jets[wanted][kept], "Momentum4D")), ak.to_packed(leptons[wanted][:, 0])
+    return packed(ak.with_name(jets[wanted][kept], "Momentum4D")), packed(leptons[wanted][:, 0])
 
 
 def select_objects(columns: ak.Array) -> ak.Array:
