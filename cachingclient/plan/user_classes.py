@@ -184,8 +184,8 @@ class Scope:
         return [thing for thing in found if thing.__qualname__ == reference.qualname] or found
 
     def classes(self) -> list[type]:
-        """Return all classes that are met."""
-        return [thing for thing in self._all() if isinstance(thing, type)]
+        """Return all classes that are met, but for those that a decorator made anew under the same name."""
+        return [thing for thing in self._all() if isinstance(thing, type) and not _was_made_anew(thing)]
 
     def names(self) -> set[str]:
         """Return the names of all classes and functions that are met, with their modules'."""
@@ -200,6 +200,18 @@ class Scope:
         with contextlib.suppress(Exception):  # what was met until then counts
             walk = _Collecting(self._met)
             walk.finish(walk.encode(self._unseen.pop()))
+
+
+def _was_made_anew(kind: type) -> bool:
+    """Tell whether the class of this name was made of this one: ``dataclass(slots=True)`` does, and keeps its methods.
+
+    What is generated before, such as the ``__setattr__`` of a frozen one, still leads to the first class.
+    """
+    now = standing_at(module_of(kind), kind.__qualname__)
+    if now is kind or not isinstance(now, type):
+        return False
+    own = vars(now)
+    return any(own.get(name) is value for name, value in vars(kind).items() if isinstance(value, FunctionType))
 
 
 class _Collecting(Walk):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from cachingclient.hashing.environment.environment import Environment
+from cachingclient.hashing.step_keys import Merkle
 from cachingclient.plan.user_classes import Scope, UserClasses, from_modules
 from cachingclient.storage import ClassChangedError, Entry, EntryLost, UncodableError, decode, encode, open_store
 from cachingclient.storage.codecs import registry
@@ -163,3 +164,16 @@ def test_a_class_of_a_module_is_compared_too(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Kept, "unit", "GeV", raising=False)
     with pytest.raises(ClassChangedError, match="the class Kept has changed"):
         decode(payload, classes())
+
+
+def test_a_class_that_a_decorator_made_anew_is_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a frozen dataclass generates leads to the class from before it had slots: nobody else has that one."""
+    module = types.ModuleType("regions_of_tests")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(CELL.replace("frozen=True", "frozen=True, slots=True"), vars(module))
+    looked_at = [(region := module.Region("sr"), Merkle({}).identity(region))]
+    told = UserClasses(Environment(), from_modules).classes_of(looked_at)
+    assert list(told) == ["regions_of_tests:Region"]
+    assert UserClasses(Environment(), from_modules).changed(told) == ""
+    exec(CELL.replace("frozen=True", "frozen=True, slots=True").replace("30.0", "40.0"), vars(module))
+    assert UserClasses(Environment(), from_modules).changed(told) == "the class Region has changed"
