@@ -98,10 +98,10 @@ class HookedClient(Client):
     def id(self, given: str) -> None:
         self._id = Client.__name__ + given.removeprefix(type(self).__name__)
 
-    async def _start(self, *args: Any, **kwargs: Any) -> None:
+    async def _start(self, *args: Any, **kwargs: Any) -> Any:
         if self.cluster is None and self._start_arg is None:
             nanny.choose(self._startup_kwargs)  # of the cluster that this client is about to start
-        await super()._start(*args, **kwargs)
+        return await super()._start(*args, **kwargs)
 
     def sync(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As `distributed.Client.sync`; a closed client says that it is closed, where dask speaks of a loop."""
