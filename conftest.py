@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +12,10 @@ import pytest
 collect_ignore: list[str] = []
 if importlib.util.find_spec("ROOT") is None:
     collect_ignore += ["cachingclient/hashing/libraries/cpp.py", "cachingclient/hashing/libraries/root.py"]
+
+# Tests write a module and edit it within a second, which bytecode in a file would outlive: it goes by whole seconds.
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+sys.dont_write_bytecode = True
 
 TOGETHER = ("tests/services/", "tests/older/")
 """Folders whose tests share servers, or environments that take long to install: one process runs all of one."""

@@ -98,7 +98,6 @@ def test_another_session_gets_what_is_right_there(tmp_path):
         where.mkdir(exist_ok=True)
         (where / "here.txt").write_text(str(cut))
         environment = {**os.environ, **store, "DATA_FOLDER": str(tmp_path / "data"), "ANA_CUT": str(cut)}
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a module that is loaded by its path would add to the folder
         command = [sys.executable, "-W", "ignore", str(tmp_path / "steps.py")]
         done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=True)
         return json.loads(done.stdout)
