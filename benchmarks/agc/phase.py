@@ -23,17 +23,20 @@ from distributed import Client, LocalCluster
 
 ROOT = Path(__file__).resolve().parents[2]
 AGC = ROOT / "examples" / "agc"
+TOPEFT = ROOT / "benchmarks" / "topeft"
 PLAIN_OF = {"map": "delayed", "coffea, steps": "coffea"}
 """Front ends that are compared with another's plain run: the same work is sent."""
+MODULES = {"coffea": "processors", "dask-awkward": "arrays", "topeft": "topeft"}
+"""What is imported for a front before it is measured; for all others `assembly`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
     """What to run.
 
-    `code` is the folder that holds `ttbar.py`, `cache` the URL of the store (None: dask's own
-    client), `budget` what `auto` may spend (None: the default), `front` one of `FRONTS`, `picture` a
-    PNG file for the plan, `python` the interpreter.
+    `code` is the folder that holds `ttbar.py`, or `topeft.py`, `cache` the URL of the store (None: dask's own
+    client), `budget` what `auto` may spend (None: the default), `front` one of `FRONTS` or `topeft`, `picture`
+    a PNG file for the plan, `python` the interpreter.
     """
 
     name: str
@@ -58,7 +61,7 @@ class Outcome:
     `cpu_seconds` the processor time of client, scheduler and workers in it: a busy machine
     changes it less. `work_seconds` is the part of it that the graph took until the store is
     complete, without imports and the start of anything. `ran` and `spent` are how many steps of each name ran, and
-    what they took.
+    what they took without the steps that they call.
     """
 
     histograms: dict[str, Any]
@@ -81,7 +84,7 @@ def run(phase: Phase) -> Outcome:
     with TemporaryDirectory(prefix="agc-") as folder:
         answer = Path(folder) / "outcome.pickle"
         # Workers are processes of their own and find the modules by the environment, another interpreter this package.
-        places = [phase.code, str(AGC), str(ROOT), os.environ.get("PYTHONPATH")]
+        places = [phase.code, str(AGC), str(TOPEFT), str(ROOT), os.environ.get("PYTHONPATH")]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
         if phase.cache is None:
             environment["DASK_CACHINGCLIENT__MODE"] = "off"  # steps inside a processor are then plain functions
@@ -121,10 +124,10 @@ def connected(phase: Phase) -> Iterator[Any]:
             client = DiracClient(cluster, policy=phase.policy, mode=phase.mode)
         with client:
             client.wait_for_workers(phase.workers)
-            module = {"coffea": "processors", "dask-awkward": "arrays"}.get(phase.front.partition(",")[0], "assembly")
+            module = MODULES.get(phase.front.partition(",")[0], "assembly")
             client.run(importlib.import_module, module)
             importlib.import_module(module)
-            if module == "processors":
+            if module in ("processors", "topeft"):
                 importlib.import_module("dask.dataframe")  # which coffea's executor asks for, and takes a second
             yield client
 
@@ -136,16 +139,17 @@ def processor_time(client: Any) -> float:
 
 def work(phase: Phase) -> dict[str, Any]:
     """Run a phase here; gives the fields of its outcome."""
-    import ttbar  # the one in phase.code
     from fronts import FRONTS
     from samples import read_samples
 
-    if Path(ttbar.__file__).parent != Path(phase.code):
-        raise ImportError(f"ttbar comes from {ttbar.__file__}, not from {phase.code}")
+    edited = importlib.import_module("topeft" if phase.front == "topeft" else "ttbar")  # the one in phase.code
+    if Path(str(edited.__file__)).parent != Path(phase.code):
+        raise ImportError(f"{edited.__name__} comes from {edited.__file__}, not from {phase.code}")
+    front = edited.run if phase.front == "topeft" else FRONTS[phase.front]
     samples = read_samples(Path(phase.manifest))
     with connected(phase) as client:
         before, started = processor_time(client), time.perf_counter()
-        histograms = FRONTS[phase.front](client, samples)
+        histograms = front(client, samples)
         done = time.perf_counter()
         outcome = {"histograms": histograms, "seconds": done - started}
         if phase.cache is None:
@@ -162,7 +166,6 @@ def told(client: Any, phase: Phase) -> dict[str, Any]:
     """What the client reports of everything it ran."""
     counts: dict[str, float] = {}
     ran: dict[str, int] = {}
-    spent: dict[str, float] = {}
     for report in client.reports:
         described = report.to_dict()
         for name, value in described["total"].items():
@@ -170,17 +173,27 @@ def told(client: Any, phase: Phase) -> dict[str, Any]:
                 counts[name] = counts.get(name, 0) + value
         for row in described["rows"]:
             ran[row["name"]] = ran.get(row["name"], 0) + row["ran"]
-            spent[row["name"]] = spent.get(row["name"], 0.0) + row["seconds_spent"]
     if phase.picture is not None:
         client.report.picture(phase.picture)
     return {
         "steps": sum(report.to_dict()["steps"] for report in client.reports),
         "counts": counts,
         "ran": ran,
-        "spent": spent,
+        "spent": own_seconds([record for report in client.reports for record in report.records]),
         "planning_seconds": sum(report.planning_seconds for report in client.reports),
         "report": str(client.report),
     }
+
+
+def own_seconds(records: list[Any]) -> dict[str, float]:
+    """What the steps of each name took, without the calls of steps inside them: these are known as `step/call`."""
+    names, spent = {str(record.key): record.name for record in records}, dict.fromkeys((r.name for r in records), 0.0)
+    for record in records:
+        spent[record.name] += record.seconds
+        around = names.get(str(record.key).rpartition("/")[0])
+        if around is not None:
+            spent[around] -= record.seconds
+    return spent
 
 
 if __name__ == "__main__":

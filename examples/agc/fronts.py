@@ -51,13 +51,13 @@ def assigned(client: Any, samples: list[Sample]) -> Histograms:
     return run_processor(client, samples, AssignedTtbar(train()))
 
 
-def run_processor(client: Any, samples: list[Sample], instance: Any) -> Histograms:
+def run_processor(client: Any, samples: list[Sample], instance: Any, schema: Any = None) -> Histograms:
     from coffea import processor
     from coffea.nanoevents import BaseSchema
     from processors import fileset, normalised
 
     executor = processor.DaskExecutor(client=client, status=False)
-    run = processor.Runner(executor=executor, schema=BaseSchema, chunksize=CHUNK_SIZE)
+    run = processor.Runner(executor=executor, schema=schema or BaseSchema, chunksize=CHUNK_SIZE)
     return normalised(run(fileset(samples), processor_instance=instance), samples)
 
 

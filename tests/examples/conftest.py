@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 AGC = ROOT / "examples" / "agc"
-sys.path[:0] = [str(AGC), str(ROOT / "benchmarks" / "agc"), str(ROOT / "docs" / "notebooks")]
+PROGRAMS = (ROOT / "benchmarks" / "agc", ROOT / "benchmarks" / "topeft", ROOT / "docs" / "notebooks")
+sys.path[:0] = [str(AGC), *map(str, PROGRAMS)]
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,11 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from generator.make_data import make_data
 
     return make_data(tmp_path_factory.mktemp("samples"), scale=0.05)
+
+
+@pytest.fixture(scope="session")
+def eft_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of the processor of TopEFT's shape: 10,000 events in all."""
+    from eft_data import make_eft_data
+
+    return make_eft_data(tmp_path_factory.mktemp("eft-samples"), scale=0.05)

@@ -63,6 +63,8 @@ class Front(BaseHTTPRequestHandler):
         What its listings say instead of each file's size; None for the truth.
     plain
         Whether it refuses locks, and requests for ranges.
+    gate
+        An event that requests wait for before they are handed on; None for none.
     """
 
     protocol_version = "HTTP/1.1"
@@ -72,6 +74,7 @@ class Front(BaseHTTPRequestHandler):
     cuts = 0
     sizes: bytes | None = None
     plain = False
+    gate: threading.Event | None = None
 
     def handle_one_request(self) -> None:
         """Hand one request on."""
@@ -80,6 +83,8 @@ class Front(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.gate is not None:
+            self.gate.wait()
         headers = {
             name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length")
         }
