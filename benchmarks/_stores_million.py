@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-from cachingclient.storage import Entry, encode, filesystem, open_store
+from cachingclient.storage import Entry, encode, open_store
+from cachingclient.storage.files import store as files
 from cachingclient.storage.files.layout import INVENTORY, STEPS
 
 COMMANDS = ("list --limit 20", "stats --totals", "stats", "prune --dry-run --older-than 1d --max-size 100MB")
@@ -40,7 +41,7 @@ def measure_blobs(folder: Path, count: int) -> Iterator[tuple[str, float, float,
     """The same of pruning, where each result lies beside its description."""
     place = folder / "million-blobs"
     begin = time.perf_counter()
-    with mock.patch.object(filesystem, "INLINE", 0):  # results that are as large as blobs would take 64 GB
+    with mock.patch.object(files, "INLINE", 0):  # results that are as large as blobs would take 64 GB
         fill(place, count, blobs=True)
     print(f"{count} entries and blobs were written, {(time.perf_counter() - begin) / count * 1e6:.0f} us each")
     for command in PRUNES:

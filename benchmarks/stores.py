@@ -4,6 +4,7 @@
 
     python -m benchmarks.stores                # local folder
     python -m benchmarks.stores s3 rucio       # also servers, started as the tests start them
+    python -m benchmarks.stores small          # small results in packs, beside a file each
     python -m benchmarks.stores million        # a million small entries
     python -m benchmarks.stores blobs          # pruning a million entries that have blobs
     python -m benchmarks.stores agc            # the ttbar example on all three kinds of stores
@@ -30,6 +31,7 @@ from cachingclient.worker.writer import Job, Writer
 
 MB = 1e6
 REPEATS = 3
+ENTRIES = {"small": 100_000, "million": 1_000_000, "blobs": 1_000_000}
 
 
 def timed(action: Callable[[], Any]) -> float:
@@ -263,6 +265,16 @@ def agc(folder: Path, _: int) -> None:
         show(what, f"{outcome.seconds:.2f} s", f"plain {plain.seconds:.2f} s", outcome.seconds / plain.seconds)
 
 
+def small(folder: Path, count: int) -> None:
+    """Small results in packs, beside a file each: medians of rounds that take turns, by processor time."""
+    from benchmarks._stores_small import measure
+
+    for part, together, alone in measure(folder, count):
+        ratio = statistics.median(own / one for own, one in zip(together, alone, strict=True))
+        each = [statistics.median(times) * 1e6 * len(times) / count for times in (together, alone)]
+        show(f"small results, {part}", f"{each[0]:.0f} us", f"a file each {each[1]:.0f} us", ratio)
+
+
 def million(folder: Path, count: int) -> None:
     """Looking after a million small entries on the local disk, beside looking at each of its files once."""
     from benchmarks._stores_million import measure
@@ -281,12 +293,12 @@ def blobs(folder: Path, count: int) -> None:
 
 def main() -> None:
     """Run what was asked for, in a folder that is removed afterwards."""
-    parts = {"local": local, "s3": s3, "rucio": rucio, "agc": agc, "million": million, "blobs": blobs}
+    parts = {"local": local, "s3": s3, "rucio": rucio, "agc": agc, "small": small, "million": million, "blobs": blobs}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", help=f"any of {', '.join(parts)}; local if none is named")
     parser.add_argument("--folder", help="where to measure; a new folder is made in it, and removed")
     parser.add_argument("--megabytes", type=int, default=500, help="of each large value")
-    parser.add_argument("--entries", type=int, default=1_000_000, help="of the parts million and blobs")
+    parser.add_argument("--entries", type=int, help="of small (100,000), million and blobs (a million)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the servers, which are the tests'
@@ -296,7 +308,7 @@ def main() -> None:
         Path(folder).chmod(0o711)  # some servers run as users of their own
         for part in arguments.part or ["local"]:
             print(f"--- {part}: {(parts[part].__doc__ or '').splitlines()[0]}")
-            parts[part](Path(folder), arguments.entries if part in ("million", "blobs") else arguments.megabytes)
+            parts[part](Path(folder), arguments.entries or ENTRIES.get(part, arguments.megabytes))
 
 
 if __name__ == "__main__":

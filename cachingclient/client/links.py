@@ -210,12 +210,24 @@ class Links:
             self.store.refresh()  # written by another process, since this one last looked
             found = self.store.find(wanted)
         todo = [(outcome, found[outcome.fact]) for outcome in sound if outcome.fact in found]
+        todo = self._file_together(todo, found)
         if self.store.latency < AT_ONCE:
             for outcome, info in todo:
                 self._link(outcome, info, found)
         else:
             with ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="cachingclient-links") as pool:
                 list(pool.map(lambda each: self._link(each[0], each[1], found), todo))
+
+    def _file_together(
+        self, todo: list[tuple[Outcome, EntryInfo]], taken: Mapping[str, EntryInfo]
+    ) -> list[tuple[Outcome, EntryInfo]]:
+        """File those results at once whose step keys are free, where the store can; return the others."""
+        new = [each for each in todo if each[0].step_key not in taken and not each[0].overwrite]
+        if not self.store.packs or len(new) < 2:
+            return todo
+        filed = self.store.alias_together([(_of_chain(outcome, info), outcome.step_key or "") for outcome, info in new])
+        done = {id(outcome) for (outcome, _), is_filed in zip(new, filed, strict=True) if is_filed}
+        return [each for each in todo if id(each[0]) not in done]
 
     def _link(self, outcome: Outcome, info: EntryInfo, taken: Mapping[str, EntryInfo]) -> None:
         """File one result under its step key, beside those that were made in other surroundings."""
@@ -226,7 +238,12 @@ class Links:
             key, there, overwrite = free_slot(self.store.find, key, outcome.trace)
             if there is not None:
                 return
-        details = {name: value for name, value in info.details.items() if name != OBSERVED}
-        if outcome.trace:
-            details[OBSERVED] = outcome.trace.as_json()
-        self.store.alias(replace(info, details=details), [key], overwrite=overwrite)
+        self.store.alias(_of_chain(outcome, info), [key], overwrite=overwrite)
+
+
+def _of_chain(outcome: Outcome, info: EntryInfo) -> EntryInfo:
+    """The description of a result with what its whole chain of steps read, in place of what its own step did."""
+    details = {name: value for name, value in info.details.items() if name != OBSERVED}
+    if outcome.trace:
+        details[OBSERVED] = outcome.trace.as_json()
+    return replace(info, details=details)

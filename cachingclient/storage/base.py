@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,7 @@ class Store(ABC):
     trust: str = "all"  # which entries are believed: "all", "data" or "signed"
     private: bool = False  # whether nobody else can write there
     gathers: bool = False  # whether written entries are safe only after ``flush``
+    packs: bool = False  # whether ``write_together`` writes small entries for less than each costs alone
     places: tuple[str, ...] = ()  # details that say where this store has the bytes, which another has elsewhere
     latency: float = 0.0005  # seconds before the first byte of an entry; a guess by kind of store
     bandwidth: float = 1e9  # bytes a second once it flows
@@ -98,12 +99,23 @@ class Store(ABC):
             It could not be written (disk full, refused, the value changed meanwhile); nothing partial is visible.
         """
 
+    def write_together(self, entries: Sequence[Entry]) -> list[bool]:
+        """Keep those of many results that are small and new, all at once where the store `packs`; which were kept.
+
+        Those that were not, also because others were there first, are left to ``write``. Raises as ``write`` does.
+        """
+        return [False] * len(entries)
+
     @abstractmethod
     def alias(self, info: EntryInfo, keys: Iterable[str], *, overwrite: bool = False) -> int:
         """File a found result under more keys, without its bytes being read or written; return how many were filed.
 
         What another result has under one of them stays, or makes room with ``overwrite``: there, and nowhere else.
         """
+
+    def alias_together(self, entries: Sequence[tuple[EntryInfo, str]]) -> list[bool]:
+        """File found results under one more key each, as ``write_together`` does with new ones; which were filed."""
+        return [False] * len(entries)
 
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> int:

@@ -60,7 +60,7 @@ def loads(body: bytes, deepest: int = DEEPEST) -> Any:
     """
     if body.count(b"[") + body.count(b"{") > deepest and _depth(body) > deepest:
         raise ValueError(f"its JSON is more than {deepest} deep")
-    return json.loads(body)
+    return json.loads(body.decode())  # bytes would be searched for other encodings first
 
 
 def _depth(body: bytes) -> int:

@@ -8,6 +8,8 @@
 The digest makes truncation and flipped bits visible. A file of a newer format, or with codecs that are unknown
 here, is not an error: this version can't read the entry, but looks after it as after any other. So a newer format keeps
 the first line and the fields, and adds to them; one that can't lies in another folder than ``v1``.
+
+The number 2 is that of a pack of such files (``packs.py``), of which each key's own is read.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ import xxhash
 from cachingclient.storage.codecs import readable
 from cachingclient.storage.description import parse
 from cachingclient.storage.model import Entry, EntryInfo
+from cachingclient.storage.packs import member
 
 MAGIC = b"cachingclient-entry "
 FORMAT = 1
 OURS = MAGIC + b"%d " % FORMAT
 LONGEST_NUMBER = 18  # digits
 LONGEST = 32 << 20  # bytes of JSON
+_as_json = json.JSONEncoder(separators=(",", ":")).encode
 INLINE = 64 * 1024  # payloads up to this travel inside the description
 
 
@@ -79,7 +83,7 @@ def pack(info: EntryInfo) -> bytes:
         "details": dict(info.details),
         "inline": info.payload is not None,
     }
-    body = json.dumps(fields, separators=(",", ":")).encode()
+    body = _as_json(fields).encode()
     payload = info.payload or b""
     return b"%b%d %b %d\n%b%b" % (MAGIC, FORMAT, _digest(len(body), body + payload), len(body), body, payload)
 
@@ -92,7 +96,7 @@ def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
     DamagedEntryError
         The bytes are not those that were written, or never were a description.
     """
-    data = bytes(data)
+    data = member(key, bytes(data))
     if not data.startswith(OURS):
         if _number(data) > FORMAT:
             return None
@@ -103,7 +107,7 @@ def unpack(key: str, data: bytes | memoryview) -> EntryInfo | None:
 
 def outline(key: str, data: bytes | memoryview, last_used: float = 0.0) -> EntryInfo:
     """Read a description of any format for looking after it, with its payload left empty. Raises as ``unpack`` does."""
-    data = bytes(data)
+    data = member(key, bytes(data))
     if not _number(data):
         raise DamagedEntryError("it is not a description")
     return _info(key, _open(data)[0], b"", last_used)

@@ -1,7 +1,8 @@
 """The background writer: results are written to the store while the computation goes on.
 
 One thread a process keeps up with a disk. Each write to a remote store waits for answers, so several threads write at
-once. Some stores gather entries and send them together; such an entry counts as kept once it is sent, not before.
+once. Some stores gather entries and send them together; such an entry counts as kept once it is sent, not before. Where
+a store writes small entries together for less than each costs alone, one waits a moment for others.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cachingclient.forks.children import free_in_children, reset_in_children
 from cachingclient.hashing.inputs.trace import Trace
 from cachingclient.plan.record import NOTHING
 from cachingclient.storage import Entry, Store, StoreError
+from cachingclient.storage.packs import LARGEST, MOST_MEMBERS
 from cachingclient.warn_once import CacheWarning
 from cachingclient.worker.allowance import processor_seconds
 from cachingclient.worker.filing import file_result
 
 MOST_THREADS = 8
+LINGER = 0.2
+"""Seconds that a small entry waits for others. What is lost with a killed process is that much more, at most."""
 SLOW = 0.005
 """Stores that take longer than this to answer, in seconds, are written to by several threads."""
 
@@ -72,8 +77,9 @@ class Writer:
         self.most_pending_bytes = most_pending_bytes
         self._jobs: deque[Job] = deque()
         self._pending_bytes = 0
-        self._running = 0
+        self._running = self._flushing = 0
         self._changed = free_in_children(threading.Condition())
+        self._hurry = threading.Event()
         self._threads: list[threading.Thread] = []
         self._stores: set[Store] = set()
         self._gathered: dict[Store, list[Callable[[str], None]]] = {}
@@ -88,7 +94,8 @@ class Writer:
         self._gathered.clear()
         self._stores.clear()
         self._threads.clear()
-        self._pending_bytes = self._running = 0
+        self._hurry = threading.Event()
+        self._pending_bytes = self._running = self._flushing = 0
 
     def write(self, job: Job) -> None:
         """Write an entry now, with all that its store gathers: for a process that may end at any moment."""
@@ -106,15 +113,20 @@ class Writer:
                 self._pending_bytes += job.entry.encoded.nbytes
                 self._see_to_threads(job.store)
                 self._changed.notify_all()
+                if len(self._jobs) >= MOST_MEMBERS or not _is_small(job):
+                    self._hurry.set()
         if not room:
             self._write(job)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was submitted is written; False if that took longer than the time given."""
         with self._changed:
+            self._flushing += 1
+            self._hurry.set()
             written = self._changed.wait_for(lambda: not self._jobs and not self._running, timeout)
             stores, self._stores = self._stores, set()
             gathered, self._gathered = self._gathered, {}
+            self._flushing -= 1
         for store in stores | gathered.keys():
             note = _flushed(store)
             for done in gathered.get(store, ()):
@@ -134,16 +146,46 @@ class Writer:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._jobs))
-                job = self._jobs.popleft()
+                jobs = [self._jobs.popleft()]
                 self._running += 1
             try:
-                self._write(job)
+                jobs += self._beside(jobs[0])
+                self._write_together(jobs)
             finally:
                 with self._changed:
-                    self._running -= 1
-                    self._pending_bytes -= job.entry.encoded.nbytes
-                    del job
+                    self._running -= len(jobs)
+                    self._pending_bytes -= sum(job.entry.encoded.nbytes for job in jobs)
+                    del jobs
                     self._changed.notify_all()
+
+    def _beside(self, first: Job) -> list[Job]:
+        """Take the small entries that wait for the same store, where it writes them together."""
+        if not _is_small(first) or not _packs(first.store):
+            return []
+        self._hurry.wait(LINGER)
+        with self._changed:
+            beside = [job for job in self._jobs if job.store is first.store and _is_small(job)][: MOST_MEMBERS - 1]
+            taken = set(map(id, beside))
+            self._jobs = deque(job for job in self._jobs if id(job) not in taken)
+            self._running += len(beside)
+            if not self._flushing and len(self._jobs) < MOST_MEMBERS:
+                self._hurry.clear()
+        return beside
+
+    def _write_together(self, jobs: list[Job]) -> None:
+        """Write small entries at once, and one by one those that can't be, as where somebody else was first."""
+        before = processor_seconds()
+        kept = [False] * len(jobs)
+        if len(jobs) > 1:
+            with suppress(Exception):  # of the store: each is tried by itself, and tells what it was
+                kept = jobs[0].store.write_together([job.entry for job in jobs])
+        each = (processor_seconds() - before) / len(jobs)
+        for job, is_kept in zip(jobs, kept, strict=True):
+            if not is_kept:
+                self._write(job)
+                continue
+            job.charge(each)
+            job.done(job.entry.keys[0], "")
 
     def _write(self, job: Job) -> None:
         """Write one entry and call its `done`; if the store fails, the entry is not kept and nothing else happens."""
@@ -178,6 +220,17 @@ def _flushed(store: Store) -> str:
         warnings.warn(f"{store.url} could not take all that is to be kept: {error}", CacheWarning, stacklevel=2)
         return str(error) or type(error).__name__
     return ""
+
+
+def _is_small(job: Job) -> bool:
+    return not job.overwrite and job.entry.encoded.nbytes <= LARGEST
+
+
+def _packs(store: Store) -> bool:
+    try:
+        return store.packs
+    except Exception:  # as of a store that can't be opened: writing tells
+        return False
 
 
 def _is_slow(store: Store) -> bool:

@@ -72,6 +72,34 @@ class StoreContract:
         assert not store.write(entry("second", key))
         assert store.read(store.find([key])[key]) == "first"
 
+    def test_many_at_once(self, store: Store) -> None:
+        """Which are kept is said of each; the others can be written one by one, and all are read as they were."""
+        taken, values = new_key(), [5, "text", np.arange(BIG), {"a": [1]}, None]
+        assert store.write(entry("first", taken))
+        many = [*map(entry, values), entry("second", taken)]
+        kept = store.write_together(many)
+        assert len(kept) == len(many)
+        assert not kept[-1]
+        assert [store.write(each) for each, there in zip(many, kept, strict=True) if not there][-1] is False
+        store.flush()
+        found = store.find(each.keys[0] for each in many)
+        back = [store.read(found[each.keys[0]]) for each in many]
+        assert np.array_equal(back.pop(2), values.pop(2))
+        assert back == [*values, "first"]
+
+    def test_many_aliases_at_once(self, store: Store) -> None:
+        """Which are filed is said of each; the others can be filed one by one."""
+        kept = [entry(number) for number in range(3)]
+        for each in kept:
+            store.write(each)
+        infos = store.find([each.keys[0] for each in kept])
+        pairs = [(infos[each.keys[0]], new_key()) for each in kept]
+        filed = store.alias_together(pairs)
+        for (info, key), there in zip(pairs, filed, strict=True):
+            assert there or store.alias(info, [key]) == 1
+        found = store.find([key for _, key in pairs])
+        assert [store.read(found[key]) for _, key in pairs] == [0, 1, 2]
+
     def test_overwriting_replaces(self, store: Store) -> None:
         """With ``overwrite`` the last writer wins."""
         key = new_key()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from cachingclient.storage import Entry, EntryInfo, Store, StoreError, encode, open_store
+from cachingclient.storage.files.layout import step_name
 from cachingclient.warn_once import CacheWarning
 from cachingclient.worker.writer import MOST_THREADS, Job, Writer
 
@@ -22,6 +24,7 @@ class Slow:
     url = "slow://"
     latency = 0.0
     gathers = False
+    packs = False
     read_only = False
 
     def __init__(self, error: Exception | None = None) -> None:
@@ -157,6 +160,46 @@ def test_slow_stores_are_written_to_by_several_threads() -> None:
     store.gate.set()
     assert writer.flush(timeout=300)
     assert sorted(map(int, store.written)) == list(range(3 * MOST_THREADS))
+
+
+def test_small_results_are_written_together(cache_folder: Path) -> None:
+    """Those that came in within a moment are one file, and each is told to be kept; a large one has its own."""
+    store, writer = open_store(cache_folder), Writer(ROOM)
+    told: list[tuple[str, str]] = []
+    names = [f"step-{number}" for number in range(300)]
+    for name in names:
+        writer.submit(job(store, name, done=lambda fact, note: told.append((fact, note))))
+    writer.submit(job(store, "large", np.arange(100_000), done=lambda fact, note: told.append((fact, note))))
+    assert writer.flush(timeout=300)
+    assert sorted(told) == sorted((key_of(name), "") for name in [*names, "large"])
+    files = {(cache_folder / step_name(key_of(name))).stat().st_ino for name in names}
+    assert len(files) < 10
+    assert len(store.find(map(key_of, [*names, "large"]))) == 301
+
+
+def test_of_those_written_together_each_tells_its_own(cache_folder: Path) -> None:
+    """One that another process was first with is kept there, one that changed is not, and no other is lost."""
+    store, writer = open_store(cache_folder), Writer(ROOM)
+    store.write(job(store, "taken", 1).entry)
+    told: dict[str, tuple[str, str]] = {}
+    array = np.zeros(10)
+    for name, value in (("one", 1), ("taken", 1), ("changed", array), ("two", 2)):
+        writer.submit(job(store, name, value, done=lambda *what, name=name: told.update({name: what})))  # type: ignore[misc]
+    array += 1
+    assert writer.flush(timeout=300)
+    assert told.pop("changed")[0] == ""
+    assert told == {name: (key_of(name), "") for name in ("one", "taken", "two")}
+
+
+def test_a_fault_in_writing_together_loses_nothing(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is then written by itself."""
+    store, writer = open_store(cache_folder), Writer(ROOM)
+    monkeypatch.setattr(store, "write_together", lambda entries: 1 / 0)
+    told: list[tuple[str, str]] = []
+    for name in ("one", "two", "three"):
+        writer.submit(job(store, name, done=lambda fact, note: told.append((fact, note))))
+    assert writer.flush(timeout=300)
+    assert sorted(told) == sorted((key_of(name), "") for name in ("one", "two", "three"))
 
 
 def test_flush_of_nothing() -> None:

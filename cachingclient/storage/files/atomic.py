@@ -1,4 +1,4 @@
-"""Giving a finished file its name in a local folder, and making folders.
+"""Making files and folders in a local folder, and giving a finished file its names.
 
 A hard link is what puts a whole file under a name that must not be taken yet. Where file systems have none (exFAT,
 AFS between folders, some that are mounted through FUSE) the name is looked at first: two processes that race for it
@@ -12,10 +12,15 @@ import itertools
 import os
 import stat
 import threading
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+import xxhash
+
 from cachingclient.forks.children import free_in_children
+from cachingclient.forks.patience import BYTE, NAME, got
+from cachingclient.storage.model import Frame
 
 NO_LINKS = {errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP}
 CHUNK = 4 << 20
@@ -59,6 +64,22 @@ def place(file: Place, target: Place, *, overwrite: bool) -> bool:
                 return False
             _replace(file, target)
     return True
+
+
+def link_each(file: Place, targets: Iterable[Place]) -> Iterator[bool]:
+    """Put a file under other names as well, and tell of each whether it was free; ends where there are no links."""
+    for target in targets:
+        got(NAME)
+        try:
+            _link(file, target)
+        except FileExistsError:
+            yield False
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            return
+        else:
+            yield True
 
 
 def move(file: Place, target: Place) -> None:
@@ -133,3 +154,26 @@ def make_file(place: Place, mode: int) -> int:
         with suppress(PermissionError):  # a file system without owners
             os.fchmod(handle, mode & 0o666)  # whatever the umask says
     return handle
+
+
+def write_frames(handle: int, frames: Iterable[Frame]) -> str:
+    """Write the frames piece by piece, digesting each piece just after it was written."""
+    state = xxhash.xxh3_128()
+    for frame in frames:
+        start = 0
+        while start < frame.nbytes:
+            count = os.write(handle, frame[start : start + CHUNK])
+            got(BYTE * count)
+            state.update(frame[start : start + count])
+            start += count
+    return state.hexdigest()
+
+
+def remove(file: Place) -> int:
+    """Remove a file, or a link and not where it leads; the bytes that this freed."""
+    try:
+        status = os.stat(file.name, dir_fd=file.folder, follow_symlinks=False)
+        os.unlink(file.name, dir_fd=file.folder)
+    except OSError:
+        return 0
+    return status.st_size if status.st_nlink == 1 else 0

@@ -185,8 +185,8 @@ def _make(part: str, above: int, mode: int) -> None:
             os.close(made)
 
 
-def open_file(name: str, folder: int, most: int) -> tuple[int, int]:
-    """Open a file in a folder to read it; its handle and size.
+def open_file(name: str, folder: int, most: int) -> tuple[int, os.stat_result]:
+    """Open a file in a folder to read it; its handle, and what it is.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def open_file(name: str, folder: int, most: int) -> tuple[int, int]:
     handle = os.open(name, _FILE, dir_fd=folder)
     status = os.fstat(handle)
     if stat.S_ISREG(status.st_mode) and status.st_size <= most:
-        return handle, status.st_size
+        return handle, status
     os.close(handle)
     if stat.S_ISREG(status.st_mode):
         raise OSError(f"it has {status.st_size:,} bytes, and {most:,} at most were expected")

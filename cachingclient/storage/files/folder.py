@@ -40,6 +40,7 @@ class Folder(ABC):
     private: bool = False  # whether nobody else may write there
     guarded: bool = False  # whether a folder that was private is refused when others may write there later
     memory_map: bool = False  # whether what is opened may lie on the file itself, which others may change
+    packs: bool = False  # whether `put_together` makes files
     checks_are_cheap: bool = False  # whether asking for a file's size costs no round trip
     latency: float = 0.0005
     bandwidth: float = 1e9
@@ -64,6 +65,13 @@ class Folder(ABC):
         True if the first name is ours. With a ``digest``, the bytes that were written must have it, else ChangedError
         is raised and nothing is left.
         """
+
+    def put_together(self, files: Sequence[tuple[Sequence[str], bytes]]) -> dict[str, int]:
+        """Make many small files at once, each under its names, where the folder can do that for less than each costs.
+
+        Names that are taken keep their files. The names that are ours now, each with the number of its file.
+        """
+        return {}
 
     @abstractmethod
     def stat(self, names: Sequence[str]) -> dict[str, FileStat]:

@@ -17,7 +17,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -62,18 +62,22 @@ class Inventory:
         self._filed = time.monotonic()
         self._lock = free_in_children(threading.Lock())
 
-    def record(self, info: EntryInfo, keys: Iterable[str]) -> None:
-        """Note an entry that was just written under these keys, the first of which is ours."""
-        inode = None
+    def numbers(self, keys: Iterable[str]) -> dict[str, int]:
+        """The numbers of an entry's files that were just written under these keys, the first of which is ours."""
+        numbers: dict[str, int] = {}
         for key in keys:
             try:
                 there = self.folder.inode(step_name(key))
             except OSError:
                 break
-            inode = inode or there
-            if there == inode:  # else the key was taken: that file is another's, with another description
-                with self._lock:
-                    self._held.append(row(info, key, inode))
+            if there in numbers.values() or not numbers:  # else the key was taken: that is a file of another's
+                numbers[key] = there
+        return numbers
+
+    def record(self, info: EntryInfo, numbers: Mapping[str, int]) -> None:
+        """Note an entry that was just written under these keys, into files with these numbers."""
+        with self._lock:
+            self._held += [row(info, key, number) for key, number in numbers.items()]
         if len(self._held) >= MOST_HELD or time.monotonic() - self._filed >= EVERY:
             self.file()
 

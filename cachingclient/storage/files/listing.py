@@ -21,6 +21,8 @@ from cachingclient.storage.files.descent import Descent
 from cachingclient.storage.files.folder import FileStat
 from cachingclient.storage.names import is_name
 
+DEEPEST = 4  # folders in folders that are looked through; ours have one level
+
 
 class Listing(NamedTuple):
     """The files in a folder that are named by keys, as columns."""
@@ -63,14 +65,25 @@ def newest(way: Descent, prefix: str, limit: int) -> list[FileStat]:
     return [FileStat(name, nbytes, modified) for modified, nbytes, name in sorted(latest, reverse=True)]
 
 
+def files(way: Descent, prefix: str) -> Iterator[tuple[FileStat, int, int]]:
+    """The files in the shards of a folder, each with its number and how many names it has."""
+    for folder in shards(way, prefix):
+        for name, status in _statuses(way, folder):
+            if stat.S_ISREG(status.st_mode):
+                yield FileStat(f"{folder}/{name}", status.st_size, status.st_mtime), status.st_ino, status.st_nlink
+
+
 def total(way: Descent, prefix: str) -> tuple[int, int]:
     """How many files there are in a folder and its shards, and their bytes."""
     count = nbytes = 0
+    seen = set()  # a file with several names takes its room once
     for folder in [*shards(way, prefix), prefix]:
         for _, status in _statuses(way, folder):
             if not stat.S_ISDIR(status.st_mode):
                 count += 1
-                nbytes += status.st_size
+                if status.st_nlink == 1 or status.st_ino not in seen:
+                    nbytes += status.st_size
+                    seen.add(status.st_ino)
     return count, nbytes
 
 
@@ -108,3 +121,22 @@ def _statuses(way: Descent, folder: str) -> Iterator[tuple[str, os.stat_result]]
             except OSError:
                 continue  # removed while we looked
             yield entry.name, status
+
+
+def walk(way: Descent, folder: str, deeper: int = DEEPEST) -> Iterator[FileStat]:
+    """The files in a folder and in those below it."""
+    folders = []
+    with way.listed(folder) as entries:
+        for entry in entries:
+            name = f"{folder}/{entry.name}"
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(name)
+                    continue
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            yield FileStat(name, status.st_size, status.st_mtime)
+    if deeper:
+        for name in folders:
+            yield from walk(way, name, deeper - 1)

@@ -20,30 +20,41 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from posixpath import dirname, split
+from posixpath import basename, dirname, split
 from typing import TypeVar
 
-import xxhash
-
 from cachingclient.forks.patience import BYTE, NAME, got
-from cachingclient.storage.files.atomic import PRIVATE, SHARED, Place, make_file, make_root, mode_of, move, place
+from cachingclient.storage.files.atomic import (
+    PRIVATE,
+    SHARED,
+    Place,
+    link_each,
+    make_file,
+    make_root,
+    mode_of,
+    move,
+    place,
+    remove,
+    write_frames,
+)
 from cachingclient.storage.files.bounded import Rest, bounded
 from cachingclient.storage.files.descent import Descent, is_private, is_readable, may_be_there, open_file
 from cachingclient.storage.files.folder import MOST_FETCHED, ChangedError, FileStat, Folder
 from cachingclient.storage.files.layout import TEMPORARY
-from cachingclient.storage.files.listing import Listing, listing, newest, shards, total, unchanged
+from cachingclient.storage.files.listing import Listing, files, listing, newest, shards, total, unchanged, walk
+from cachingclient.storage.files.members import Members
 from cachingclient.storage.files.mounts import is_local
 from cachingclient.storage.limits import limits
 from cachingclient.storage.model import Frame, StoreError
+from cachingclient.storage.packs import write_pack
 
 CHUNK = 4 << 20
 MAP_FROM = 1 << 20  # smaller files are read: mapping costs more than copying them
-FIRST_READ = 16 << 10  # most descriptions are smaller
 TOUCH_EVERY = 3600.0
 MOST_TOUCHED = 100_000  # names remembered, so that a worker that lives for weeks does not grow
 T = TypeVar("T")
-DEEPEST = 4  # folders in folders that are looked through; ours have one level
 _numbers = itertools.count()
 
 
@@ -63,6 +74,7 @@ class LocalFolder(Folder):
     (b'hello', True)
     """
 
+    packs = True
     checks_are_cheap = True
     latency = 0.0002
     bandwidth = 2e9
@@ -112,6 +124,7 @@ class LocalFolder(Folder):
     @bounded
     def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
+        members = Members()
         if not (names := may_be_there(self.root, names)):
             return found
         left = sys.maxsize if self.private else limits().nbytes
@@ -119,14 +132,14 @@ class LocalFolder(Folder):
             for folder, name in sorted(map(split, names)):
                 got(NAME)
                 try:
-                    handle, size = open_file(name, way.to(folder), min(MOST_FETCHED, left))
+                    handle, status = open_file(name, way.to(folder), min(MOST_FETCHED, left))
                 except FileNotFoundError:
                     continue
                 except OSError:
                     found[f"{folder}/{name}"] = b""  # a link, a pipe, a block that can't be read: damaged
                     continue
                 try:
-                    data = os.read(handle, max(size, FIRST_READ))
+                    data = members.read(handle, status, name)
                 except OSError:
                     data = b""  # an unreadable disk block: damaged, as the digest will say
                 finally:
@@ -139,7 +152,8 @@ class LocalFolder(Folder):
     def open(self, name: str, nbytes: int | None = None) -> Frame:
         folder, name = split(name)
         with self._way() as way:
-            handle, size = open_file(name, way.to(folder), sys.maxsize if nbytes is None else nbytes)
+            handle, status = open_file(name, way.to(folder), sys.maxsize if nbytes is None else nbytes)
+        size = status.st_size
         try:
             if self.memory_map and size >= MAP_FROM:
                 return memoryview(mmap.mmap(handle, size, access=mmap.ACCESS_COPY))
@@ -156,29 +170,49 @@ class LocalFolder(Folder):
     def put(self, names: Sequence[str], frames: Iterable[Frame], *, digest: str = "", overwrite: bool = False) -> bool:
         frames = tuple(frames)
         try:
-            return self._again(lambda: self._put(names, frames, digest, overwrite))
+            return self._again(partial(self._make, frames, digest, partial(self._name, names, overwrite)))
         except OSError as error:
             raise StoreError(f"{self.url} can't be written: {error.strerror or error}") from error
 
-    def _put(self, names: Sequence[str], frames: tuple[Frame, ...], digest: str, overwrite: bool) -> bool:
+    @bounded
+    def put_together(self, files: Sequence[tuple[Sequence[str], bytes]]) -> dict[str, int]:
+        members = {name: data for names, data in files for name in names}
+        pack = memoryview(write_pack((basename(name), data) for name, data in members.items()))
+        try:
+            return self._again(partial(self._make, (pack,), "", partial(self._link, sorted(members))))
+        except OSError as error:
+            raise StoreError(f"{self.url} can't be written: {error.strerror or error}") from error
+
+    def _make(self, frames: tuple[Frame, ...], digest: str, name: Callable[[Place, Descent], T]) -> T:
+        """Write a file, and have it named before its temporary name goes."""
         with self._way() as here, self._way() as there:
             file = Place(here.to(TEMPORARY, make=self._mode), f"{self._temporary}-{os.getpid()}-{next(_numbers)}")
             try:
                 handle = make_file(file, self._mode)
                 try:
-                    written = _write(handle, frames)
+                    written = write_frames(handle, frames)
                 finally:
                     os.close(handle)
                 if digest and written != digest:
                     raise ChangedError
-                if overwrite and len(names) == 1:
-                    move(file, self._place(there, names[0]))
-                    return True
-                ours, *_ = [place(file, self._place(there, name), overwrite=overwrite) for name in names]
-                return ours
+                return name(file, there)
             finally:
                 with suppress(OSError):
                     os.unlink(file.name, dir_fd=file.folder)
+
+    def _name(self, names: Sequence[str], overwrite: bool, file: Place, way: Descent) -> bool:
+        if overwrite and len(names) == 1:
+            move(file, self._place(way, names[0]))
+            return True
+        ours, *_ = [place(file, self._place(way, name), overwrite=overwrite) for name in names]
+        return ours
+
+    def _link(self, names: Sequence[str], file: Place, way: Descent) -> dict[str, int]:
+        """Link a pack to those names that are free; none from where on the file system has no links."""
+        inode = os.stat(file.name, dir_fd=file.folder).st_ino
+        linked = list(link_each(file, (self._place(way, name) for name in names)))
+        self.packs = len(linked) == len(names)
+        return {name: inode for name, ours in zip(names, linked, strict=False) if ours}
 
     def _again(self, action: Callable[[], T]) -> T:
         """Run an action that makes a file, once more if a folder was removed under it."""
@@ -213,6 +247,13 @@ class LocalFolder(Folder):
             return os.stat(name, dir_fd=way.to(folder), follow_symlinks=False).st_ino
 
     @bounded
+    def set_time(self, name: str, modified: float) -> None:
+        """Set the time of a file, and leave that of its folder. Raises OSError."""
+        folder, name = split(name)
+        with self._way() as way:
+            os.utime(name, (modified, modified), dir_fd=way.to(folder), follow_symlinks=False)
+
+    @bounded
     def remove(self, names: Sequence[str]) -> int:
         freed = 0
         with suppress(OSError), self._way() as way:
@@ -222,12 +263,17 @@ class LocalFolder(Folder):
                 except OSError:
                     continue
                 with unchanged(handle):
-                    freed += sum(_remove(handle, split(name)[1]) for name in members)
+                    freed += sum(remove(Place(handle, split(name)[1])) for name in members)
         return freed
 
     def walk(self, prefix: str) -> Iterator[FileStat]:
         with suppress(OSError), self._way() as way:
-            yield from _walk(way, prefix)
+            yield from walk(way, prefix)
+
+    def files(self, prefix: str) -> Iterator[tuple[FileStat, int, int]]:
+        """The files in the shards of a folder, each with its number and how many names it has."""
+        with self._way() as way:
+            yield from files(way, prefix)
 
     def newest(self, prefix: str, limit: int) -> list[FileStat]:
         with self._way() as way:
@@ -270,44 +316,3 @@ class LocalFolder(Folder):
                 move(Place(here.to(folder), name), self._place(there, new))
 
         self._again(go)
-
-
-def _write(handle: int, frames: Iterable[Frame]) -> str:
-    """Write the frames piece by piece, digesting each piece just after it was written."""
-    state = xxhash.xxh3_128()
-    for frame in frames:
-        start = 0
-        while start < frame.nbytes:
-            count = os.write(handle, frame[start : start + CHUNK])
-            got(BYTE * count)
-            state.update(frame[start : start + count])
-            start += count
-    return state.hexdigest()
-
-
-def _remove(folder: int, name: str) -> int:
-    """Remove a file, or a link and not where it leads; the bytes that this freed."""
-    try:
-        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        os.unlink(name, dir_fd=folder)
-    except OSError:
-        return 0
-    return status.st_size if status.st_nlink == 1 else 0
-
-
-def _walk(way: Descent, folder: str, deeper: int = DEEPEST) -> Iterator[FileStat]:
-    folders = []
-    with way.listed(folder) as entries:
-        for entry in entries:
-            name = f"{folder}/{entry.name}"
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(name)
-                    continue
-                status = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue
-            yield FileStat(name, status.st_size, status.st_mtime)
-    if deeper:
-        for name in folders:
-            yield from _walk(way, name, deeper - 1)

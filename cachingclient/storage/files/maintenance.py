@@ -6,7 +6,7 @@ import logging
 import time
 import warnings
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
@@ -34,6 +34,7 @@ from cachingclient.storage.files.layout import (
     step_name,
 )
 from cachingclient.storage.files.local import LocalFolder
+from cachingclient.storage.files.sparse import split_sparse
 from cachingclient.storage.model import EntryInfo, Problem, StoreError
 from cachingclient.storage.names import is_name
 
@@ -57,10 +58,14 @@ class Maintenance:
         self._accesses = AccessLog(folder)
         self._inventory = Inventory(folder, self._described) if isinstance(folder, LocalFolder) else None
 
-    def note_written(self, info: EntryInfo, keys: Iterable[str]) -> None:
-        """Note a description that was just written under these keys."""
+    def numbers(self, keys: Iterable[str]) -> Mapping[str, int]:
+        """The numbers of the files that were just written under these keys; nothing where that tells nothing."""
+        return {} if self._inventory is None else self._inventory.numbers(keys)
+
+    def note_written(self, info: EntryInfo, numbers: Mapping[str, int]) -> None:
+        """Note a description that was just written under these keys, into files with these numbers."""
         if self._inventory is not None:
-            self._inventory.record(info, keys)
+            self._inventory.record(info, numbers)
 
     def note_used(self, keys: Iterable[str]) -> None:
         """Note that entries were used now: as the time of their files where that is cheap, else in the access log."""
@@ -216,6 +221,8 @@ class Maintenance:
         if not dry_run and not self.folder.read_only:
             self.folder.remove([s.name for s in stray])
             remove_blobs(self.folder, blobs[free], self._descriptions())
+            if isinstance(self.folder, LocalFolder):
+                split_sparse(self.folder)
         return count, nbytes
 
     def check(self, *, repair: bool = False) -> Iterator[Problem | None]:

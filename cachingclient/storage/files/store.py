@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import xxhash
@@ -20,6 +20,7 @@ from cachingclient.storage.files.folder import ChangedError, Folder
 from cachingclient.storage.files.layout import blob_name, step_name
 from cachingclient.storage.files.leases import claim
 from cachingclient.storage.files.maintenance import Maintenance
+from cachingclient.storage.files.together import Small, in_packs, small_alias, small_entry
 from cachingclient.storage.limits import limits
 from cachingclient.storage.model import Entry, EntryInfo, EntryLost, Frame, Lease, Problem, StoreError, under
 from cachingclient.units import plain
@@ -171,6 +172,29 @@ class FileSystemStore(Store):
                 f"the result of {entry.name} was changed by a later step before it was written, so it is not kept"
             ) from None
 
+    @property
+    def packs(self) -> bool:  # type: ignore[override]
+        return self.folder.packs and not self.read_only
+
+    def write_together(self, entries: Sequence[Entry]) -> list[bool]:
+        return self._file_together(small_entry(entry) if self.packs else None for entry in entries)
+
+    def alias_together(self, entries: Sequence[tuple[EntryInfo, str]]) -> list[bool]:
+        return self._file_together(small_alias(info, key) if self.packs else None for info, key in entries)
+
+    def _file_together(self, found: Iterable[Small | None]) -> list[bool]:
+        """File small descriptions in packs; of each, whether it is there now under its first key."""
+        small = list(found)
+        filed: set[int] = set()
+        for batch in in_packs(small):
+            numbers = self.folder.put_together([(tuple(map(step_name, each.keys)), each.data) for each in batch])
+            for each in batch:
+                own = {key: numbers[name] for key in each.keys if (name := step_name(key)) in numbers}
+                self._maintenance.note_written(each.info, own)
+                if each.keys[0] in own:
+                    filed.add(id(each))
+        return [id(each) in filed for each in small]
+
     def _is_whole(self, name: str, data: bytes) -> bool:
         """Whether a description that is already there leads to a result: one that is damaged is written anew."""
         try:
@@ -197,7 +221,7 @@ class FileSystemStore(Store):
         names = [step_name(key) for key in keys]
         written = self.folder.put(names, [memoryview(pack(info))], overwrite=overwrite)
         if written:
-            self._maintenance.note_written(info, keys)
+            self._maintenance.note_written(info, self._maintenance.numbers(keys))
         return written
 
     def _has_blob(self, digest: str, nbytes: int, *, read: bool) -> bool:

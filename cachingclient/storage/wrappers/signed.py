@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -94,6 +94,20 @@ class SignedStore(Wrapper):
         there = self.inner.find(entry.keys[:1]).get(entry.keys[0])
         return self.inner.write(signed, overwrite=overwrite or (there is not None and not self._believes(there)))
 
+    @property
+    def packs(self) -> bool:  # type: ignore[override]
+        return self.inner.packs and not self.read_only
+
+    def write_together(self, entries: Sequence[Entry]) -> list[bool]:
+        signed = [self._signed(entry) if self.packs else None for entry in entries]
+        kept = iter(self.inner.write_together([entry for entry in signed if entry is not None]))
+        return [entry is not None and next(kept) for entry in signed]
+
+    def alias_together(self, entries: Sequence[tuple[EntryInfo, str]]) -> list[bool]:
+        signed = [(self._signed_under(key, info) if self.packs else None, key) for info, key in entries]
+        kept = iter(self.inner.alias_together([(info, key) for info, key in signed if info is not None]))
+        return [info is not None and next(kept) for info, _ in signed]
+
     def signers(self) -> Counter[str]:
         """How many entries there are by the key that signed them; those that no known key signed are of none."""
         return Counter(info.details["signature"]["key"] if self._believes(info) else "" for info in self.inner.scan())
@@ -114,17 +128,19 @@ class SignedStore(Wrapper):
         return replace(entry, details={**entry.details, "signature": signature})
 
     def alias(self, info: EntryInfo, keys: Iterable[str], *, overwrite: bool = False) -> int:
+        signed = ((key, self._signed_under(key, info)) for key in keys)
+        return sum(self.inner.alias(each, [key], overwrite=overwrite) for key, each in signed if each is not None)
+
+    def _signed_under(self, key: str, info: EntryInfo) -> EntryInfo | None:
+        """The description of an entry with our signature for one more key, if we can sign and it is what is stored."""
         # Its details may be the caller's, such as what a whole chain of steps read: the seal is that of what is stored.
         stored = info if self._believes(info) else self.find([info.key]).get(info.key)
         if self._signer is None or stored is None or (stored.digest, stored.nbytes) != (info.digest, info.nbytes):
-            return 0
-        count = 0
-        for key in keys:
-            facts = _facts(under(key, info).keys, info.kind, info.name, info.codec, info.digest, info.nbytes)
-            sealed = self._sealed(stored)
-            details = {**info.details, "signature": self._sign(facts, info.details, sealed)}
-            count += self.inner.alias(replace(info, details=details), [key], overwrite=overwrite)
-        return count
+            return None
+        facts = _facts(under(key, info).keys, info.kind, info.name, info.codec, info.digest, info.nbytes)
+        return replace(
+            info, details={**info.details, "signature": self._sign(facts, info.details, self._sealed(stored))}
+        )
 
     def _sealed(self, info: EntryInfo) -> dict[str, str]:
         """The seal of an entry that is believed, which our key may be another than that of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cachingclient.forks.children import free_in_children
@@ -153,6 +153,16 @@ class SentStore(Wrapper):
                     self._failed = time.monotonic(), str(error)
                     raise StoreUnavailable(str(error)) from error
             return self._opened
+
+    @property
+    def packs(self) -> bool:  # type: ignore[override]
+        return self.inner.packs
+
+    def write_together(self, entries: Sequence[Entry]) -> list[bool]:
+        return self.inner.write_together(entries)
+
+    def alias_together(self, entries: Sequence[tuple[EntryInfo, str]]) -> list[bool]:
+        return self.inner.alias_together(entries)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"

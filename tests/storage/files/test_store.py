@@ -204,7 +204,7 @@ def test_an_entry_of_a_newer_format_is_a_miss(cache_folder: Path) -> None:
     store, kept = open_store(cache_folder), entry(5)
     store.write(kept)
     path = cache_folder / step_name(kept.keys[0])
-    newer = path.read_bytes().replace(b"cachingclient-entry 1 ", b"cachingclient-entry 2 ")
+    newer = path.read_bytes().replace(b"cachingclient-entry 1 ", b"cachingclient-entry 3 ")
     path.write_bytes(newer)
     assert store.find(kept.keys) == {}
     assert path.read_bytes() == newer
@@ -218,7 +218,7 @@ def test_what_only_a_newer_version_can_read_is_looked_after(cache_folder: Path) 
         store.write(each)
     paths = [cache_folder / step_name(each.keys[0]) for each in kept]
     data = paths[0].read_bytes()
-    paths[0].write_bytes(data.replace(b"cachingclient-entry 1 ", b"cachingclient-entry 2 "))
+    paths[0].write_bytes(data.replace(b"cachingclient-entry 1 ", b"cachingclient-entry 3 "))
     info = outline(kept[1].keys[0], paths[1].read_bytes())
     paths[1].write_bytes(pack(replace(info, payload=None, details={"codecs": {"numpy": 99}})))
     assert store.find([each.keys[0] for each in kept]) == {}
