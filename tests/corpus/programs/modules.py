@@ -140,4 +140,59 @@ OTHERS = [
     ),
 ]  # fmt: skip
 
-CASES = [*_cases(), *OTHERS]
+MADE = {
+    "main.py": "import decimal, style\ndef f(x):\n    return float(decimal.Decimal(x) / 3)",
+    "style.py": "import decimal\nclass Settings:\n    digits = 3\n    def apply(self):\n        decimal.getcontext().prec = self.digits\n"
+    "class Unused:\n    digits = 9\nSettings().apply()\nunused = Unused()\n",
+}
+DECORATED = {
+    "main.py": "import patches\nfrom fractions import Fraction\ndef f(x):\n    return Fraction(x).doubled()",
+    "tools.py": "import fractions\ndef patch(f):\n    setattr(fractions.Fraction, f.__name__, f)\n    return f\n",
+    "patches.py": "from tools import patch\n@patch\ndef doubled(self):\n    return float(self) * 7\ndef unused(self):\n    return 9\n",
+}
+RESULT = {
+    "main.py": "import decimal, style\ndef f(x):\n    return float(decimal.Decimal(x) / 3)",
+    "style.py": "import decimal\ndef install():\n    decimal.getcontext().prec = 3\n    return True\ndef table():\n    return {'pt': 9}\n"
+    "assert install()\nTABLE = table()\n",
+}
+TAGGED = {
+    "main.py": "import yaml, cuts\ndef f(x):\n    return yaml.load('!Cut {v: 3}', Loader=yaml.Loader).apply(x)",
+    "cuts.py": "import yaml\nclass Cut(yaml.YAMLObject):\n    yaml_tag = '!Cut'\n    def apply(self, x):\n        return x + 7 * self.v\n"
+    "class Unused:\n    v = 9\n",
+}
+EFFECTS = [
+    case("setting by a method", "what a class of the user's sets on import counts", MADE, [("style.py", "digits = 3", "digits = 7")], runs="f"),
+    case("setting by a method, another class", "a class that sets nothing counts where it is used", MADE, [("style.py", "digits = 9", "digits = 8")]),
+    case("setting by a call whose result is used", "what it sets counts", RESULT, [("style.py", "prec = 3", "prec = 7")], runs="f"),
+    case("table by a call whose result is used", "it sets nothing in libraries", RESULT, [("style.py", "'pt': 9", "'pt': 8")]),
+    case("patch by a decorator of the user's", "a function that it installs is named nowhere else", DECORATED, [("patches.py", "* 7", "* 5")], runs="f"),
+    case("beside a patch by a decorator", "a function that nobody installs", DECORATED, [("patches.py", "return 9", "return 8")]),
+    case("class that a library's metaclass keeps", "yaml makes objects of it by a tag", TAGGED, [("cuts.py", "x + 7", "x + 5")], runs="f"),
+    case("beside a class that a library keeps", "a class that nobody uses", TAGGED, [("cuts.py", "v = 9", "v = 8")]),
+    case(
+        "registry of a metaclass", "classes count by the table that they are found in",
+        {"main.py": "from registry import KNOWN, Meta\nclass Cut(metaclass=Meta):\n    def __call__(self, x):\n        return x > 7\ndef f(x):\n    return KNOWN['Cut']()(x)",
+         "registry.py": "KNOWN = {}\nclass Meta(type):\n    def __init__(cls, name, bases, space):\n        super().__init__(name, bases, space)\n        KNOWN[name] = cls\n"},
+        [("main.py", "x > 7", "x > 0")], runs="f",
+    ),
+    case(
+        "registry of __init_subclass__", "classes count by the table that they are found in",
+        {"main.py": "import cuts\nfrom registry import Base\ndef f(x):\n    return Base.known['Cut']()(x)",
+         "registry.py": "class Base:\n    known = {}\n    def __init_subclass__(cls, **more):\n        super().__init_subclass__(**more)\n        Base.known[cls.__name__] = cls\n",
+         "cuts.py": "from registry import Base\nclass Cut(Base):\n    def __call__(self, x):\n        return x > 7\n"},
+        [("cuts.py", "x > 7", "x > 0")], runs="f",
+    ),
+    case(
+        "subclasses of a base", "who asks a class for its subclasses",
+        {"main.py": "import cuts\nfrom base import Base\ndef f(x):\n    return [each()(x) for each in Base.__subclasses__()]",
+         "base.py": "class Base:\n    pass\n", "cuts.py": "from base import Base\nclass Cut(Base):\n    def __call__(self, x):\n        return x > 7\n"},
+        [("cuts.py", "x > 7", "x > 0")], runs="f",
+    ),
+    case(
+        "__all__ of the second of two", "what a star import gives",
+        {"main.py": "from a import *\nfrom b import *\ndef f(x):\n    return cut(x)", "a.py": "def cut(x):\n    return x + 7\n", "b.py": "__all__ = []\ndef cut(x):\n    return x + 5\n"},
+        [("b.py", "[]", "['cut']")], runs="f",
+    ),
+]  # fmt: skip
+
+CASES = [*_cases(), *OTHERS, *EFFECTS]
