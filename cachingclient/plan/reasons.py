@@ -19,6 +19,8 @@ from cachingclient.storage import Store
 from cachingclient.units import plain
 
 NEW = "new: no result for these arguments is kept"
+NOT_COMPARED = "not compared one by one"
+"""Instead of a reason: of very many steps of one code a few are compared, and these had no reason in common."""
 _HERE = "of steps"
 
 
@@ -91,7 +93,7 @@ class Reasons:
             yield from shared.items()
         for key in others:
             alike = set(told.get(self._kind(key), {}).values())
-            yield key, alike.pop() if len(alike) == 1 else Because("not compared one by one", self._before(key))
+            yield key, alike.pop() if len(alike) == 1 else Because(NOT_COMPARED, self._before(key))
 
     def _kind(self, key: Key) -> tuple[str, Any]:
         details = self._plan.details.get(key)
@@ -216,6 +218,9 @@ class Reasons:
         for key, because in self.by_key.items():
             if str(because) and self._plan.steps[key].step_key is not None:
                 found.setdefault(self._plan.steps[key].name, Counter())[str(because)] += 1
+        for texts in found.values():
+            if len(texts) > 1:
+                texts.pop(NOT_COMPARED, None)
         return {name: _with_more(texts) for name, texts in found.items()}
 
 

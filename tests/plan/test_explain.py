@@ -190,6 +190,22 @@ def test_all_of_a_plan_is_explained_once_a_reason(client: DiracClient) -> None:
     assert client.explain(edited) == "no step runs"
 
 
+def test_a_table_names_what_changed_of_many_variations(client: DiracClient) -> None:
+    """Only a few of many steps are compared; where these differ in their reasons, the others hide none of them."""
+    cuts = module(BEFORE)
+
+    def varied(size: int) -> Any:
+        of_all = [(number, sign * size) for number in range(20) for sign in (1, -1)]
+        return dask.delayed(list)([dask.delayed(cuts.select)([number], factor) for number, factor in of_all])
+
+    client.compute(varied(2)).result()
+    client.flush()
+    told = str(client.plan(varied(3)))
+    assert "argument 2 changed: " in told
+    assert "more reasons" in told
+    assert "compared" not in told
+
+
 def test_a_future_is_explained(client: DiracClient) -> None:
     """As by its key."""
     cuts = module(BEFORE)
