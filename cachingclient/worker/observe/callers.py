@@ -127,7 +127,7 @@ def is_standard(path: str) -> bool:
     >>> is_standard(os.__file__), is_standard(__file__)
     (True, False)
     """
-    return path.startswith(_STANDARD) and "/site-packages/" not in path
+    return path.startswith((_STANDARD, "<frozen ")) and "/site-packages/" not in path
 
 
 def _passes_on(code: CodeType) -> bool:

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from cachingclient.worker.observe.audit import Handler, note_path, tell
-from cachingclient.worker.observe.callers import callers, file_of
+from cachingclient.worker.observe.callers import callers, file_of, is_standard
 from cachingclient.worker.observe.current import Observers
 from cachingclient.worker.observe.open_folders import from_folder
 from cachingclient.worker.observe.record import Observed
@@ -23,8 +23,9 @@ from cachingclient.worker.observe.wrap import set_in_class
 _ASK_WHETHER_THERE = frozenset(
     {"exists", "lexists", "isfile", "isdir", "islink", "ismount", "is_file", "is_dir", "is_symlink", "is_mount"}
     | {"realpath", "_joinrealpath", "resolve", "makedirs", "mkdir", "walk", "_walk", "glob", "iglob"}
+    | {"_samefile", "_stat"}  # of shutil, before it reads the one file and writes the other
 )
-"""Functions that take nothing from a look at a file but whether it is there, and what kind it is."""
+"""Functions of the standard library that take nothing from a look but whether a file is there, and of what kind."""
 _REMOVERS = file_of("shutil")
 
 
@@ -61,8 +62,14 @@ def _replace(name: str, note: Handler) -> None:
 
 
 def _look(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
-    whether = any(one.f_code.co_name in _ASK_WHETHER_THERE for one in islice(callers(frame), 2))
+    whether = any(_asks_whether_there(one) for one in islice(callers(frame), 2))
     note_path(found, from_folder(*args), frame, Observed.asked_for if whether else Observed.read)
+
+
+def _asks_whether_there(frame: FrameType) -> bool:
+    """Whether a frame is of such a function; one of the user's of the same name may take the size as well."""
+    code = frame.f_code
+    return code.co_name in _ASK_WHETHER_THERE and is_standard(code.co_filename)
 
 
 def _look_at_entry(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:

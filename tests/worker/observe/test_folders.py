@@ -3,6 +3,7 @@
 import glob
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,27 @@ def test_what_is_asked_about_counts_without_being_opened(tmp_path: Path) -> None
     assert seen.there == {str(tmp_path / "there")}
     assert str(tmp_path / "absent") in seen.missing
     assert list(seen.reads) == [str(tmp_path / "sized")]
+
+
+def exists(path: Path) -> bool:
+    return os.path.isfile(path) and os.path.getsize(path) > 0
+
+
+def walk(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in [folder / "table"]}
+
+
+def resolve(path: Path) -> int:
+    return os.stat(path).st_size
+
+
+@pytest.mark.parametrize("ask", [exists, resolve, lambda path: walk(path.parent)], ids=["exists", "resolve", "walk"])
+def test_a_size_counts_whatever_the_function_that_asks_is_called(tmp_path: Path, ask: Callable[[Path], object]) -> None:
+    """A function of the user's may have the name of one that only asks whether a file is there."""
+    (tmp_path / "table").write_text("1")
+    with observing() as seen:
+        ask(tmp_path / "table")
+    assert set(seen.reads) == {str(tmp_path / "table")}
 
 
 def test_where_a_link_leads_counts(tmp_path):
