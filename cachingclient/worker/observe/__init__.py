@@ -10,7 +10,8 @@ from cachingclient.worker.observe.describe import describe
 from cachingclient.worker.observe.native_opens import Watch
 from cachingclient.worker.observe.observing import install, observing
 from cachingclient.worker.observe.places import ignore_folder, ignore_pattern
-from cachingclient.worker.observe.record import Observed, Stamp, Written, stamp
+from cachingclient.worker.observe.record import Observed
+from cachingclient.worker.observe.stamps import Stamp, Written, stamp
 
 __all__ = [
     "observing",

@@ -22,7 +22,8 @@ from cachingclient.worker.observe.callers import asked_by_user
 from cachingclient.worker.observe.connections import follow_redirects, note_url
 from cachingclient.worker.observe.current import Observers, observers, unobserved
 from cachingclient.worker.observe.imports import when_imported
-from cachingclient.worker.observe.record import Observed, Stamp, Written, stamp
+from cachingclient.worker.observe.record import Observed
+from cachingclient.worker.observe.stamps import Stamp, Written, stamp
 from cachingclient.worker.observe.wrap import replace
 
 
@@ -39,7 +40,8 @@ class Door(NamedTuple):
         The parameter that holds the path, or a list of paths; ``self.NAME`` is an attribute.
     use
         ``"r"`` reads, ``"w"`` writes, ``"w/"`` writes files below a folder, ``"mode"`` does what a parameter of that
-        name says, ``"onnx"`` reads a model and the files that it names, ``"asks"`` reads if the user's code asks.
+        name says, ``"onnx"`` reads a model and the files that it names, ``"asks"`` reads if the user's code asks,
+        ``"empties"`` writes if that mode empties the file, which is opened for both before.
     """
 
     module: str
@@ -103,6 +105,7 @@ DOORS = (
     Door(_LIGHTGBM, "Dataset.construct", "self.data", "r"),
     Door(_LIGHTGBM, "Dataset.save_binary", "filename", "w"),
     Door("onnxruntime.capi.onnxruntime_inference_collection", "InferenceSession.__init__", "path_or_bytes", "onnx"),
+    Door("uproot.sink.file", "FileSink.__init__", "urlpath_or_file_like", "empties"),
     Door("h5py._hl.files", "File.__init__", "name", "mode"),
     Door("tables.file", "File.__init__", "filename", "mode"),
     Door("torch", "load", "f", "r"),
@@ -177,6 +180,10 @@ def _open(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     use = door.use
     if use == "asks" and not asked_by_user(frame):
         return
+    if use == "empties":
+        if given.get("mode") not in ("create", "recreate"):
+            return
+        use = "w"
     if use == "mode":
         use = str(given.get("mode") or "r").replace("b", "")
     owner = given.get("self")

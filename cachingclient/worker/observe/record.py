@@ -5,40 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from cachingclient.hashing.inputs.listing import list_folder, stamp_folder, target_of
+from cachingclient.worker.observe.stamps import Stamp, Written, after, stamp
 
 MOST_FILES = 1000
 """More files than this are told by their folders."""
 
 MOST_REASONS = 100
-
-
-class Stamp(NamedTuple):
-    """What says quickly whether a file is still the same: its size, the time of its last change, its inode."""
-
-    size: int
-    mtime_ns: int
-    inode: int
-
-
-class Written(NamedTuple):
-    """What a step did to a file or folder.
-
-    Attributes
-    ----------
-    how
-        ``"created"``, ``"changed"``, ``"appended"``, ``"removed"``, or ``"folder"`` for a folder that was made.
-    before
-        How it looked before the step wrote to it; None if it was not there.
-    after
-        How it looked when the step was done; None if it is gone, and for a folder.
-    """
-
-    how: str
-    before: Stamp | None
-    after: Stamp | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -244,7 +219,8 @@ class Observed:
         """Look at the end at what was read and written; nothing is noted any more."""
         self.is_open = False
         # A thread that outlives the step may be noting something right now.
-        self.writes = {path: done for path, written in dict(self.writes).items() if (done := _after(path, written))}
+        written = dict(self.writes).items()
+        self.writes = {path: done for path, one in written if (done := after(path, one, path in self.reads))}
         if any(written.how == "folder" and path in self.drawn_names for path, written in self.writes.items()):
             self.drew.add("the name of a folder that is left behind")  # for whoever takes the result to write into
         for path, before in dict(self.reads).items():
@@ -286,35 +262,3 @@ class Observed:
             if self.reads.pop(path) != stamp(path) and path not in self.writes:
                 self.changed.add(path)
         self.folders[most] = digest
-
-
-def stamp(path: str) -> Stamp | None:
-    """Return how a file looks, None if it is not there.
-
-    Examples
-    --------
-    >>> stamp("/no/such/file") is None
-    True
-    """
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
-
-
-def _after(path: str, written: Written) -> Written | None:
-    """Return what became of a path in the end, None if nothing did."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        if written.before is None and not os.path.islink(path):
-            return None
-        return written._replace(how="removed", after=None)
-    if stat.S_ISDIR(found.st_mode):
-        return written if written.how == "folder" else None
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    after = Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
-    how = written.how if written.how != "removed" else "changed"
-    return None if after == written.before else written._replace(how=how, after=after)

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,40 @@ def test_what_a_step_wrote_itself_is_no_input(tmp_path):
         read(tmp_path / "skim")
     assert not seen.reads
     assert list(seen.writes) == [str(tmp_path / "skim")]
+
+
+def recreate(path: Path) -> None:
+    uproot = pytest.importorskip("uproot")
+    with uproot.recreate(path) as file:
+        file["Events"] = {"pt": [1.0]}
+
+
+def copy(path: Path) -> None:
+    shutil.copy(__file__, path)
+
+
+def copy_with_times(path: Path) -> None:
+    shutil.copy2(__file__, path)
+
+
+@pytest.mark.parametrize("make", [recreate, copy, copy_with_times, write])
+def test_an_output_that_is_made_anew_is_no_input(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """Of what an earlier run left there nothing is in it, also where it is opened for both, or looked at before."""
+    path = tmp_path / "skim"
+    make(path)
+    with observing() as seen:
+        make(path)
+    assert str(path) not in seen.reads
+    assert seen.writes[str(path)].how == "changed"
+
+
+def test_a_root_file_that_is_added_to_is_an_input_too(tmp_path: Path) -> None:
+    """What was in it before is part of the output."""
+    uproot = pytest.importorskip("uproot")
+    recreate(tmp_path / "skim")
+    with observing() as seen, uproot.update(tmp_path / "skim") as file:
+        file["More"] = {"pt": [2.0]}
+    assert set(seen.reads) == {str(tmp_path / "skim")}
 
 
 def test_a_file_that_is_read_and_then_written_is_both(table):
