@@ -1,7 +1,8 @@
 """What keeping may cost: a share of the time that the steps take, spent on the results that are worth most.
 
 Each worker process holds an account for each client and store. The processor time that looking at arguments, encoding
-and writing really took is charged to it, against the time that steps ran, also those that wait for files elsewhere.
+and writing really took, and what filing takes, is charged to it, against the time that steps ran: also those that wait
+for files elsewhere, but not what they wait for a processor. Calls of marked steps are among them.
 Each kind of step, which is its name and its number of inputs, has a value: the seconds that a hit saves, times the
 chance that it is asked for, for each second that keeping such a result took. The best kinds are kept first. Of the kind
 that the budget ends in, the results with the smallest step keys are kept, so that the same run chooses nearly the same
@@ -27,6 +28,8 @@ AT_FIRST = 0.2
 """Seconds that may be spent before much has run: on short runs, and on what nothing is known of yet."""
 GUESSED_SECONDS, GUESSED_PER_BYTE = 0.003, 1e-9
 """What keeping a result takes, by guess, before any of its kind was kept."""
+FILING_SECONDS = 0.0006
+"""What client and scheduler take to hear of a kept result and to file it."""
 MOST_TIMES = 3.0
 """How many times its estimate one result may tell of a kind: the first ones wait for imports, some for the disk."""
 TASK_SECONDS = 0.002
@@ -107,7 +110,7 @@ class Allowance:
     >>> account = Allowance(0.03)
     >>> account.ran(2.0)
     >>> cost = Cost(seconds=0.05, nbytes=1000, inputs=1, load_seconds=0.001)
-    >>> granted = [account.grant(("select", 1), 1.0, mark / 100, cost) for mark in range(100)]
+    >>> granted = [account.grant(("select", 1), 1.0, (mark / 100, cost.seconds), cost) for mark in range(100)]
     >>> sum(each is not None for each in granted)
     86
     """
@@ -151,7 +154,7 @@ class Allowance:
         before, misses = kind.misses
         kind.misses = (run, 0 if found else 1 + (misses if before == run else 0))
 
-    def grant(self, name: Name, asked: float, mark: float, cost: Cost) -> Grant | None:
+    def grant(self, name: Name, asked: float, weight: tuple[float, float], cost: Cost) -> Grant | None:
         """Decide, after a step ran, whether its result is kept.
 
         Parameters
@@ -160,18 +163,19 @@ class Allowance:
             The step's kind.
         asked
             The chance that the result is asked for, in proportion; `ALWAYS` for one that is kept in any case.
-        mark
-            A number between 0 and 1 that is the step's own.
+        weight
+            A number between 0 and 1 that is the step's own, and the seconds that it ran but for waiting for a processor.
         cost
             What the step took, and its result.
         """
+        mark, seconds = weight
         with self._lock:
             kind = self.kind(name)
             kind.asked = min(asked, kind.asked)
             kind.runs += 1
-            kind.seconds += cost.seconds + max(0, cost.inputs - 1) * TASK_SECONDS
+            kind.seconds += seconds + max(0, cost.inputs - 1) * TASK_SECONDS
             estimate = kind.estimate(cost.nbytes)
-            always = self.part is None or asked == ALWAYS or cost.seconds >= TIMES * estimate
+            always = self.part is None or asked == ALWAYS or seconds >= TIMES * estimate
             if not always and not self._has_room(kind, estimate, mark):
                 return None
             kind.granted += 1

@@ -26,6 +26,7 @@ from cachingclient.plan.user_classes import UserClasses, from_modules
 from cachingclient.plan.variants import OBSERVED, has_expired
 from cachingclient.storage import Encoded, EntryInfo, Lease, Store
 from cachingclient.worker import sent_tasks
+from cachingclient.worker.allowance import mark_of
 from cachingclient.worker.as_planned import as_planned
 from cachingclient.worker.context import Context
 from cachingclient.worker.fleeting import Fleeting
@@ -121,6 +122,8 @@ class Attempt:
         Globs of files that do not count.
     started
         When the run began, in seconds since 1970.
+    spent
+        The seconds that the run took but for those in which others had the processor.
     keeping
         The seconds of processor time that it takes to keep its result.
     codes
@@ -152,6 +155,7 @@ class Attempt:
     spoiled: bool = False
     unobserved: tuple[str, ...] = ()
     started: float = 0.0
+    spent: float = 0.0
     keeping: float = 0.0
     codes: tuple[bytes, ...] = ()
 
@@ -184,6 +188,10 @@ class Attempt:
     def sound(self) -> bool | None:
         """Whether the result is that of the step as it was planned; None if nobody looked."""
         return None if self.code is None and not self.why_not else not self.why_not
+
+    def weight(self, step_key: bytes | None) -> tuple[float, float]:
+        """Return the number that is the run's own in its account, and the seconds that count there."""
+        return mark_of(step_key or bytes.fromhex(self.content or "")), self.spent
 
     def watch(self) -> Watch:
         """Watch the files that are named, to see which are read."""

@@ -41,6 +41,8 @@ WORTH_LOOKING = 10.0
 """A step is looked up if its run takes more than this many times as long as hashing its arguments."""
 WORTH_LOOKING_AGAIN = 1.5
 """The same for a step that had a hit in this process before: there, a look-up often saves the run."""
+MARKED = 1.0
+"""The chance that the result of a call is asked for again: as that of a step before the final one."""
 TRIED_SECONDS = 0.1
 """What looking at calls that were not worth it may take in all, for each step and size, before calls are run as they
 are: one that is slow after some quick ones is found and kept."""
@@ -64,7 +66,9 @@ class Call(RunAndKeep):
 
     def __init__(self, function: Callable[..., Any], context: Context) -> None:
         known_as = f"{_inside.get() or getattr(thread_state, 'key', '')}/{process().name}-{next(_numbers)}"
-        super().__init__(function, None, None, funcname(function), context, seek=True, known_as=known_as)
+        super().__init__(
+            function, None, None, funcname(function), context, seek=True, known_as=known_as, asked=MARKED
+        )
         self.arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.looking = _looking.get(self.name, 0.0)
         self.extent = 0
@@ -86,6 +90,9 @@ class Call(RunAndKeep):
 
     def _is_hopeless(self) -> bool:
         return super()._is_hopeless() and _tried.get(self._kind, 0.0) > TRIED_SECONDS
+
+    def _is_worth_a_look(self) -> bool:
+        return not self._is_hopeless()  # no client found it by a step key: nothing but a look can
 
     @property
     def _shares_arguments(self) -> bool:

@@ -24,7 +24,7 @@ from cachingclient.plan.user_classes import Scope, UserClasses, from_modules
 from cachingclient.plan.variants import find_variants, trace_of
 from cachingclient.storage import Encoded, Entry, UncodableError, encode
 from cachingclient.worker import other_names, sent_tasks
-from cachingclient.worker.allowance import ALWAYS, Allowance, Grant, mark_of, processor_seconds
+from cachingclient.worker.allowance import ALWAYS, FILING_SECONDS, Allowance, Grant, mark_of, processor_seconds
 from cachingclient.worker.attempt import Attempt, details_of
 from cachingclient.worker.context import Context, collecting, leave_out, run_timed
 from cachingclient.worker.given import Given
@@ -32,6 +32,7 @@ from cachingclient.worker.memory_peak import mark_out_of_memory, peak_since, res
 from cachingclient.worker.observe import observing, unobserved
 from cachingclient.worker.options import options_of
 from cachingclient.worker.others import wait_for_others
+from cachingclient.worker.own_time import OwnTime
 from cachingclient.worker.process import process, size_of
 from cachingclient.worker.run_within import key_of
 from cachingclient.worker.writer import Job
@@ -126,15 +127,18 @@ class RunAndKeep:
         sent_tasks.install()
         before = reset_peak() if self._is_measured() else None
         attempt.unobserved = (*self.context.unobserved, *options_of(self.function).unobserved)
-        attempt.started = time.time()
+        attempt.started, clock = time.time(), OwnTime()
         with (
             attempt.watch() as watch,
             observing(attempt.unobserved) as attempt.seen,
             collecting(attempt.inherited),
         ):
             result, seconds = run_timed(self.function, self.context, args, kwargs)
+        attempt.spent, own = clock.ends(seconds)
+        self._account.ran(own)
         attempt.opened = watch.opened
         attempt.peak = peak_since(before)
+        attempt.keeping -= processor_seconds()  # until it is given to the writer
         with unobserved():
             self._finish(attempt, result, seconds)
         return result
@@ -170,10 +174,8 @@ class RunAndKeep:
         return not isinstance(self.context.policy, KeepAll) and process().not_worth.get(self._kind, 0) >= HOPELESS_AFTER
 
     def _is_worth_a_look(self) -> bool:
-        if self._is_hopeless():
-            return False
-        seeks_in = self.context.run if self.seek else ""
-        return self._account.is_worth_a_look(self._kind, self.asked, mark_of(self.step_key), seeks_in)
+        seeks_in, mark = self.context.run if self.seek else "", mark_of(self.step_key)
+        return not self._is_hopeless() and self._account.is_worth_a_look(self._kind, self.asked, mark, seeks_in)
 
     @property
     def _account(self) -> Allowance:
@@ -243,8 +245,6 @@ class RunAndKeep:
 
     def _finish(self, attempt: Attempt, result: Any, seconds: float) -> None:
         """Keep the result if that is sound and worth it. A fault here costs the keeping, never the result."""
-        attempt.keeping -= processor_seconds()  # until it is given to the writer
-        self._account.ran(seconds)
         attempt.look_back(self.function, self.context, result, seconds)
         self._account.kind(self._kind).changes_arguments |= attempt.spoiled
         self._conclude(attempt, result, seconds)
@@ -259,7 +259,7 @@ class RunAndKeep:
                 cost = self._cost(result, seconds)
                 if not self._is_worth_it(cost):
                     note, more = QUICK, why_quick(self.context.policy, cost)
-                elif (grant := self._account.grant(self._kind, self.asked, mark_of(self.step_key), cost)) is None:
+                elif (grant := self._account.grant(self._kind, self.asked, attempt.weight(self.step_key), cost)) is None:
                     note, more = BEYOND_BUDGET, {"keeping": self._account.kind(self._kind).estimate(cost.nbytes)}
                 else:
                     note = self._keep(attempt, result, seconds, grant)
@@ -301,7 +301,7 @@ class RunAndKeep:
         ledger, run, key, step_name, trace = process(), self.context.run, key_of(self), self.name, attempt.trace
         file_nameless = other_names.filer(attempt, result)
         peak, nbytes = attempt.peak, encoded.nbytes  # the result itself must not live on until it is told of
-        grant.spent = attempt.keeping + processor_seconds()
+        grant.spent = attempt.keeping + processor_seconds() + FILING_SECONDS
 
         def done(fact: str, note: str) -> None:
             attempt.lease.release()
