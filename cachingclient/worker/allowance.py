@@ -154,7 +154,7 @@ class Allowance:
         before, misses = kind.misses
         kind.misses = (run, 0 if found else 1 + (misses if before == run else 0))
 
-    def grant(self, name: Name, asked: float, weight: tuple[float, float], cost: Cost) -> Grant | None:
+    def grant(self, name: Name, asked: float, marks: tuple[float, float], cost: Cost) -> Grant | None:
         """Decide, after a step ran, whether its result is kept.
 
         Parameters
@@ -163,12 +163,12 @@ class Allowance:
             The step's kind.
         asked
             The chance that the result is asked for, in proportion; `ALWAYS` for one that is kept in any case.
-        weight
-            A number between 0 and 1 that is the step's own, and the seconds that it ran but for waiting for a processor.
+        marks
+            A number between 0 and 1 that is the step's own, and the seconds that it ran, not waiting for a processor.
         cost
             What the step took, and its result.
         """
-        mark, seconds = weight
+        mark, seconds = marks
         with self._lock:
             kind = self.kind(name)
             kind.asked = min(asked, kind.asked)

@@ -189,7 +189,7 @@ class Attempt:
         """Whether the result is that of the step as it was planned; None if nobody looked."""
         return None if self.code is None and not self.why_not else not self.why_not
 
-    def weight(self, step_key: bytes | None) -> tuple[float, float]:
+    def marks(self, step_key: bytes | None) -> tuple[float, float]:
         """Return the number that is the run's own in its account, and the seconds that count there."""
         return mark_of(step_key or bytes.fromhex(self.content or "")), self.spent
 

@@ -1,16 +1,30 @@
-"""Histograms in the UHI form, where that gives exactly the same back; others are pickled."""
+"""Histograms in the UHI form, where that gives exactly the same back; others are pickled.
+
+What comes back is built once for all histograms of one form: to build it takes longer than all else. What of a
+histogram may differ from it is compared each time, so that nothing is taken for granted but that equal forms are built
+alike.
+"""
 
 from __future__ import annotations
 
+import pickle
+from collections import OrderedDict
 from typing import Any
 
 import boost_histogram as bh
+import numpy as np
 
 from cachingclient.storage.checks.histograms import check_uhi
 
 NAME = "hist"
 VERSION = 1
 LIBRARIES = ("boost_histogram", "hist")
+_FAULTS = (ImportError, TypeError, ValueError, KeyError, NotImplementedError, RuntimeError)
+_COPIED = (bh.storage.Double, bh.storage.Int64, bh.storage.Weight)
+"""Storages whose numbers stand in the UHI form as they are; those of others are reckoned back from it."""
+_MOST_BUILT, _MOST_BYTES = 32, 1 << 20
+_built: OrderedDict[bytes, Any] = OrderedDict()
+"""What came back of histograms, by all of their form but the numbers."""
 
 
 def encode(value: Any, writer: Any) -> dict[str, Any] | None:
@@ -24,11 +38,18 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
 
         uhi = to_uhi(value)
         known = getattr(value, "_variance_known", True)  # not in the UHI form, and lost by sums and products
-        back = _rebuild(uhi, family, kind.__qualname__, known)
-    except (ImportError, TypeError, ValueError, KeyError, NotImplementedError, RuntimeError):
+    except _FAULTS:
         return None
-    if not _same(value, back):
-        return None
+    form = _form(value, uhi, known)
+    back = _built.get(form)
+    if back is None or not (_same_but_content(value, back) and _holds_content(value, uhi)):
+        try:
+            back = _rebuild(uhi, family, kind.__qualname__, known)
+        except _FAULTS:
+            return None
+        if not _same(value, back):
+            return None
+        _remember(form, back)
     unset = sorted(name for name, note in value.__dict__.items() if note is None and name not in back.__dict__)
     told = {"family": family, "class": kind.__qualname__, "variance_known": known, "uhi": writer.encode(uhi)}
     return {**told, "unset": unset} if unset else told
@@ -56,12 +77,45 @@ def _rebuild(uhi: dict[str, Any], family: str, kind: str, variance_known: bool) 
     return {"Hist": hist.Hist, "NamedHist": hist.NamedHist}[kind](plain)
 
 
+def _form(value: Any, uhi: dict[str, Any], known: bool) -> bytes:
+    """Return all of a histogram that what comes back is made of but the numbers; empty where these may change it."""
+    if value.storage_type not in _COPIED:
+        return b""
+    storage = {name: part for name, part in uhi["storage"].items() if not isinstance(part, np.ndarray)}
+    try:
+        return pickle.dumps((type(value), known, uhi | {"storage": storage}))
+    except Exception:  # of what the user attached to it
+        return b""
+
+
+def _remember(form: bytes, back: Any) -> None:
+    if form and back.view(flow=True).nbytes <= _MOST_BYTES:
+        _built[form] = back
+        while len(_built) > _MOST_BUILT:
+            _built.popitem(last=False)
+
+
+def _holds_content(value: Any, uhi: dict[str, Any]) -> bool:
+    """Whether the numbers of the UHI form are those of the histogram in every bit."""
+    view, storage = value.view(flow=True), uhi["storage"]
+    pairs = [("values", "value"), ("variances", "variance")] if view.dtype.names else [("values", None)]
+    ours = [(view if name is None else view[name], storage.get(told)) for told, name in pairs]
+    return all(type(told) is np.ndarray and _alike(np.asarray(own), told) for own, told in ours)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+
+
 def _same(one: Any, other: Any) -> bool:
     """Whether two histograms are equal in every bit of content and every property of their axes."""
+    return one.view(flow=True).tobytes() == other.view(flow=True).tobytes() and _same_but_content(one, other)
+
+
+def _same_but_content(one: Any, other: Any) -> bool:
     return (
         type(one) is type(other)
         and type(one.storage_type()) is type(other.storage_type())
-        and one.view(flow=True).tobytes() == other.view(flow=True).tobytes()
         and _notes(one) == _notes(other)
         and len(one.axes) == len(other.axes)
         and all(
@@ -72,4 +126,5 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _notes(thing: Any) -> dict[str, Any]:
-    return {name: note for name, note in thing.__dict__.items() if note is not None}
+    """Return what is attached to a histogram or an axis; the numbers and the axes are compared by themselves."""
+    return {name: note for name, note in thing.__dict__.items() if note is not None and name not in ("_hist", "axes")}
