@@ -9,6 +9,7 @@ from typing import Any
 from dask.utils import key_split
 
 from cachingclient.graph import execute_subgraph, lower_collections
+from cachingclient.hashing.code.stores_into import may_store_into
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.keys import Code, Step
@@ -79,6 +80,25 @@ def code_of_call(function: Callable[..., Any], args: tuple[Any, ...], merkle: Me
     code = merkle.subgraph(nodes, out, dict.fromkeys(names, Step(bytes(16)))).code
     assert code is not None
     return code
+
+
+def may_change_arguments(code: Code | str, function: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    """Tell whether a call may change its arguments in place; found once for each function, as long as its code holds.
+
+    Examples
+    --------
+    >>> def clear(values):
+    ...     values[:] = []
+    >>> may_change_arguments(Merkle({}).code(clear), clear, ())
+    True
+    """
+    if isinstance(code, str) or len(code.functions) != 1 or function is execute_subgraph:
+        return may_store_into(function, args)
+    made = code.functions[0].made
+    if "stores" not in made:
+        made["stores"] = may_store_into(function, args)
+    found: bool = made["stores"]
+    return found
 
 
 def key_of_collection(collection: Any, walk: Walk) -> bytes:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cachingclient import config
-from cachingclient.hashing.code.stores_into import may_store_into
 from cachingclient.hashing.code_among import code_among
-from cachingclient.hashing.content_keys import code_of_call
+from cachingclient.hashing.content_keys import code_of_call, may_change_arguments
 from cachingclient.hashing.environment.environment import Environment
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
@@ -246,7 +245,7 @@ class Attempt:
 
     def _compare_given(self, function: Callable[..., Any], context: Context, seconds: float) -> None:
         """Compare the arguments with what they were before the run."""
-        if self.given.needs_a_look(function, self.arguments, seconds):
+        if self.given.needs_a_look(self.code or "", function, self.arguments, seconds):
             what = self.given.changed(Merkle({}, Inputs(context.inputs), context.environment))
             self.spoiled = bool(what)
             self.why_not = self.why_not or (what and f"it changed what it was given, {what}; work on a copy")
@@ -271,7 +270,7 @@ class Attempt:
 
     def _compare_code(self, function: Callable[..., Any], code: Code, context: Context) -> None:
         """See whether the run rebound a variable that its code reads, or changed it where it is the client's own."""
-        may_store = not process().gets_copies and code.is_users and may_store_into(function, self.arguments)
+        may_store = not process().gets_copies and code.is_users and may_change_arguments(code, function, self.arguments)
         if not code.rebinds and not may_store:
             return
         now = code_of_call(function, self.arguments, Merkle({}, Inputs(context.inputs), context.environment))

@@ -66,9 +66,7 @@ class Call(RunAndKeep):
 
     def __init__(self, function: Callable[..., Any], context: Context) -> None:
         known_as = f"{_inside.get() or getattr(thread_state, 'key', '')}/{process().name}-{next(_numbers)}"
-        super().__init__(
-            function, None, None, funcname(function), context, seek=True, known_as=known_as, asked=MARKED
-        )
+        super().__init__(function, None, None, funcname(function), context, seek=True, known_as=known_as, asked=MARKED)
         self.arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.looking = _looking.get(self.name, 0.0)
         self.extent = 0

@@ -10,9 +10,10 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from cachingclient.hashing.code.stores_into import may_store_into
+from cachingclient.hashing.content_keys import may_change_arguments
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.identity import Identity
+from cachingclient.hashing.keys import Code
 from cachingclient.hashing.step_keys import Merkle
 
 MERGES = frozenset({"ROOT._distrdf.Backends.Base.distrdf_reducer"})
@@ -46,20 +47,20 @@ class Given:
         self._before = [(value, found, _attributes(value)) for value, found in looked_at if isinstance(found, Identity)]
         self._seconds = seconds
 
-    def needs_a_look(self, function: Any, args: tuple[Any, ...], seconds: float) -> bool:
+    def needs_a_look(self, code: Code | str, function: Any, args: tuple[Any, ...], seconds: float) -> bool:
         """Whether the run may have changed them, or finding out costs next to nothing.
 
         Parameters
         ----------
-        function, args
-            The call.
+        code, function, args
+            The call, and its code.
         seconds
             How long the run took.
         """
         name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
         if not self._before or name in MERGES:
             return False
-        return self._seconds < FREE * seconds or may_store_into(function, args)
+        return self._seconds < FREE * seconds or may_change_arguments(code, function, args)
 
     def changed(self, merkle: Merkle) -> str:
         """Return what kind of argument is another now, or an empty text; an attribute that was added is a memory."""

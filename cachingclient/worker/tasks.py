@@ -11,8 +11,7 @@ from typing import Any
 from dask.utils import funcname
 
 from cachingclient.graph import Key
-from cachingclient.hashing.code.stores_into import may_store_into
-from cachingclient.hashing.content_keys import code_of_call, look_at_call
+from cachingclient.hashing.content_keys import code_of_call, look_at_call, may_change_arguments
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.step_keys import Merkle
@@ -196,7 +195,8 @@ class RunAndKeep:
         inputs = Inputs(self.context.inputs)
         merkle = Merkle({}, inputs, self.context.environment)
         start = time.perf_counter()
-        if (self.keep and self._is_worth_a_look()) or self.codes or may_store_into(self.function, args):
+        is_wanted = (self.keep and self._is_worth_a_look()) or self.codes
+        if is_wanted or may_change_arguments(code_of_call(self.function, args, merkle), self.function, args):
             call = look_at_call(self.function, args, kwargs, merkle)
             code, attempt.named = call.code, call.inputs
             key = call.content_key if self.keep else None

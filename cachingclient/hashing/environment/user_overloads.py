@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from itertools import chain
 from operator import is_
 from types import CodeType, FunctionType
 from typing import Any
@@ -14,7 +13,7 @@ from cachingclient.hashing.environment.environment import is_user_code
 Pairs = list[tuple[Any, Any]]
 
 
-_seen: tuple[tuple[Any, ...], Pairs] = ((), [])
+_seen: tuple[list[Any], tuple[Any, ...], Pairs] = ([], (), [])
 
 
 def awkward_overloads() -> Pairs:
@@ -24,10 +23,13 @@ def awkward_overloads() -> Pairs:
     """
     global _seen
     behavior = getattr(sys.modules.get("awkward"), "behavior", {})
-    if 2 * len(behavior) != len(_seen[0]) or not all(map(is_, chain(behavior, behavior.values()), _seen[0])):
-        held = (*behavior, *behavior.values())
-        _seen = held, [pair for pair in behavior.items() if is_user_code(str(getattr(pair[1], "__module__", "")))]
-    return _seen[1]
+    names, held, found = _seen
+    # Equal names name the same; what is equal to a function need not be the function.
+    if len(behavior) == len(held) and all(map(is_, behavior.values(), held)) and [*behavior] == names:
+        return found
+    found = [pair for pair in behavior.items() if is_user_code(str(getattr(pair[1], "__module__", "")))]
+    _seen = [*behavior], (*behavior.values(),), found
+    return found
 
 
 _seen_templates: tuple[tuple[int, int], Pairs] = ((0, 0), [])
