@@ -26,6 +26,7 @@ import xxhash
 from cachingclient.forks.children import free_in_children
 from cachingclient.storage.files.folder import ChangedError, FileStat, Folder
 from cachingclient.storage.files.webdav_sign_in import SignIn
+from cachingclient.storage.limits import limits
 from cachingclient.storage.model import Frame, StoreError, StoreUnavailable
 from cachingclient.storage.options import names_taken, refuse_unknown
 
@@ -45,6 +46,16 @@ REFUSED = (401, 403)
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Retries(urllib3.Retry):
+    """Tries again after a connection broke, and not after a server was too slow: that would take as long again."""
+
+    def increment(self, *args: Any, error: Exception | None = None, **kwargs: Any) -> urllib3.Retry:
+        """Return what is left of the attempts, or raise the error."""
+        if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+            raise error
+        return super().increment(*args, error=error, **kwargs)
 
 
 class WebDAVFolder(Folder):
@@ -71,8 +82,7 @@ class WebDAVFolder(Folder):
         self._sign_in = SignIn(encrypted=parts.scheme == "davs", **sign_in)
         self._connections = urllib3.PoolManager(
             maxsize=CONCURRENT,
-            timeout=PATIENCE,
-            retries=urllib3.Retry(connect=1, read=1, redirect=5, status=0, other=0),
+            retries=Retries(connect=1, read=1, redirect=5, status=0, other=0),
             **self._sign_in.context(),
         )
         self._pool = ThreadPoolExecutor(CONCURRENT, "cachingclient-webdav")
@@ -208,8 +218,10 @@ class WebDAVFolder(Folder):
         if time.monotonic() < self._away_until:
             raise StoreUnavailable(self._away)  # in the same words, so that it is told once
         sent = {**self._sign_in.headers(), **(headers or {})}
+        # A step waits for what is read; what is written waits in the background, and servers take their time for it.
+        patience = urllib3.Timeout(connect=5, read=limits().seconds) if method == "GET" else PATIENCE
         try:
-            answer = self._connections.request(method, self._host + path, body=body, headers=sent)
+            answer = self._connections.request(method, self._host + path, body=body, headers=sent, timeout=patience)
         except urllib3.exceptions.HTTPError as error:
             raise self._unavailable(f"does not answer as it should: {_reason(error)}") from error
         if answer.status in good:
