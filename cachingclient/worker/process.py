@@ -27,11 +27,15 @@ from cachingclient.plan.sums import SUMS, sums_of
 from cachingclient.storage.files import access_log as uses
 from cachingclient.worker.allowance import Allowance
 from cachingclient.worker.memories import Memories
+from cachingclient.worker.recent_results import recent_results
 from cachingclient.worker.tracebacks import leave_out_own_frames
 from cachingclient.worker.writer import Job, Writer
 
 SEND_EVERY = 0.25
 """Seconds for which records are collected before they are sent together."""
+QUEUE_PART, RECENT_PART = 4, 8
+"""What waits to be written takes no more than this part of a worker's memory, and what is remembered no more than that:
+dask pauses a worker that is nearly full, and its nanny ends it."""
 
 
 class ProcessState:
@@ -209,7 +213,14 @@ class ProcessState:
         """Have a worker flush before it closes."""
         if worker not in self._attended:
             self._attended.add(worker)
+            self._leave_room(worker.memory_manager.memory_limit)
             worker.loop.add_callback(worker.plugin_add, FlushAtTheEnd(), "cachingclient")
+
+    def _leave_room(self, memory: int | None) -> None:
+        """Hold less than the settings say where a worker's memory is small."""
+        if memory:
+            self.writer.most_pending_bytes = min(config.write_queue(), memory // QUEUE_PART)
+            recent_results().most_bytes = min(config.recent_results(), memory // RECENT_PART)
 
 
 class FlushAtTheEnd(WorkerPlugin):
