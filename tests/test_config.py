@@ -50,6 +50,10 @@ def test_environment_variables_and_yaml_reach_a_new_process(tmp_path: Path) -> N
         ("keep-budget", "101%", config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
         ("keep-budget", "-1%", config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
         ("keep-budget", 0.03, config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
+        ("keep-budget", None, config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
+        ("keep-budget", "", config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
+        ("keep-budget", "nan%", config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
+        ("keep-budget", "1e-1", config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
         ("keep-budget", "much%", config.keep_budget, "a share from 0% to 100%, e.g. 3%"),
         ("store", "", config.store, "a URL"),
         ("store-options", ["verify"], config.store_options, "names with values"),
@@ -120,7 +124,14 @@ def test_a_setting_made_before_the_import_does_not_take_the_defaults_along() -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("recent-results", -1), ("size-limit", "-2GB"), ("timeouts.look-up", -1), ("inputs", "stats")]
+    ("name", "value"),
+    [
+        ("recent-results", -1),
+        ("size-limit", "-2GB"),
+        ("timeouts.look-up", -1),
+        ("inputs", "stats"),
+        ("keep-budget", "101%"),
+    ],
 )
 def test_a_client_refuses_senseless_settings_by_their_names(name: str, value: object) -> None:
     """Before it connects to anything, and not in the midst of a run on a worker."""

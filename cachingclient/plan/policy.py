@@ -111,6 +111,9 @@ class Auto(CachePolicy):
         self.margin = margin
         self.keeping_seconds = keeping_seconds
         self.task_seconds = task_seconds
+        number = isinstance(budget, int | float) and not isinstance(budget, bool)
+        if budget is not None and not (number and 0 <= budget <= 1):
+            raise ValueError(f"budget is {budget!r}; it takes a part from 0 to 1, e.g. 0.03, or None for the setting's")
         self.budget = config.keep_budget() if budget is None else budget
 
     def keep(self, cost: Cost) -> bool:

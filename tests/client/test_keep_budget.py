@@ -145,3 +145,48 @@ def test_steps_that_wait_are_worth_what_a_hit_saves(make_client: MakeClient) -> 
     graph = dask.delayed(merge)(*[dask.delayed(observe)(dask.delayed(fetch)(chunk)) for chunk in range(CHUNKS)])
     kept, _ = run(make_client, "25%", graph)
     assert kept["fetch"] == CHUNKS
+
+
+def named(number: int) -> Callable[[int], int]:
+    """A step with a name of its own, of which nothing is known."""
+
+    def first(chunk: int) -> int:
+        worked(0.03)
+        return chunk * number
+
+    first.__name__ = first.__qualname__ = f"first_{number}"
+    return first
+
+
+def test_the_first_step_of_each_name(make_client: MakeClient) -> None:
+    """Nothing is known of any: some are kept at first, each of the rest is told as left out, and all are right."""
+    graph = dask.delayed(sorted)([dask.delayed(named(number))(2) for number in range(30)])
+    for _ in range(2):
+        kept, report = run(make_client, "10%", graph)
+        rows = {row.name: row for row in report.summary().rows}
+        assert sum(row.ran + row.loaded + row.cut_off + row.not_needed for row in rows.values()) == 31
+        if rows["sorted"].ran:
+            left = report.to_dict()["budget"]["results_left"]
+            assert sum(kept.values()) > 1
+            assert sum(kept.values()) + left >= 30  # sorted may be too quick
+    client = make_client(policy="auto")
+    assert client.compute(graph).result() == [2 * number for number in range(30)]
+
+
+def skim(chunk: int, seconds: float) -> list[int]:
+    worked(seconds)
+    return [chunk] * 10
+
+
+def test_costs_that_vary_a_hundredfold_by_arguments(make_client: MakeClient) -> None:
+    """Each is kept by what it took itself, not by what others of its name did; what follows is right after an edit."""
+    costs = [1.5 if chunk % 8 == 7 else 0.015 for chunk in range(CHUNKS)]
+    skims = [dask.delayed(skim)(chunk, seconds) for chunk, seconds in enumerate(costs)]
+    kept, _ = run(make_client, "0%", dask.delayed(merge)(*[dask.delayed(observe)(each) for each in skims]))
+    assert 3 <= kept["skim"] < CHUNKS
+    client = make_client(policy="auto")
+    total = dask.delayed(merge)(*[dask.delayed(sum)(each) for each in skims])
+    assert client.compute(total).result() == 10 * sum(range(CHUNKS))
+    assert client.report is not None
+    long = {f"{key}" for key, step in client.report.plan.steps.items() if step.name == "skim" and step.action == "load"}
+    assert len(long) >= 3

@@ -73,3 +73,10 @@ def test_wrong_types(wrong: Any) -> None:
     """What is neither a name nor a policy is named by its type."""
     with pytest.raises(TypeError, match=f"policy is of type {type(wrong).__name__}"):
         find_policy(wrong)
+
+
+@pytest.mark.parametrize("budget", ["3%", 3, -0.1, float("nan"), True])
+def test_a_budget_that_is_no_part_is_named(budget: Any) -> None:
+    """With what it takes, before a worker meets it."""
+    with pytest.raises(ValueError, match=rf"budget is {budget!r}; it takes a part from 0 to 1"):
+        Auto(budget=budget)
