@@ -62,7 +62,7 @@ def analyse(client: DiracClient, numbers: range) -> int:
 def test_a_run_goes_on_while_its_store_does_not_answer(
     cluster: LocalCluster, store: Store, gate: threading.Event
 ) -> None:
-    """Results are there while not one request is answered, and the user is told; what was kept before is found later."""
+    """Results are there while not one request is answered, and the user is told; what was kept is found later."""
     with (
         dask.config.set({"cachingclient.timeouts.look-up": "2s"}),
         DiracClient(cluster, cache=store, policy="all") as client,
