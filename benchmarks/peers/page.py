@@ -1,12 +1,18 @@
-"""The table that the page has: a row a peer, in Markdown."""
+"""The table that the page has: a row a peer, in Markdown.
+
+python benchmarks/peers/page.py peers.json peers.png
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import click
 from changes import CHANGES
-from picture import cost, saving
+from picture import cost, draw, saving
 
 HEADER = ["", "cold, plain = 1", "saved", *(change.name for change in CHANGES)]
 COUNTED = ("stale", "missed", "failed")
@@ -42,3 +48,16 @@ def plain_times(found: Mapping[str, Mapping[str, Any]]) -> str:
         return "no cold run was measured"
     kept, dropped = sum(len(each["plain"]) for each in pairs), sum(each["dropped"] for each in pairs)
     return f"plain took {min(times):.1f} to {max(times):.1f} s of the processor; {kept} pairs, {dropped} dropped"
+
+
+@click.command(help=__doc__)
+@click.argument("figures", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("picture", type=click.Path(dir_okay=False, path_type=Path))
+def main(figures: Path, picture: Path) -> None:
+    found = json.loads(figures.read_text())
+    click.echo(f"{table(found)}\n\n{plain_times(found)}")
+    draw(found, picture)
+
+
+if __name__ == "__main__":
+    main()

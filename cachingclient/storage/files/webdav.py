@@ -17,7 +17,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import urllib3
@@ -51,11 +51,19 @@ R = TypeVar("R")
 class Retries(urllib3.Retry):
     """Tries again after a connection broke, and not after a server was too slow: that would take as long again."""
 
-    def increment(self, *args: Any, error: Exception | None = None, **kwargs: Any) -> urllib3.Retry:
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        *rest: Any,
+        **more: Any,
+    ) -> Self:
         """Return what is left of the attempts, or raise the error."""
         if isinstance(error, urllib3.exceptions.ReadTimeoutError):
             raise error
-        return super().increment(*args, error=error, **kwargs)
+        return super().increment(method, url, response, error, *rest, **more)
 
 
 class WebDAVFolder(Folder):
