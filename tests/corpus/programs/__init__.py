@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.corpus.case import Case
-from tests.corpus.programs import classes, configurations, constructs, dynamic, modules, observed, physics, runtime, styles, trackers
+from tests.corpus.programs import classes, configurations, constructs, dynamic, modules, observed, physics, reached, runtime, styles, trackers
 
 CASES: list[Case] = [
     *constructs.CASES,
@@ -16,5 +16,6 @@ CASES: list[Case] = [
     *classes.CASES,
     *observed.CASES,
     *configurations.CASES,
+    *reached.CASES,
 ]
 """All cases, in the order of the summary."""
