@@ -139,7 +139,7 @@ def _parsed(source: str) -> ast.Module:
 def _imports(tree: ast.Module, module: ModuleType) -> Iterator[str]:
     """Yield the names of what the top level of a module has imported, some of which are modules."""
     package, namespace = getattr(module.__spec__, "parent", None) or "", vars(module)
-    for node, _ in running(tree.body):
+    for node in (each.node for each in running(tree.body)):
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
         # What a branch would import that did not run, such as one for type checkers, stands under no name.

@@ -104,7 +104,7 @@ def sets(what: Running, scope: Scope, source_of: SourceOf) -> bool:
         called = map(chain, ast.walk(node.value.func))  # as setup of setup(1).go()
         if any(is_users(found(scope.namespace, each)) for each in called):
             return True
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _is_registered(node, scope):
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not what.in_class and _is_registered(node, scope):
         return True
     parts = list(evaluated(node))
     return any(_stores(part, scope) for part in parts) or _runs_what_sets(node, parts, scope, source_of)

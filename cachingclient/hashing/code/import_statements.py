@@ -27,25 +27,26 @@ class Running(NamedTuple):
 
     node: ast.stmt | ast.expr
     around: tuple[ast.expr, ...] = ()
+    in_class: bool = False
 
 
-def running(body: Iterable[ast.stmt], around: tuple[ast.expr, ...] = ()) -> Iterator[Running]:
+def running(body: Iterable[ast.stmt], around: tuple[ast.expr, ...] = (), in_class: bool = False) -> Iterator[Running]:
     """Yield what runs when a module is imported, class bodies included, and the functions that are decorated."""
     for node in body:
         if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
             continue
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if node.decorator_list:
-                yield Running(node, around)
+                yield Running(node, around, in_class)
             continue
         inner = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]
         inner += [each.body for name in ("handlers", "cases") for each in getattr(node, name, [])]
         if isinstance(node, ast.ClassDef) or not any(inner):
-            yield Running(node, around)
+            yield Running(node, around, in_class)
         heads = () if isinstance(node, ast.ClassDef) else tuple(_heads(node) if any(inner) else ())
-        yield from (Running(head, around) for head in heads)
+        yield from (Running(head, around, in_class) for head in heads)
         for each in inner:
-            yield from running(each, (*around, *heads))
+            yield from running(each, (*around, *heads), in_class or isinstance(node, ast.ClassDef))
 
 
 def _heads(node: ast.stmt) -> Iterator[ast.expr]:

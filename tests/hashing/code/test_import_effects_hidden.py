@@ -186,6 +186,12 @@ def make():
     frame['eta'] = 9
     return frame
 FRAME = make()
+## a method that has the name of a function
+import abc
+def add(): return 1
+class Base(abc.ABC):
+    @abc.abstractmethod
+    def add(self): return 9
 ## a model
 import pydantic
 class Config(pydantic.BaseModel):
