@@ -181,11 +181,17 @@ class Writer:
                 kept = jobs[0].store.write_together([job.entry for job in jobs])
         each = (processor_seconds() - before) / len(jobs)
         for job, is_kept in zip(jobs, kept, strict=True):
-            if not is_kept:
-                self._write(job)
-                continue
-            job.charge(each)
-            job.done(job.entry.keys[0], "")
+            try:
+                if not is_kept:
+                    self._write(job)
+                    continue
+                job.charge(each)
+                job.done(job.entry.keys[0], "")
+            except Exception as error:  # of what is called afterwards: the others are written and told of all the same
+                name = job.entry.name
+                warnings.warn(
+                    f"step {name}: nobody could be told that it was kept: {error}", CacheWarning, stacklevel=2
+                )
 
     def _write(self, job: Job) -> None:
         """Write one entry and call its `done`; if the store fails, the entry is not kept and nothing else happens."""

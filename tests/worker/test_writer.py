@@ -202,6 +202,26 @@ def test_a_fault_in_writing_together_loses_nothing(cache_folder: Path, monkeypat
     assert sorted(told) == sorted((key_of(name), "") for name in ("one", "two", "three"))
 
 
+def test_of_those_written_together_one_that_nobody_hears_of_takes_no_other_along(cache_folder: Path) -> None:
+    """What is called for one may fail: the others are told to be kept, and the writer writes on."""
+    store, writer = open_store(cache_folder), Writer(ROOM)
+    told: list[str] = []
+
+    def hear(fact: str, note: str) -> None:
+        if fact == key_of("two"):
+            raise RuntimeError("nobody hears")
+        told.append(fact)
+
+    def write() -> bool:
+        for name in ("one", "two", "three"):
+            writer.submit(job(store, name, done=hear))
+        return writer.flush(timeout=300)
+
+    with pytest.warns(CacheWarning, match="nobody hears"):
+        assert write()
+    assert sorted(told) == sorted(map(key_of, ("one", "three")))
+
+
 def test_flush_of_nothing() -> None:
     """Flushing a writer that never wrote returns at once."""
     assert Writer(ROOM).flush(timeout=0.0) is True
