@@ -14,8 +14,10 @@ description's, so that versions which know no packs take them for entries that t
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import xxhash
 
@@ -27,8 +29,26 @@ LARGEST = 16 << 10
 """Bytes of a description that goes into a pack; larger ones have files of their own."""
 LONGEST_HEAD = len(MAGIC) + 32 + 5 + MOST_MEMBERS * MEMBER.size
 """Bytes of the longest first line with its table."""
+_is_key = re.compile("[0-9a-f]{32}").fullmatch
 
-Table = Mapping[str, tuple[int, int]]
+
+class Table(NamedTuple):
+    """The table of a pack as it lies in the file: a look-up may meet very many, each for one of its members."""
+
+    rows: bytes = b""
+    start: int = 0
+    """Where the first member begins."""
+
+    def place(self, key: str) -> tuple[int, int]:
+        """Return where the member of a key begins and ends; twice 0 if there is none, or none that fits into a pack."""
+        if not _is_key(key):
+            return 0, 0
+        wanted = bytes.fromhex(key)
+        at = self.rows.find(wanted)
+        while at % MEMBER.size and at >= 0:
+            at = self.rows.find(wanted, at + 1)
+        _, begin, end = MEMBER.unpack_from(self.rows, at) if at >= 0 else (b"", 0, 0)
+        return (self.start + begin, self.start + end) if 0 < end - begin <= MOST_BYTES else (0, 0)
 
 
 def write_pack(members: Iterable[tuple[str, bytes]]) -> bytes:
@@ -55,7 +75,7 @@ def is_pack(data: bytes) -> bool:
 
 
 def read_table(head: bytes) -> Table:
-    """Return where the members of a pack begin and end in its file; nothing where the table is damaged.
+    """Return the table of a pack; an empty one where it is damaged.
 
     Parameters
     ----------
@@ -65,19 +85,18 @@ def read_table(head: bytes) -> Table:
     Examples
     --------
     >>> data = write_pack([("0f" * 16, b"one")])
-    >>> begin, end = read_table(data)["0f" * 16]
-    >>> data[begin:end], read_table(data[:40])
-    (b'one', {})
+    >>> begin, end = read_table(data).place("0f" * 16)
+    >>> data[begin:end], read_table(data[:40]).place("0f" * 16)
+    (b'one', (0, 0))
     """
     line, _, rest = head[:LONGEST_HEAD].partition(b"\n")
     words = line[len(MAGIC) :].split(b" ")
     if not is_pack(head) or len(words) != 2 or not words[1].isdigit() or len(words[1]) > 3:
-        return {}
+        return Table()
     table = rest[: int(words[1]) * MEMBER.size]
     if len(table) != int(words[1]) * MEMBER.size or xxhash.xxh3_128_hexdigest(table).encode() != words[0]:
-        return {}
-    start = len(line) + 1 + len(table)
-    return {key.hex(): (start + begin, start + end) for key, begin, end in MEMBER.iter_unpack(table) if begin < end}
+        return Table()
+    return Table(table, len(line) + 1 + len(table))
 
 
 def member(key: str, data: bytes) -> bytes:
@@ -90,5 +109,5 @@ def member(key: str, data: bytes) -> bytes:
     """
     if not is_pack(data):
         return data
-    begin, end = read_table(data).get(key, (0, 0))
+    begin, end = read_table(data).place(key)
     return data[begin:end]

@@ -7,6 +7,7 @@ may then both be told that they won, and the later one's file stays, whole.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import itertools
 import os
@@ -25,6 +26,8 @@ from cachingclient.storage.model import Frame
 NO_LINKS = {errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP}
 CHUNK = 4 << 20
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_EXCHANGE = 2  # on Linux and macOS
+_library = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count()
 _without_links = free_in_children(threading.Lock())
 
@@ -85,6 +88,32 @@ def link_each(file: Place, targets: Iterable[Place]) -> Iterator[bool]:
 def move(file: Place, target: Place) -> None:
     """Give a file another name, replacing what is there."""
     os.replace(file.name, target.name, src_dir_fd=file.folder, dst_dir_fd=target.folder)
+
+
+def exchange(file: Place, target: Place, number: int) -> bool:
+    """Put a file in the place of the one with this number, with its time, and that one in its own.
+
+    False if another is there, which stays: what was removed or written anew meanwhile must not come back. Raises
+    OSError, also where files can't be exchanged.
+    """
+    there = os.stat(target.name, dir_fd=target.folder, follow_symlinks=False)
+    if there.st_ino != number:
+        return False
+    os.utime(file.name, ns=(there.st_atime_ns, there.st_mtime_ns), dir_fd=file.folder)
+    _exchange(file, target)
+    if os.stat(file.name, dir_fd=file.folder, follow_symlinks=False).st_ino == number:
+        return True
+    _exchange(file, target)
+    return False
+
+
+def _exchange(file: Place, target: Place) -> None:
+    """Have two files change names in one step, of which Python's library has no function."""
+    call = getattr(_library, "renameat2", None) or getattr(_library, "renameatx_np", None)
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if call(file.folder, os.fsencode(file.name), target.folder, os.fsencode(target.name), ctypes.c_uint(_EXCHANGE)):
+        raise OSError(number := ctypes.get_errno(), os.strerror(number))
 
 
 def _replace(file: Place, target: Place) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 
 from cachingclient.storage.files.layout import STEPS
 from cachingclient.storage.files.local import LocalFolder
 from cachingclient.storage.model import StoreError
-from cachingclient.storage.packs import LARGEST, LONGEST_HEAD, read_table
+from cachingclient.storage.packs import LARGEST
 
 LEFT = 0.5
-"""A pack with a smaller part of its members is split."""
+"""A pack is split if its members take less than this part of its room in files of their own."""
+BLOCK = 4096  # bytes in which disks give room
 
 
 def split_sparse(folder: LocalFolder) -> int:
@@ -23,23 +25,30 @@ def split_sparse(folder: LocalFolder) -> int:
     >>> split_sparse(LocalFolder(tempfile.mkdtemp()))
     0
     """
-    names = defaultdict(list)
+    counts: Counter[int] = Counter()
+    sizes: dict[int, int] = {}
     for status, number, links in folder.files(STEPS):
         if links > 1 or status.nbytes > LARGEST:
-            names[number].append(status)
-    count = 0
-    for number, statuses in names.items():
-        with suppress(OSError, StoreError):  # removed meanwhile, or a disk that is full: it stays as it is
-            table = read_table(bytes(folder.open(statuses[0].name)[:LONGEST_HEAD]))
-            if len(statuses) < LEFT * len(table):
-                for status in statuses:
-                    _split(folder, status.name, number, status.modified)
-                count += 1
-    return count
+            counts[number] += 1
+            sizes[number] = status.nbytes
+    most = {number: LEFT * nbytes for number, nbytes in sizes.items() if counts[number] * BLOCK < LEFT * nbytes}
+    names = defaultdict(list)
+    for status, number, _ in folder.files(STEPS) if most else ():
+        if number in most:
+            names[number].append(status.name)
+    return sum(_split(folder, number, names[number], most[number]) for number in names)
 
 
-def _split(folder: LocalFolder, name: str, number: int, modified: float) -> None:
-    data = folder.fetch([name]).get(name)
-    if data and folder.inode(name) == number:  # else it was written anew
-        folder.put([name], [memoryview(data)], overwrite=True)
-        folder.set_time(name, modified)
+def _split(folder: LocalFolder, number: int, names: Sequence[str], most: float) -> bool:
+    """Split a pack, if its members take less room than that; whether it was."""
+    done = False
+    with suppress(OSError, StoreError):  # removed meanwhile, or a disk that is full: it stays as it is
+        if sum(-(-len(_member(folder, name)) // BLOCK) * BLOCK for name in names) < most:
+            for name in names:
+                if data := _member(folder, name):
+                    done |= folder.rewrite(name, number, data)
+    return done
+
+
+def _member(folder: LocalFolder, name: str) -> bytes:
+    return folder.fetch([name]).get(name, b"")

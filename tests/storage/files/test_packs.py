@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import threading
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,30 +16,24 @@ import numpy as np
 import pytest
 
 from cachingclient import DiracClient
-from cachingclient.storage import Entry, Store, StoreError, encode, open_store, prune, verify
+from cachingclient.storage import Entry, StoreError, encode, open_store, prune, verify
 from cachingclient.storage.files.layout import step_name
-from cachingclient.storage.packs import LARGEST, MAGIC, MOST_MEMBERS, is_pack, read_table, write_pack
+from cachingclient.storage.packs import (
+    LARGEST,
+    LONGEST_HEAD,
+    MAGIC,
+    MEMBER,
+    MOST_BYTES,
+    MOST_MEMBERS,
+    is_pack,
+    member,
+    read_table,
+    write_pack,
+)
 from tests.support.entries import entry, new_key
+from tests.support.packs import path_of, values, written_together
 
 BIG = 40_000
-
-
-def written_together(store: Store, count: int = 10) -> list[Entry]:
-    """Small entries that the store has in one pack; the value of each is its number."""
-    entries = [entry(number, name=f"step-{number}") for number in range(count)]
-    assert store.write_together(entries) == [True] * count
-    return entries
-
-
-def values(store: Store, entries: list[Entry]) -> dict[int, Any]:
-    """What the store gives for those entries that it finds, by their number."""
-    keys = [each.keys[0] for each in entries]
-    found = store.find(keys)
-    return {number: store.read(found[key]) for number, key in enumerate(keys) if key in found}
-
-
-def path_of(folder: Path, kept: Entry) -> Path:
-    return folder / step_name(kept.keys[0])
 
 
 def test_many_small_results_are_one_file(cache_folder: Path) -> None:
@@ -119,7 +114,7 @@ def test_a_flipped_byte_damages_its_own_member(cache_folder: Path) -> None:
     entries = written_together(store)
     path = path_of(cache_folder, entries[0])
     data = bytearray(path.read_bytes())
-    begin, _ = read_table(bytes(data))[entries[5].keys[0]]
+    begin, _ = read_table(bytes(data)).place(entries[5].keys[0])
     data[begin + 70] ^= 1
     path.write_bytes(data)
     store = open_store(cache_folder)
@@ -237,28 +232,36 @@ def test_looking_after_packs(cache_folder: Path) -> None:
     assert values(store, entries) == {0: 0}
 
 
-def test_a_pack_that_lost_most_is_split(cache_folder: Path) -> None:
-    """What is left gets files of its own with the times that it had, so that the room of the others is free."""
-    store = open_store(cache_folder)
-    entries = [entry("x" * 5000) for _ in range(20)]
-    assert all(store.write_together(entries))
-    os.utime(path_of(cache_folder, entries[0]), (10**9, 10**9))
-    store.delete([each.keys[0] for each in entries[2:]])
-    before = store.totals()["entries"][1]
-    store.collect(0)
-    assert store.totals()["entries"][1] < before / 5
-    assert len(values(store, entries)) == 2
-    assert path_of(cache_folder, entries[1]).stat().st_mtime == 10**9
-    assert len(list(store.scan())) == 2
+def test_members_larger_than_a_pack_are_not_believed(cache_folder: Path) -> None:
+    """Members may lie over each other: a file of few bytes would give each of its names all of them."""
+    key, other = new_key(), new_key()
+    data = write_pack([(key, b"x" * (MOST_BYTES + 1)), (other, b"y")])
+    table = read_table(data)
+    assert table.place(key) == (0, 0)
+    assert member(other, data) == b"y"
+    assert table.place("new-0123") == table.place("z" * 32) == (0, 0)
 
 
-def test_a_pack_with_most_of_its_members_stays(cache_folder: Path) -> None:
-    """Splitting it would take more room."""
-    store = open_store(cache_folder)
-    entries = written_together(store)
-    store.delete(entries[0].keys)
-    store.collect(0)
-    assert len({path_of(cache_folder, each).stat().st_ino for each in entries[1:]}) == 1
+def test_a_key_is_looked_for_in_its_column() -> None:
+    """The bytes of a key may also stand across two rows of a table."""
+    row = MEMBER.pack(bytes(range(16)), 0, 3) + MEMBER.pack(bytes(range(16, 32)), 3, 6)
+    across = row[12:28].hex()
+    data = write_pack([(row[:16].hex(), b"one"), (row[24:40].hex(), b"two"), (across, b"own")])
+    assert [member(key, data) for key in (row[:16].hex(), row[24:40].hex(), across)] == [b"one", b"two", b"own"]
+    assert member(across, write_pack([(row[:16].hex(), b"one"), (row[24:40].hex(), b"two")])) == b""
+
+
+def test_a_copy_without_links_is_found_in_little_memory(cache_folder: Path, tmp_path: Path) -> None:
+    """There each name leads to a pack of its own, whose table is needed once."""
+    entries = written_together(open_store(cache_folder), MOST_MEMBERS)
+    shutil.copytree(cache_folder, tmp_path / "copy")
+    store = open_store(tmp_path / "copy")
+    tracemalloc.start()
+    try:
+        assert len(store.find([each.keys[0] for each in entries])) == MOST_MEMBERS
+        assert tracemalloc.get_traced_memory()[1] < MOST_MEMBERS * LONGEST_HEAD
+    finally:
+        tracemalloc.stop()
 
 
 def test_many_write_the_same_keys(cache_folder: Path) -> None:
