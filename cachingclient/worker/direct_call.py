@@ -126,6 +126,7 @@ class Call(RunAndKeep):
             return
         store = self.context.store
         here = surroundings(store, attempt.classes.changed)
+        process().writer.wait_for(attempt.content)
         info = find_variants(store.find, [attempt.content], here).found.get(attempt.content)
         if info is None or attempt.cannot_load(info):
             return

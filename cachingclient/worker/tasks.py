@@ -231,6 +231,7 @@ class RunAndKeep:
         start = time.perf_counter()
         store = self.context.here
         here = surroundings(store, attempt.classes.changed)
+        process().writer.wait_for(attempt.content)
         info = find_variants(store.find, [attempt.content], here).found.get(attempt.content)
         if info is None or attempt.cannot_load(info):
             other_names.seek(self, attempt)

@@ -11,6 +11,7 @@ import atexit
 import functools
 import multiprocessing.util
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -28,7 +29,8 @@ from cachingclient.worker.filing import file_result
 
 MOST_THREADS = 8
 LINGER = 0.2
-"""Seconds that a small entry waits for others. What is lost with a killed process is that much more, at most."""
+"""Seconds that a small entry waits for others, where one came within that time before it. So much more is lost with a
+process that is killed."""
 SLOW = 0.005
 """Stores that take longer than this to answer, in seconds, are written to by several threads."""
 
@@ -80,8 +82,10 @@ class Writer:
         self._running = self._flushing = 0
         self._changed = free_in_children(threading.Condition())
         self._hurry = threading.Event()
+        self._is_quick, self._came = False, float("-inf")
         self._threads: list[threading.Thread] = []
         self._stores: set[Store] = set()
+        self._waiting: set[str] = set()  # keys of entries
         self._gathered: dict[Store, list[Callable[[str], None]]] = {}
         reset_in_children(self.forget)
         atexit.register(self.flush)
@@ -93,6 +97,7 @@ class Writer:
         self._jobs.clear()
         self._gathered.clear()
         self._stores.clear()
+        self._waiting.clear()
         self._threads.clear()
         self._hurry = threading.Event()
         self._pending_bytes = self._running = self._flushing = 0
@@ -111,12 +116,19 @@ class Writer:
             if room:
                 self._jobs.append(job)
                 self._pending_bytes += job.entry.encoded.nbytes
+                self._waiting.add(job.entry.keys[0])
                 self._see_to_threads(job.store)
                 self._changed.notify_all()
-                if len(self._jobs) >= MOST_MEMBERS or not _is_small(job):
-                    self._hurry.set()
+                self._look_at_pace(job)
         if not room:
             self._write(job)
+
+    def wait_for(self, key: str) -> None:
+        """Have an entry written that waits for others: who looks for it in its store finds it then."""
+        with self._changed:
+            if key in self._waiting:
+                self._hurry.set()
+                self._changed.wait_for(lambda: key not in self._waiting, LINGER)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was submitted is written; False if that took longer than the time given."""
@@ -132,6 +144,14 @@ class Writer:
             for done in gathered.get(store, ()):
                 done(note)
         return written
+
+    def _look_at_pace(self, job: Job) -> None:
+        """Have small entries wait for others only where these come in quick succession, and for nothing else."""
+        if len(self._jobs) >= MOST_MEMBERS or not _is_small(job):
+            self._hurry.set()
+        if _is_small(job):
+            now = time.monotonic()
+            self._is_quick, self._came = now - self._came < LINGER, now
 
     def _see_to_threads(self, store: Store) -> None:
         """Start a thread if there is none, or one more if all are busy and the store is slow."""
@@ -155,6 +175,7 @@ class Writer:
                 with self._changed:
                     self._running -= len(jobs)
                     self._pending_bytes -= sum(job.entry.encoded.nbytes for job in jobs)
+                    self._waiting.difference_update(job.entry.keys[0] for job in jobs)
                     del jobs
                     self._changed.notify_all()
 
@@ -162,7 +183,8 @@ class Writer:
         """Take the small entries that wait for the same store, where it writes them together."""
         if not _is_small(first) or not _packs(first.store):
             return []
-        self._hurry.wait(LINGER)
+        if self._is_quick:
+            self._hurry.wait(LINGER)
         with self._changed:
             beside = [job for job in self._jobs if job.store is first.store and _is_small(job)][: MOST_MEMBERS - 1]
             taken = set(map(id, beside))

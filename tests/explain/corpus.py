@@ -71,6 +71,15 @@ def _add(statements: Sequence[ast.stmt], within: str, found: dict[str, str]) -> 
             found[name] = f"{found.get(name, '')} {written}"
 
 
+def _read_from(file: str, source: str) -> set[str]:
+    """Return the names of variables and attributes that a module makes of a file which it names."""
+    try:
+        found = parts(source)
+    except SyntaxError:
+        return set()
+    return {word for name, text in found.items() if file in text for word in re.findall(r"\w+", name)}
+
+
 class Edited:
     """What an edit changed.
 
@@ -78,7 +87,7 @@ class Edited:
     ----------
     names
         The parts that differ, with all that the statements say that define a variable or do something else, and the
-        arguments of functions; files that are no code.
+        arguments of functions; files that are no code, and what modules make of these.
     gone, come
         The words that are in one of the two sources alone.
     modules
@@ -100,6 +109,7 @@ class Edited:
                 self._compare(before.get(file, ""), after.get(file, ""))
             else:
                 self.names.add(file)
+                self.names.update(word for text in after.values() for word in _read_from(file, text))
         # What stands in the graph as an argument is named as that.
         self.is_argument = not self.names.isdisjoint(WORD.findall(case.graph))
 

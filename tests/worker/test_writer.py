@@ -167,9 +167,10 @@ def test_small_results_are_written_together(cache_folder: Path) -> None:
     store, writer = open_store(cache_folder), Writer(ROOM)
     told: list[tuple[str, str]] = []
     names = [f"step-{number}" for number in range(300)]
-    for name in names:
-        writer.submit(job(store, name, done=lambda fact, note: told.append((fact, note))))
-    writer.submit(job(store, "large", np.arange(100_000), done=lambda fact, note: told.append((fact, note))))
+    with writer._changed:  # nothing is written meanwhile
+        for name in names:
+            writer.submit(job(store, name, done=lambda fact, note: told.append((fact, note))))
+        writer.submit(job(store, "large", np.arange(100_000), done=lambda fact, note: told.append((fact, note))))
     assert writer.flush(timeout=300)
     assert sorted(told) == sorted((key_of(name), "") for name in [*names, "large"])
     files = {(cache_folder / step_name(key_of(name))).stat().st_ino for name in names}
@@ -183,12 +184,31 @@ def test_of_those_written_together_each_tells_its_own(cache_folder: Path) -> Non
     store.write(job(store, "taken", 1).entry)
     told: dict[str, tuple[str, str]] = {}
     array = np.zeros(10)
-    for name, value in (("one", 1), ("taken", 1), ("changed", array), ("two", 2)):
-        writer.submit(job(store, name, value, done=lambda *what, name=name: told.update({name: what})))  # type: ignore[misc]
-    array += 1
+    with writer._changed:
+        for name, value in (("one", 1), ("taken", 1), ("changed", array), ("two", 2)):
+            writer.submit(job(store, name, value, done=lambda *what, name=name: told.update({name: what})))  # type: ignore[misc]
+        array += 1
     assert writer.flush(timeout=300)
     assert told.pop("changed")[0] == ""
     assert told == {name: (key_of(name), "") for name in ("one", "taken", "two")}
+
+
+def test_who_looks_for_a_result_that_waits_has_it_written(cache_folder: Path) -> None:
+    """A step that is equal to one that just ran in this process finds its result in the store."""
+    store, writer = open_store(cache_folder), Writer(ROOM)
+    for name in map(str, range(20)):
+        writer.submit(job(store, name))
+        writer.wait_for(key_of(name))
+        assert list(store.find([key_of(name)])) == [key_of(name)]
+    writer.wait_for(key_of("another"))
+
+
+def test_a_result_that_comes_alone_does_not_wait(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where another came shortly before does it wait for more: others may be about to look for it."""
+    monkeypatch.setattr("cachingclient.worker.writer.LINGER", 1e6)
+    store, writer, written = open_store(cache_folder), Writer(ROOM), threading.Event()
+    writer.submit(job(store, "alone", done=lambda fact, note: written.set()))
+    assert written.wait(300)
 
 
 def test_a_fault_in_writing_together_loses_nothing(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
