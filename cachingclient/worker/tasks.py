@@ -229,8 +229,7 @@ class RunAndKeep:
         """Load what was kept for equal code and equal inputs; the client files it under this step's key too."""
         assert attempt.content is not None
         start = time.perf_counter()
-        store = self.context.here
-        here = surroundings(store, attempt.classes.changed)
+        here = surroundings(store := self.context.here, attempt.classes.changed)
         process().writer.wait_for(attempt.content)
         info = find_variants(store.find, [attempt.content], here).found.get(attempt.content)
         if info is None or attempt.cannot_load(info):

@@ -2,7 +2,7 @@
 
 One thread a process keeps up with a disk. Each write to a remote store waits for answers, so several threads write at
 once. Some stores gather entries and send them together; such an entry counts as kept once it is sent, not before. Where
-a store writes small entries together for less than each costs alone, one waits a moment for others.
+a store writes small entries together for less than each costs alone, those of quick steps wait a moment for others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import atexit
 import functools
 import multiprocessing.util
 import threading
-import time
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -29,8 +28,10 @@ from cachingclient.worker.filing import file_result
 
 MOST_THREADS = 8
 LINGER = 0.2
-"""Seconds that a small entry waits for others, where one came within that time before it. So much more is lost with a
-process that is killed."""
+"""Seconds that the small result of a quick step waits for others; so much more is lost with a killed process."""
+QUICK = 0.02
+"""Seconds that a quick step takes at most. Beside a longer one, writing its result at once is little, and others may be
+about to look for it."""
 SLOW = 0.005
 """Stores that take longer than this to answer, in seconds, are written to by several threads."""
 
@@ -82,7 +83,6 @@ class Writer:
         self._running = self._flushing = 0
         self._changed = free_in_children(threading.Condition())
         self._hurry = threading.Event()
-        self._is_quick, self._came = False, float("-inf")
         self._threads: list[threading.Thread] = []
         self._stores: set[Store] = set()
         self._waiting: set[str] = set()  # keys of entries
@@ -119,7 +119,8 @@ class Writer:
                 self._waiting.add(job.entry.keys[0])
                 self._see_to_threads(job.store)
                 self._changed.notify_all()
-                self._look_at_pace(job)
+                if len(self._jobs) >= MOST_MEMBERS or not _may_wait(job):
+                    self._hurry.set()
         if not room:
             self._write(job)
 
@@ -144,14 +145,6 @@ class Writer:
             for done in gathered.get(store, ()):
                 done(note)
         return written
-
-    def _look_at_pace(self, job: Job) -> None:
-        """Have small entries wait for others only where these come in quick succession, and for nothing else."""
-        if len(self._jobs) >= MOST_MEMBERS or not _is_small(job):
-            self._hurry.set()
-        if _is_small(job):
-            now = time.monotonic()
-            self._is_quick, self._came = now - self._came < LINGER, now
 
     def _see_to_threads(self, store: Store) -> None:
         """Start a thread if there is none, or one more if all are busy and the store is slow."""
@@ -183,7 +176,7 @@ class Writer:
         """Take the small entries that wait for the same store, where it writes them together."""
         if not _is_small(first) or not _packs(first.store):
             return []
-        if self._is_quick:
+        if _may_wait(first):
             self._hurry.wait(LINGER)
         with self._changed:
             beside = [job for job in self._jobs if job.store is first.store and _is_small(job)][: MOST_MEMBERS - 1]
@@ -252,6 +245,10 @@ def _flushed(store: Store) -> str:
 
 def _is_small(job: Job) -> bool:
     return not job.overwrite and job.entry.encoded.nbytes <= LARGEST
+
+
+def _may_wait(job: Job) -> bool:
+    return _is_small(job) and job.entry.seconds < QUICK
 
 
 def _packs(store: Store) -> bool:

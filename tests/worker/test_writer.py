@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,12 +204,16 @@ def test_who_looks_for_a_result_that_waits_has_it_written(cache_folder: Path) ->
     writer.wait_for(key_of("another"))
 
 
-def test_a_result_that_comes_alone_does_not_wait(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only where another came shortly before does it wait for more: others may be about to look for it."""
+def test_the_result_of_a_longer_step_does_not_wait(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others may be about to look for it, and those that wait are written with it."""
     monkeypatch.setattr("cachingclient.worker.writer.LINGER", 1e6)
-    store, writer, written = open_store(cache_folder), Writer(ROOM), threading.Event()
-    writer.submit(job(store, "alone", done=lambda fact, note: written.set()))
-    assert written.wait(300)
+    store, writer, written = open_store(cache_folder), Writer(ROOM), threading.Semaphore(0)
+    quick, longer = (job(store, name, done=lambda fact, note: written.release()) for name in ("quick", "longer"))
+    writer.submit(quick)
+    assert not written.acquire(blocking=False)
+    writer.submit(replace(longer, entry=replace(longer.entry, seconds=1.0)))
+    assert written.acquire(timeout=300)
+    assert written.acquire(timeout=300)
 
 
 def test_a_fault_in_writing_together_loses_nothing(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
