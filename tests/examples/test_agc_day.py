@@ -226,11 +226,14 @@ def test_another_day_does_not_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("front", ["delayed", "map", "coffea, steps", "topeft"])
+@pytest.mark.parametrize(
+    "front",
+    ["topeft", *(pytest.param(front, marks=pytest.mark.matrix) for front in ("delayed", "map", "coffea, steps"))],
+)
 def test_a_short_day(front: str, agc: Path, tmp_path: Path) -> None:
-    """Two edits of very few events, by the program as it is started; nothing but the figures is left."""
+    """An edit of very few events, by the program as it is started; nothing but the figures is left."""
     script, path = agc.parents[1] / "benchmarks" / "agc" / "day.py", tmp_path / "day.json"
-    command = [sys.executable, str(script), "--edits", "2", "--scale", "0.002", "--workers", "1", "--front", front]
+    command = [sys.executable, str(script), "--edits", "1", "--scale", "0.002", "--workers", "1", "--front", front]
     done = subprocess.run([*command, "--json", str(path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert [name in done.stdout for name in ("plain", "auto", "all", "best in hindsight")] == [True] * 4
