@@ -198,7 +198,7 @@ def later_keys(step_key: bytes | None, attempt: Attempt) -> tuple[str, ...]:
 
 def filer(attempt: Attempt, result: Any) -> Callable[[Store, str], None]:
     """Return what files the result of a step under the key without a name once it is kept, where that is sound."""
-    chunk = attempt.nameless
+    chunk, trace = attempt.nameless, attempt.trace
     try:
         held = None if chunk is None or chunk.call.may_name(result) else chunk.call.still_held()
     except Exception:  # of a value that can't be pickled: then it has one name
@@ -207,7 +207,7 @@ def filer(attempt: Attempt, result: Any) -> Callable[[Store, str], None]:
     def file(store: Store, fact: str) -> None:
         if chunk is not None and held is not None and fact and not store.read_only:
             with contextlib.suppress(Exception):  # the result is kept all the same
-                chunk.file(store, fact, _without(attempt.trace, held.path), held)
+                chunk.file(store, fact, _without(trace, held.path), held)
 
     return file
 

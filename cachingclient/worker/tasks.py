@@ -300,11 +300,11 @@ class RunAndKeep:
         entry = Entry((content,), "result", self.name, seconds, details, encoded, later)
         ledger, run, key, step_name, trace = process(), self.context.run, key_of(self), self.name, attempt.trace
         file_nameless = other_names.filer(attempt, result)
-        peak, nbytes = attempt.peak, encoded.nbytes  # the result itself must not live on until it is told of
+        lease, peak, nbytes = attempt.lease, attempt.peak, encoded.nbytes  # neither result nor arguments may live on
         grant.spent = attempt.keeping + processor_seconds() + FILING_SECONDS
 
         def done(fact: str, note: str) -> None:
-            attempt.lease.release()
+            lease.release()
             file_nameless(store, fact)
             told = {"kept": bool(fact), "note": note, "fact": fact, "sound": True, "trace": trace, "peak": peak}
             ledger.record(run, key, step_name, "ran", seconds, nbytes, **told, keeping=grant.spent)

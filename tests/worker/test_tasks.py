@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from cachingclient.worker.load import Load
 from cachingclient.worker.memory_peak import reset_peak
 from cachingclient.worker.process import process
 from cachingclient.worker.tasks import RunAndKeep
+from cachingclient.worker.writer import Job
 from tests.worker.running import Heard, code_of, find, step
 
 
@@ -37,6 +40,23 @@ def test_runs_and_keeps(store: Store, context: Context, heard: Heard) -> None:
     assert info is not None
     assert (info.name, info.kind, store.read(info)) == ("increment", "result", 2)
     assert record.nbytes == info.nbytes
+
+
+def total(values: np.ndarray[Any, Any]) -> float:
+    return float(values.sum())
+
+
+def test_a_result_that_waits_holds_no_arguments(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small result waits for others to be written with it, while what it was made of may be a partition."""
+    waiting: list[Job] = []
+    monkeypatch.setattr(process(), "keep", waiting.append)
+    values = np.ones(1000)
+    reference = weakref.ref(values)
+    assert step(total, context, seek=True)(values) == 1000
+    del values
+    gc.collect()
+    assert len(waiting) == 1
+    assert reference() is None
 
 
 def test_details_name_the_code_and_the_versions(store: Store, context: Context) -> None:
