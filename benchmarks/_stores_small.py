@@ -43,7 +43,7 @@ def _parts(store: Store, entries: list[Entry], write: Callable[[Store, list[Entr
 
 def _entry(number: int) -> Entry:
     """A result as small as many steps have, with as many details."""
-    arguments = {f"argument{n}": os.urandom(16).hex() for n in range(6)}
+    arguments = [os.urandom(16).hex() for _ in range(6)]
     details = {"code": os.urandom(16).hex(), "arguments": arguments, "upstream": [os.urandom(16).hex()], "user": "ada"}
     return Entry((os.urandom(16).hex(),), "result", "select_objects", 1.5, details, encode(float(number)))
 

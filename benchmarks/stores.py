@@ -53,7 +53,7 @@ def new_key() -> str:
 
 def typical(key: str, value: object) -> Entry:
     """An entry with as many details as steps have."""
-    arguments = {f"argument{n}": os.urandom(16).hex() for n in range(6)}
+    arguments = [os.urandom(16).hex() for _ in range(6)]
     details = {"code": new_key(), "arguments": arguments, "upstream": [new_key()], "user": "ada", "host": "desk"}
     return Entry((key,), "result", "select_objects", 1.5, details, encode(value))
 
