@@ -55,17 +55,13 @@ def place(file: Place, target: Place, *, overwrite: bool) -> bool:
     if overwrite:
         _replace(file, target)
         return True
-    try:
-        _link(file, target)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        with _without_links:
-            if _exists(target):
-                return False
-            _replace(file, target)
+    linked = _linked(file, target)
+    if linked is not None:
+        return linked
+    with _without_links:
+        if _exists(target):
+            return False
+        _replace(file, target)
     return True
 
 
@@ -73,16 +69,23 @@ def link_each(file: Place, targets: Iterable[Place]) -> Iterator[bool]:
     """Put a file under other names as well, and tell of each whether it was free; ends where there are no links."""
     for target in targets:
         got(NAME)
-        try:
-            _link(file, target)
-        except FileExistsError:
-            yield False
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
+        linked = _linked(file, target)
+        if linked is None:
             return
-        else:
-            yield True
+        yield linked
+
+
+def _linked(file: Place, target: Place) -> bool | None:
+    """Whether a name was free, and is one more of a file now; None where there are no links."""
+    try:
+        _link(file, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        return None
+    return True
 
 
 def move(file: Place, target: Place) -> None:
