@@ -46,6 +46,22 @@ class Certificates:
         return cls(**{name: value if "\n" in value else Path(value).read_text() for name, value in found.items()})
 
 
+def make_security() -> Security:
+    """Make the certificates of a cluster that was given none.
+
+    Raises
+    ------
+    ImportError
+        Without cryptography, which a plain installation does not have; the text says how to get it.
+    """
+    try:
+        return Security.temporary()
+    except ImportError as error:
+        raise ImportError(
+            "a cluster's certificates need cryptography: pip install 'cachingclient[batch]'", name="cryptography"
+        ) from error
+
+
 def server_context(certificates: Certificates) -> ssl.SSLContext:
     """Return a context for listening that refuses connections without a certificate of the same authority."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=certificates.ca)

@@ -21,7 +21,7 @@ from distributed.utils import NoOpAwaitable, get_ip
 from cachingclient.environments.environment import Environment, checked
 from cachingclient.scheduler.version_check import VersionCheck
 from cachingclient.storage import Store
-from cachingclient.tunnel.certificates import as_files
+from cachingclient.tunnel.certificates import as_files, make_security
 from cachingclient.vine.call_back import Answering
 from cachingclient.vine.discovery import publish
 from cachingclient.vine.engine import Engine, Spec, find_engine
@@ -315,5 +315,5 @@ class VineCluster(SpecCluster):
 
 def _security(given: Security | bool | None) -> Security:
     if given is None or given is True:
-        return Security.temporary()
+        return make_security()
     return given if isinstance(given, Security) else Security()

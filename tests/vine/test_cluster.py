@@ -7,6 +7,8 @@ import importlib.util
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -285,3 +287,17 @@ def test_an_engine_that_is_missing_says_how_to_get_it() -> None:
         else pytest.raises(EngineMissing, match="ndcctools")
     ):
         assert find_engine("taskvine").name == "taskvine"
+
+
+def test_certificates_that_can_not_be_made_say_how_to_get_what_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain installation of this package makes no certificates."""
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(ImportError, match=r"certificates need cryptography: pip install 'cachingclient\[batch\]'"):
+        VineCluster({"RAL": 1})
+
+
+def test_workers_of_dirac_say_how_to_get_what_lacks() -> None:
+    """In a process that has not imported them."""
+    code = "import sys; sys.modules['dask_jobqueue'] = None; from cachingclient.dirac import DiracCluster"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "DiracCluster needs dask-jobqueue: pip install 'cachingclient[dirac]'" in told.stderr

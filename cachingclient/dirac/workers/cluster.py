@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dask_jobqueue import JobQueueCluster
 from distributed import Security
 from distributed.deploy.cluster import Cluster
 from distributed.deploy.spec import ProcessInterface
@@ -14,11 +13,19 @@ from distributed.deploy.spec import ProcessInterface
 from cachingclient.dirac.workers.grid import Grid, make_grid
 from cachingclient.dirac.workers.request import Request, WorkerJob
 from cachingclient.scheduler.version_check import VersionCheck
+from cachingclient.tunnel.certificates import make_security
 from cachingclient.vine.engine import Spec
 from cachingclient.vine.engines.pool.ports import checked_free
 from cachingclient.vine.launch.launch import Head
 from cachingclient.vine.scheduler.scheduler import VineScheduler
 from cachingclient.vine.sites import PREFIX, Site
+
+try:
+    from dask_jobqueue import JobQueueCluster
+except ImportError as error:
+    raise ImportError(
+        "DiracCluster needs dask-jobqueue: pip install 'cachingclient[dirac]'", name=error.name
+    ) from error
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +183,7 @@ class DiracCluster(JobQueueCluster):
             raise ValueError(f"sites is {sites!r}; it takes a list of names")
         if contact is not None and not port:
             raise ValueError(f"port is {port!r}; with a contact it takes the port that workers dial there")
-        security = security or Security.temporary()
+        security = security or make_security()
         self.grid = make_grid(security, group=name, contact=contact, **grid)
         try:
             super().__init__(

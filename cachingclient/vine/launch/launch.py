@@ -164,7 +164,7 @@ def _job(site: Site, cluster: Head) -> Spec:
     try:
         module = importlib.import_module("dask_jobqueue")
     except ImportError as error:
-        raise EngineMissing(f"site {site.name} is started by {site.how}: pip install dask-jobqueue") from error
+        raise EngineMissing(f"site {site.name} is started by {site.how}: pip install 'cachingclient[batch]'") from error
     return _jobs(getattr(module, _JOBS[str(site.how)]).job_cls, site, cluster)
 
 

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distributed import Security
-
+from cachingclient.tunnel.certificates import make_security
 from cachingclient.vine.engines.pool.commands import MEGABYTE
 from cachingclient.vine.engines.pool.manager import Backend, Done, Work
 from cachingclient.vine.engines.pool.modes import mode_of
@@ -240,7 +239,7 @@ class TaskVineBackend(Backend):
 
 def _certificate(folder: Path) -> tuple[str, str]:
     """Make the files of a key and a certificate, which takes the library itself several seconds."""
-    made = Security.temporary()
+    made = make_security()
     found = folder / "key.pem", folder / "certificate.pem"
     for path, text in zip(found, (made.tls_scheduler_key, made.tls_scheduler_cert), strict=True):
         path.touch(0o600)
