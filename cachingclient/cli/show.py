@@ -85,9 +85,9 @@ def find_entry(store: Store, key: str) -> EntryInfo:
         fit = (whole for outline in store.survey(times=False) for whole in outline.all_keys() if whole.startswith(key))
         matches = list(store.find(islice(fit, 2)).values())
     if not matches:
-        raise click.UsageError(f"no entry has a key that begins with {key} in {store.url}")
+        raise click.UsageError(f"no entry has a key that begins with {key!r} in {store.url}")
     if len(matches) > 1:
-        raise click.UsageError(f"more than one key begins with {key}: give more of it")
+        raise click.UsageError(f"more than one key begins with {key!r}: give more of it")
     return matches[0]
 
 

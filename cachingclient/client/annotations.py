@@ -28,7 +28,7 @@ def apply_annotations(lowered: TaskGraph) -> TaskGraph:
     """
     nodes = dict(lowered.nodes)
     around = dask.get_annotations().get("cache")  # of `submit` and `map`, whose graphs carry none
-    annotated = dict.fromkeys(nodes, around) if isinstance(around, dict) else {}
+    annotated = {} if around is None else dict.fromkeys(nodes, around)
     for key, value in {**annotated, **lowered.annotations.get("cache", {})}.items():
         node = nodes.get(key)
         if isinstance(value, dict) and isinstance(node, Task) and not isinstance(node.func, StepFunction):

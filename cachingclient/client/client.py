@@ -167,9 +167,9 @@ class DiracClient(HookedClient):
         self._refuse_if_closed()
         if self._submission is None:
             raise ValueError("this client has no cache (cache=False or mode='off'), so there is nothing to plan")
-        for collection in collections:
-            if not dask.is_dask_collection(collection):
-                raise TypeError(f"plan takes dask collections, got a {type(collection).__name__}")
+        if not (collections and all(dask.is_dask_collection(each) for each in collections)):
+            got = ", ".join(type(each).__name__ for each in collections) or "nothing"
+            raise TypeError(f"plan takes dask collections, got {got}")
         lowered, wanted = lower_collections(collections, optimize_graph)
         plan = self._submission.plan(lowered, wanted)
         learn_because(plan, self._submission.store)
@@ -196,6 +196,8 @@ class DiracClient(HookedClient):
         self._refuse_if_closed()
         if self.cache is None or self._submission is None:
             raise ValueError("this client has no cache (cache=False or mode='off'), so there is nothing to explain")
+        if not isinstance(plan, Plan | None):
+            raise TypeError(f"plan is a {type(plan).__name__}; it takes what client.plan(...) returned, or None")
         if isinstance(what, Plan) or dask.is_dask_collection(what):
             return because(what if isinstance(what, Plan) else self.plan(what), self.cache)
         key: Key = getattr(what, "key", what)

@@ -202,10 +202,10 @@ def _modules_of(distribution: str) -> Iterable[tuple[str, Path, str]]:
 
 def _find(module: ModuleType | str) -> tuple[str, Path]:
     """Return the name of a top-level module, and its file or folder."""
-    name = (module.__name__ if isinstance(module, ModuleType) else module).partition(".")[0]
     try:
+        name = (module.__name__ if isinstance(module, ModuleType) else module).partition(".")[0]
         spec = importlib.util.find_spec(name)
-    except ValueError:
+    except (AttributeError, ValueError):  # neither a module nor a name, or a name of none
         spec = None
     if spec is None or not spec.has_location or spec.origin is None:
         raise ValueError(f"modules has {module!r}; it takes modules with a file, or their names")

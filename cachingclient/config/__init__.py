@@ -272,7 +272,7 @@ def _size(name: str, *, zero: bool = False) -> int:
     value = _get(name)
     try:
         size = parse_bytes(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1
-    except ValueError:
+    except (OverflowError, ValueError):
         size = -1
     if size < 0 or (size == 0 and not zero):
         raise _error(name, value, f"a number of bytes{'' if zero else ' above 0'}, e.g. 50GB or 512MiB")

@@ -56,7 +56,7 @@ def _seconds(value: Any) -> float:
 def _number(name: str, value: Any) -> int:
     try:
         number = int(parse_bytes(value))
-    except (TypeError, ValueError):
+    except (AttributeError, IndexError, OverflowError, TypeError, ValueError):
         number = 0
     if number <= 0 or isinstance(value, bool):
         raise ConfigurationError(f"the setting cachingclient.limits.{name} is {value!r}; it takes a number above 0")

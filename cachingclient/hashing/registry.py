@@ -90,10 +90,12 @@ def register_hasher(kind: type | str, *, subclasses: bool = False) -> Callable[[
     ... def encode_cut(cut, walk):
     ...     return walk.encode(cut.threshold)
     """
-    if not isinstance(kind, (type, str)):
+    if not isinstance(kind, type) and not (isinstance(kind, str) and "." in kind):
         raise TypeError(f"kind must be a type or its full name as 'module.Type', got {kind!r}")
 
     def register(hasher: _H) -> _H:
+        if not callable(hasher):
+            raise TypeError(f"register_hasher marks a function (obj, walk) -> bytes, got {hasher!r}")
         (_families if subclasses else _exact)[kind] = hasher
         for forget in _listeners:
             forget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -41,6 +42,8 @@ def draw(steps: Steps, path: str | Path, records: Iterable[StepRecord] | None = 
     Arrows are drawn along the order of the work only: where two names feed each other in turns, the way back
     is left out.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path is {path!r}; it takes that of a file to write, such as 'run.png'")
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

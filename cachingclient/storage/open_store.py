@@ -157,6 +157,8 @@ def _composed(scheme: str, url: str, options: dict[str, Any]) -> Store:
     check_flags(options, "behind", "shared")
     if options.get("behind") and "near" not in options:
         raise ValueError("behind=True: takes near=URL, the store that results go to first")
+    if "signing_key" in options and trust is None:  # else nothing would be signed, and nobody be told
+        raise ValueError("signing_key: takes trust='signed', without which nothing is signed")
     store = _opened(scheme, url, {**rest, "trust": trust})
     store.options = dict(options)
     if trust == "signed":
@@ -183,7 +185,9 @@ def _opened(scheme: str, url: str, options: dict[str, Any]) -> Store:
 
 def _no_option(url: str, name: str, known: list[str]) -> TypeError:
     nearest = "".join(difflib.get_close_matches(name, known, 1))
-    return TypeError(f"store {url!r} takes no option {name!r}{nearest and f'; did you mean {nearest!r}?'}")
+    taken = known if len(known) <= 20 else [*OPTIONS, "and those of its library"]
+    told = f"did you mean {nearest!r}?" if nearest else f"it takes {', '.join(taken)}"
+    return TypeError(f"store {url!r} takes no option {name!r}; {told}")
 
 
 def _tiered(far: Store, options: dict[str, Any]) -> Store:

@@ -221,6 +221,9 @@ def _files(given: Given) -> dict[str, Path]:
         kinds = " and ".join(f"{kind!r}" for kind in VARIABLES)
         shown = sorted(given) if isinstance(given, Mapping) else type(given).__name__
         raise ValueError(f"credentials has {shown}; it takes True, or a dict with the paths of {kinds}")
+    for kind, path in given.items():
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"credentials: the {kind} is {path!r}; it takes the path of a file")
     return {kind: Path(path).absolute() for kind, path in given.items()}
 
 

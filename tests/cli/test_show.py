@@ -44,7 +44,7 @@ def test_a_key_that_is_not_there(cachectl: Cachectl, given: str) -> None:
     """A key that nothing has is wrong usage."""
     result = cachectl("show", given)
     assert result.exit_code == 2
-    assert f"no entry has a key that begins with {given}" in result.stderr
+    assert f"no entry has a key that begins with {given!r}" in result.stderr
 
 
 def test_too_little_of_a_key(cachectl: Cachectl) -> None:

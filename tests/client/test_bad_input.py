@@ -13,7 +13,7 @@ import pytest
 from distributed import LocalCluster
 from fsspec.registry import _registry
 
-from cachingclient import CacheWarning, DiracClient, open_store, step
+from cachingclient import CacheWarning, DiracClient, open_store, register_hasher, step
 from cachingclient.config import ConfigurationError
 
 
@@ -120,6 +120,40 @@ def test_an_unknown_option_of_an_annotation_is_a_warning_with_the_nearest(
     client = DiracClient(cluster, cache=store_url)
     with client, dask.annotate(cache={"tll": 3}), pytest.warns(CacheWarning, match="has 'tll'; did you mean 'ttl'"):
         assert client.submit(pow, 2, 6).result() == 64
+
+
+def test_an_annotation_that_is_neither_flag_nor_options_is_a_warning(cluster: LocalCluster, store_url: str) -> None:
+    """Around `submit`, as in a graph: cache="no" would keep results."""
+    client = DiracClient(cluster, cache=store_url)
+    with client, dask.annotate(cache="no"), pytest.warns(CacheWarning, match="cache is 'no'; it takes True, False or"):
+        assert client.submit(pow, 2, 8).result() == 256
+
+
+def test_what_a_client_can_not_tell_of_is_named(cluster: LocalCluster, store_url: str) -> None:
+    """Also what comes in the place of a plan, of a module, or of a path."""
+    told = dask.delayed(pow)(2, 3)
+    with DiracClient(cluster, cache=store_url) as client:
+        calls: list[tuple[Callable[[], Any], str]] = [
+            (client.plan, "plan takes dask collections, got nothing"),
+            (lambda: client.plan(told, 3), "plan takes dask collections, got Delayed, int"),
+            (lambda: client.explain(told, 3), "plan is a int; it takes what"),  # type: ignore[arg-type]
+            (lambda: client.explain("pow", told), "plan is a Delayed; it takes what"),
+            (lambda: client.ship(token=3), "credentials: the token is 3; it takes the path"),  # type: ignore[arg-type]
+            (lambda: client.plan(told).picture(3), "path is 3; it takes that of a file"),  # type: ignore[arg-type]
+        ]
+        for call, said in calls:
+            with pytest.raises(TypeError, match=said):
+                call()
+        with pytest.raises(ValueError, match="modules has 3; it takes modules with a file, or their names"):
+            client.ship(3)  # type: ignore[arg-type]
+
+
+def test_a_hasher_of_nothing_is_named() -> None:
+    """A name without its module is that of no type."""
+    with pytest.raises(TypeError, match=r"kind must be a type or its full name as 'module.Type', got 'Cut'"):
+        register_hasher("Cut")
+    with pytest.raises(TypeError, match="register_hasher marks a function"):
+        register_hasher(Callable)(3)  # type: ignore[arg-type, type-var]
 
 
 def test_after_close_everything_says_so(cluster: LocalCluster, store_url: str) -> None:

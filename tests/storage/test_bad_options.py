@@ -31,6 +31,15 @@ def test_an_option_that_nobody_takes_is_named(url: str, library: str, given: str
         open_store(url, **{given: "x"})
 
 
+def test_an_option_like_none_is_told_with_those_there_are(tmp_path: Path) -> None:
+    """A few are named; a library's dozens are left to its own pages."""
+    with pytest.raises(TypeError, match=r"'colour'; it takes verify, .*, near, behind, memory_map, shared$"):
+        open_store(tmp_path / "store", colour="blue")
+    pytest.importorskip("s3fs")
+    with pytest.raises(TypeError, match=r"it takes verify, trust, .*, behind, and those of its library$"):
+        open_store("s3://bucket/x", colour="blue")
+
+
 @pytest.mark.parametrize("scheme", ["file", "memory", "s3", "root", "davs", "https"])
 def test_a_url_without_a_place_is_an_error(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be a folder in the working folder."""
@@ -46,10 +55,11 @@ def test_a_url_without_a_place_is_an_error(scheme: str, tmp_path: Path, monkeypa
         ({"shared": "no"}, "shared='no': takes True or False"),
         ({"near": "memory://near", "behind": "later"}, "behind='later': takes True or False"),
         ({"behind": True}, "behind=True: takes near=URL"),
+        ({"signing_key": "group.pem"}, "signing_key: takes trust='signed'"),
     ],
 )
 def test_a_flag_that_makes_no_sense_is_named(options: dict[str, Any], said: str, tmp_path: Path) -> None:
-    """Any text would be true."""
+    """Any text would be true, and a key without trust would sign nothing."""
     with pytest.raises(ValueError, match=said):
         open_store(tmp_path / "store", **options)
 
@@ -61,3 +71,9 @@ def test_what_is_no_place_is_named(place: Any) -> None:
         open_store(place)
     with pytest.raises(TypeError, match="File takes a path or a URL, got "):
         File(place)
+
+
+def test_a_file_without_a_name_is_an_error() -> None:
+    """It would be the working folder."""
+    with pytest.raises(ValueError, match="File takes a path or a URL, got ''"):
+        File("")

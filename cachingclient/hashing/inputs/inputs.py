@@ -46,6 +46,8 @@ class File(str):
     def __new__(cls, path: str | os.PathLike[str]) -> File:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"File takes a path or a URL, got {path!r}")
+        if not os.fspath(path):
+            raise ValueError("File takes a path or a URL, got ''")
         return super().__new__(cls, os.fspath(path))
 
     def __fspath__(self) -> str:
