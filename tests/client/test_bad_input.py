@@ -136,16 +136,16 @@ def test_what_a_client_can_not_tell_of_is_named(cluster: LocalCluster, store_url
         calls: list[tuple[Callable[[], Any], str]] = [
             (client.plan, "plan takes dask collections, got nothing"),
             (lambda: client.plan(told, 3), "plan takes dask collections, got Delayed, int"),
-            (lambda: client.explain(told, 3), "plan is a int; it takes what"),  # type: ignore[arg-type]
+            (lambda: client.explain(told, 3), "plan is a int; it takes what"),
             (lambda: client.explain("pow", told), "plan is a Delayed; it takes what"),
-            (lambda: client.ship(token=3), "credentials: the token is 3; it takes the path"),  # type: ignore[arg-type]
-            (lambda: client.plan(told).picture(3), "path is 3; it takes that of a file"),  # type: ignore[arg-type]
+            (lambda: client.ship(token=3), "credentials: the token is 3; it takes the path"),
+            (lambda: client.plan(told).picture(3), "path is 3; it takes that of a file"),
         ]
         for call, said in calls:
             with pytest.raises(TypeError, match=said):
                 call()
         with pytest.raises(ValueError, match="modules has 3; it takes modules with a file, or their names"):
-            client.ship(3)  # type: ignore[arg-type]
+            client.ship(3)
 
 
 def test_a_hasher_of_nothing_is_named() -> None:

@@ -239,7 +239,7 @@ class TaskVineBackend(Backend):
 
 def _certificate(folder: Path) -> tuple[str, str]:
     """Make the files of a key and a certificate, which takes the library itself several seconds."""
-    made = make_security()
+    made: Any = make_security()
     found = folder / "key.pem", folder / "certificate.pem"
     for path, text in zip(found, (made.tls_scheduler_key, made.tls_scheduler_cert), strict=True):
         path.touch(0o600)
