@@ -15,6 +15,7 @@ import math
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cachingclient.forks.children import free_in_children
 from cachingclient.forks.patience import helped_seconds
@@ -45,6 +46,21 @@ Name = tuple[str, int]
 def processor_seconds() -> float:
     """Return the processor time of this thread so far, with that of the helpers that it waited for."""
     return time.thread_time() + helped_seconds()
+
+
+class Ran(NamedTuple):
+    """What an account is told of one run of a step.
+
+    Attributes
+    ----------
+    mark
+        A number between 0 and 1 that is the step's own, by which some of a kind are chosen (`mark_of`).
+    seconds
+        How long the step ran, without what it waited for a processor.
+    """
+
+    mark: float
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -110,7 +126,7 @@ class Allowance:
     >>> account = Allowance(0.03)
     >>> account.ran(2.0)
     >>> cost = Cost(seconds=0.05, nbytes=1000, inputs=1, load_seconds=0.001)
-    >>> granted = [account.grant(("select", 1), 1.0, (mark / 100, cost.seconds), cost) for mark in range(100)]
+    >>> granted = [account.grant(("select", 1), 1.0, Ran(mark / 100, cost.seconds), cost) for mark in range(100)]
     >>> sum(each is not None for each in granted)
     86
     """
@@ -154,7 +170,7 @@ class Allowance:
         before, misses = kind.misses
         kind.misses = (run, 0 if found else 1 + (misses if before == run else 0))
 
-    def grant(self, name: Name, asked: float, marks: tuple[float, float], cost: Cost) -> Grant | None:
+    def grant(self, name: Name, asked: float, ran: Ran, cost: Cost) -> Grant | None:
         """Decide, after a step ran, whether its result is kept.
 
         Parameters
@@ -163,20 +179,19 @@ class Allowance:
             The step's kind.
         asked
             The chance that the result is asked for, in proportion; `ALWAYS` for one that is kept in any case.
-        marks
-            A number between 0 and 1 that is the step's own, and the seconds that it ran, not waiting for a processor.
+        ran
+            Its run.
         cost
             What the step took, and its result.
         """
-        mark, seconds = marks
         with self._lock:
             kind = self.kind(name)
             kind.asked = min(asked, kind.asked)
             kind.runs += 1
-            kind.seconds += seconds + max(0, cost.inputs - 1) * TASK_SECONDS
+            kind.seconds += ran.seconds + max(0, cost.inputs - 1) * TASK_SECONDS
             estimate = kind.estimate(cost.nbytes)
-            always = self.part is None or asked == ALWAYS or seconds >= TIMES * estimate
-            if not always and not self._has_room(kind, estimate, mark):
+            always = self.part is None or asked == ALWAYS or ran.seconds >= TIMES * estimate
+            if not always and not self._has_room(kind, estimate, ran.mark):
                 return None
             kind.granted += 1
             self.spent += estimate

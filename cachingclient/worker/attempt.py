@@ -25,7 +25,7 @@ from cachingclient.plan.user_classes import UserClasses, from_modules
 from cachingclient.plan.variants import OBSERVED, has_expired
 from cachingclient.storage import Encoded, EntryInfo, Lease, Store
 from cachingclient.worker import sent_tasks
-from cachingclient.worker.allowance import mark_of
+from cachingclient.worker.allowance import Ran, mark_of
 from cachingclient.worker.as_planned import as_planned
 from cachingclient.worker.context import Context
 from cachingclient.worker.fleeting import Fleeting
@@ -188,9 +188,9 @@ class Attempt:
         """Whether the result is that of the step as it was planned; None if nobody looked."""
         return None if self.code is None and not self.why_not else not self.why_not
 
-    def marks(self, step_key: bytes | None) -> tuple[float, float]:
-        """Return the number that is the run's own in its account, and the seconds that count there."""
-        return mark_of(step_key or bytes.fromhex(self.content or "")), self.spent
+    def ran(self, step_key: bytes | None) -> Ran:
+        """Return what the account is told of this run; a step without a step key is known by its contents."""
+        return Ran(mark_of(step_key or bytes.fromhex(self.content or "")), self.spent)
 
     def watch(self) -> Watch:
         """Watch the files that are named, to see which are read."""

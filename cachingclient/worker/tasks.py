@@ -259,7 +259,7 @@ class RunAndKeep:
                 cost = self._cost(result, seconds)
                 if not self._is_worth_it(cost):
                     note, more = QUICK, why_quick(self.context.policy, cost)
-                elif (grant := self._account.grant(self._kind, self.asked, attempt.marks(self.step_key), cost)) is None:
+                elif (grant := self._account.grant(self._kind, self.asked, attempt.ran(self.step_key), cost)) is None:
                     note, more = BEYOND_BUDGET, {"keeping": self._account.kind(self._kind).estimate(cost.nbytes)}
                 else:
                     note = self._keep(attempt, result, seconds, grant)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pytest
 
 from cachingclient.plan.policy import Cost
-from cachingclient.worker.allowance import ALWAYS, AT_FIRST, FAMILIAR, MOST_MISSES, Allowance, mark_of
+from cachingclient.worker.allowance import ALWAYS, AT_FIRST, FAMILIAR, MOST_MISSES, Allowance, Ran, mark_of
 
 Run = tuple[str, float, float, float, int]
 """A step: its name, the chance that it is asked for, the seconds that it takes and that keeping it takes, its size."""
@@ -21,7 +21,7 @@ def simulate(account: Allowance, steps: Iterable[Run], seed: int = 0) -> Counter
     draw = random.Random(seed)
     for name, asked, seconds, keeping, nbytes in steps:
         account.ran(seconds)
-        grant = account.grant((name, 1), asked, (draw.random(), seconds), Cost(seconds, nbytes, 1, 0.0005))
+        grant = account.grant((name, 1), asked, Ran(draw.random(), seconds), Cost(seconds, nbytes, 1, 0.0005))
         if grant is not None:
             grant.settle(keeping)
             kept[name] += 1
@@ -127,7 +127,7 @@ def test_the_same_run_chooses_nearly_the_same() -> None:
         for number in range(4000):
             seconds, mark = 0.04 * noise.uniform(0.8, 1.2), marks.random()
             account.ran(seconds)
-            grant = account.grant(("observe", 1), 0.5, (mark, seconds), Cost(seconds, 50_000, 1, 0.0005))
+            grant = account.grant(("observe", 1), 0.5, Ran(mark, seconds), Cost(seconds, 50_000, 1, 0.0005))
             if grant is not None:
                 grant.settle(0.003 * noise.uniform(0.8, 1.2))
                 found.add(number)
