@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import threading
-import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +18,6 @@ from cachingclient.storage import Entry, StoreError, encode, open_store, prune, 
 from cachingclient.storage.files.layout import step_name
 from cachingclient.storage.packs import (
     LARGEST,
-    LONGEST_HEAD,
     MAGIC,
     MEMBER,
     MOST_BYTES,
@@ -158,26 +155,6 @@ def test_a_member_that_is_another_s_is_not_believed(cache_folder: Path) -> None:
         assert store.find([key]) == {}
 
 
-def test_a_copy_without_links_is_whole(cache_folder: Path, tmp_path: Path) -> None:
-    """Programs that copy files may know no links: then a pack lies under each name."""
-    entries = written_together(open_store(cache_folder))
-    shutil.copytree(cache_folder, tmp_path / "copy")
-    assert path_of(tmp_path / "copy", entries[0]).stat().st_nlink == 1
-    assert len(values(open_store(tmp_path / "copy"), entries)) == 10
-
-
-def test_a_copy_to_an_object_store_is_whole(cache_folder: Path) -> None:
-    """There, each object is a pack, of which its own member is read, listed and kept."""
-    entries = written_together(open_store(cache_folder))
-    far = open_store(f"memory://{cache_folder.name}-{new_key()}")
-    for each in entries:
-        name = step_name(each.keys[0])
-        far.folder.put([name], [memoryview((cache_folder / name).read_bytes())])  # type: ignore[attr-defined]
-    assert len(values(far, entries)) == 10
-    assert {info.name for info in far.scan()} == {each.name for each in entries}
-    assert not list(filter(None, far.check()))
-
-
 def test_without_links_each_has_a_file(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the file system has no links, the store says so by not writing together."""
     store = open_store(cache_folder)
@@ -249,19 +226,6 @@ def test_a_key_is_looked_for_in_its_column() -> None:
     data = write_pack([(row[:16].hex(), b"one"), (row[24:40].hex(), b"two"), (across, b"own")])
     assert [member(key, data) for key in (row[:16].hex(), row[24:40].hex(), across)] == [b"one", b"two", b"own"]
     assert member(across, write_pack([(row[:16].hex(), b"one"), (row[24:40].hex(), b"two")])) == b""
-
-
-def test_a_copy_without_links_is_found_in_little_memory(cache_folder: Path, tmp_path: Path) -> None:
-    """There each name leads to a pack of its own, whose table is needed once."""
-    entries = written_together(open_store(cache_folder), MOST_MEMBERS)
-    shutil.copytree(cache_folder, tmp_path / "copy")
-    store = open_store(tmp_path / "copy")
-    tracemalloc.start()
-    try:
-        assert len(store.find([each.keys[0] for each in entries])) == MOST_MEMBERS
-        assert tracemalloc.get_traced_memory()[1] < MOST_MEMBERS * LONGEST_HEAD
-    finally:
-        tracemalloc.stop()
 
 
 def test_many_write_the_same_keys(cache_folder: Path) -> None:
