@@ -25,6 +25,7 @@ from cachingclient.storage.model import Frame
 
 NO_LINKS = {errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP}
 CHUNK = 4 << 20
+MOST_PIECES = 256  # of one call: each system takes more
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _EXCHANGE = 2  # on Linux and macOS
 _library = ctypes.CDLL(None, use_errno=True)
@@ -189,16 +190,35 @@ def make_file(place: Place, mode: int) -> int:
 
 
 def write_frames(handle: int, frames: Iterable[Frame]) -> str:
-    """Write the frames piece by piece, digesting each piece just after it was written."""
+    """Write the frames piece by piece, those that are small in one call, digesting each piece just after that."""
     state = xxhash.xxh3_128()
-    for frame in frames:
-        start = 0
-        while start < frame.nbytes:
-            count = os.write(handle, frame[start : start + CHUNK])
+    for pieces in _batches(frames):
+        while pieces:
+            count = os.writev(handle, pieces)
             got(BYTE * count)
-            state.update(frame[start : start + count])
-            start += count
+            while pieces and count >= pieces[0].nbytes:
+                state.update(pieces[0])
+                count -= pieces.pop(0).nbytes
+            if count:
+                state.update(pieces[0][:count])
+                pieces[0] = pieces[0][count:]
     return state.hexdigest()
+
+
+def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """Yield pieces of frames, as many at once as one call takes."""
+    batch: list[Frame] = []
+    nbytes = 0
+    for frame in frames:
+        for start in range(0, frame.nbytes, CHUNK):
+            piece = frame[start : start + CHUNK]
+            if batch and (nbytes + piece.nbytes > CHUNK or len(batch) == MOST_PIECES):
+                yield batch
+                batch, nbytes = [], 0
+            batch.append(piece)
+            nbytes += piece.nbytes
+    if batch:
+        yield batch
 
 
 def remove(file: Place) -> int:

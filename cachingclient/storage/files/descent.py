@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from cachingclient.storage.files.layout import INVENTORY
 from cachingclient.storage.model import StoreError, StoreUnavailable
@@ -56,8 +56,19 @@ def _is_missing(path: str) -> bool:
     return False
 
 
+class _Opened(NamedTuple):
+    """A folder that is open, and whether others could be below it."""
+
+    handle: int
+    exposed: bool
+
+
 class Descent:
     """The way down from a folder: a context in which folders below it are opened by name.
+
+    Each call of the operating system lets other threads of Python go on, and has to wait for them afterwards: beside
+    steps that compute, a thread that writes pays for each with far more than the call itself. So what was opened
+    once stays open until the context ends.
 
     Parameters
     ----------
@@ -77,24 +88,25 @@ class Descent:
 
     def __init__(self, root: str, *, private: bool = False) -> None:
         self.root = root
-        self._parts: list[str] = []
-        self._handles: list[int] = []
-        self._exposed = [private]  # for each handle, and for the root's: whether others could be below it
+        self._private = private
+        self._opened: dict[str, _Opened] = {}
+        self._shards: list[str] = []
 
     def __enter__(self) -> Self:
-        try:
-            self._keep(os.open(self.root, _FOLDER))
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+        self.to("")
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, where: TracebackType | None) -> None:
-        while self._handles:
-            os.close(self._handles.pop())
+        self.close()
+
+    def close(self) -> None:
+        """Close all; what is asked for afterwards is opened anew."""
+        self._shards.clear()
+        while self._opened:
+            os.close(self._opened.popitem()[1].handle)
 
     def to(self, folder: str, *, make: int = 0) -> int:
-        """Return the handle of a folder, which lasts until the next call.
+        """Return the handle of a folder, which lasts until the context ends; that of a shard until the next `FEW`.
 
         Parameters
         ----------
@@ -110,38 +122,44 @@ class Descent:
         StoreUnavailable
             The store is private, and others may write to a part of the way.
         """
-        parts = folder.split("/") if folder else []
-        while parts[: len(self._parts)] != self._parts:
-            self._parts.pop()
-            self._exposed.pop()
-            os.close(self._handles.pop())
-        for part in parts[len(self._parts) :]:
-            self._keep(self._opened(part, make))
-            self._parts.append(part)
-        return self._handles[-1]
+        return self._at(folder, make).handle
 
-    def _opened(self, part: str, make: int) -> int:
-        above = self._handles[-1]
+    def _at(self, folder: str, make: int) -> _Opened:
+        found = self._opened.get(folder)
+        if found is not None:
+            return found
+        if not folder:
+            found = self._checked(os.open(self.root, _FOLDER), self._private)
+        else:
+            parent, _, part = folder.rpartition("/")
+            above = self._at(parent, make)
+            found = self._checked(_open_below(part, above.handle, make), above.exposed)
+            if "/" in parent:  # a shard, as v1/steps/ab: there are hundreds of them
+                self._make_room()
+                self._shards.append(folder)
+        self._opened[folder] = found
+        return found
+
+    def _make_room(self) -> None:
+        """Close the shard that was opened first, of as many as stay open."""
+        if len(self._shards) >= FEW:
+            os.close(self._opened.pop(self._shards.pop(0)).handle)
+
+    def _checked(self, handle: int, exposed: bool) -> _Opened:
+        """Look at a folder that was opened, if others could be below the one above it."""
+        if not exposed:
+            return _Opened(handle, False)
         try:
-            return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
-        except FileNotFoundError:
-            if not make:
-                raise
-        _make(part, above, make)
-        return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
-
-    def _keep(self, handle: int) -> None:
-        self._handles.append(handle)
-        exposed = self._exposed[-1]
-        if exposed:
             status = os.fstat(handle)
             if not is_private(status):
                 raise StoreUnavailable(
                     f"{self.root} was private, and others may write to it now, so nothing is read from it: "
                     f"chmod -R go-w {shlex.quote(self.root)}"
                 )
-            exposed = bool(status.st_mode & OTHERS_ENTER)
-        self._exposed.append(exposed)
+        except BaseException:
+            os.close(handle)
+            raise
+        return _Opened(handle, bool(status.st_mode & OTHERS_ENTER))
 
     @contextmanager
     def listed(self, folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
@@ -162,6 +180,17 @@ class Descent:
                 yield entries
         finally:
             os.close(handle)
+
+
+def _open_below(part: str, above: int, make: int) -> int:
+    """Open a folder in another, which is made with this mode if it is missing, unless that is 0."""
+    try:
+        return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+    except FileNotFoundError:
+        if not make:
+            raise
+    _make(part, above, make)
+    return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
 
 
 def _make(part: str, above: int, mode: int) -> None:

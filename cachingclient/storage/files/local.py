@@ -47,6 +47,7 @@ from cachingclient.storage.files.layout import TEMPORARY
 from cachingclient.storage.files.listing import Listing, files, listing, newest, shards, total, unchanged, walk
 from cachingclient.storage.files.members import Members
 from cachingclient.storage.files.mounts import is_local
+from cachingclient.storage.files.ways import Ways
 from cachingclient.storage.limits import limits
 from cachingclient.storage.model import Frame, StoreError
 from cachingclient.storage.packs import write_pack
@@ -84,6 +85,7 @@ class LocalFolder(Folder):
         self.root = os.path.abspath(os.path.expanduser(path))
         self.url = Path(self.root).as_uri()
         self.rest: Rest = Rest(self.url)
+        self._ways = Ways(self.root, lambda: self.guarded and self.private)
         self._touched: dict[str, float] = {}
         self._temporary = f"{socket.gethostname()}-{os.urandom(4).hex()}"
         if os.path.exists(self.root) and not os.path.isdir(self.root):
@@ -119,8 +121,8 @@ class LocalFolder(Folder):
             return error.strerror or str(error)
         return "" if may else "no write permission"
 
-    def _way(self) -> Descent:
-        return Descent(self.root, private=self.guarded and self.private)
+    def together(self, action: Callable[[], T]) -> T:
+        return super().together(partial(self._ways.together, action))
 
     @bounded
     def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
@@ -129,7 +131,7 @@ class LocalFolder(Folder):
         if not (names := may_be_there(self.root, names)):
             return found
         left = sys.maxsize if self.private else limits().nbytes
-        with suppress(OSError), self._way() as way:
+        with suppress(OSError), self._ways.take() as way:
             for folder, name in sorted(map(split, names)):
                 got(NAME)
                 try:
@@ -152,7 +154,7 @@ class LocalFolder(Folder):
     @bounded
     def open(self, name: str, nbytes: int | None = None) -> Frame:
         folder, name = split(name)
-        with self._way() as way:
+        with self._ways.take() as way:
             handle, status = open_file(name, way.to(folder), sys.maxsize if nbytes is None else nbytes)
         size = status.st_size
         try:
@@ -171,7 +173,8 @@ class LocalFolder(Folder):
     def put(self, names: Sequence[str], frames: Iterable[Frame], *, digest: str = "", overwrite: bool = False) -> bool:
         frames = tuple(frames)
         try:
-            return self._again(partial(self._make, frames, digest, partial(self._name, names, overwrite)))
+            action = partial(self._make, frames, digest, partial(self._name, names, overwrite))
+            return self._ways.again(action, self._mode)
         except OSError as error:
             raise StoreError(f"{self.url} can't be written: {error.strerror or error}") from error
 
@@ -180,14 +183,15 @@ class LocalFolder(Folder):
         members = {name: data for names, data in files for name in names}
         pack = memoryview(write_pack((basename(name), data) for name, data in members.items()))
         try:
-            return self._again(partial(self._make, (pack,), "", partial(self._link, sorted(members))))
+            action = partial(self._make, (pack,), "", partial(self._link, sorted(members)))
+            return self._ways.again(action, self._mode)
         except OSError as error:
             raise StoreError(f"{self.url} can't be written: {error.strerror or error}") from error
 
     def _make(self, frames: tuple[Frame, ...], digest: str, name: Callable[[Place, Descent], T]) -> T:
         """Write a file, and have it named before its temporary name goes."""
-        with self._way() as here, self._way() as there:
-            file = Place(here.to(TEMPORARY, make=self._mode), f"{self._temporary}-{os.getpid()}-{next(_numbers)}")
+        with self._ways.take() as way:
+            file = Place(way.to(TEMPORARY, make=self._mode), f"{self._temporary}-{os.getpid()}-{next(_numbers)}")
             try:
                 handle = make_file(file, self._mode)
                 try:
@@ -196,7 +200,7 @@ class LocalFolder(Folder):
                     os.close(handle)
                 if digest and written != digest:
                     raise ChangedError
-                return name(file, there)
+                return name(file, way)
             finally:
                 with suppress(OSError):
                     os.unlink(file.name, dir_fd=file.folder)
@@ -215,14 +219,6 @@ class LocalFolder(Folder):
         self.packs = len(linked) == len(names)
         return {name: inode for name, ours in zip(names, linked, strict=False) if ours}
 
-    def _again(self, action: Callable[[], T]) -> T:
-        """Run an action that makes a file, once more if a folder was removed under it."""
-        try:
-            return action()
-        except FileNotFoundError:
-            make_root(self.root, self._mode)
-            return action()
-
     def _place(self, way: Descent, name: str) -> Place:
         folder, name = split(name)
         return Place(way.to(folder, make=self._mode), name)
@@ -230,7 +226,7 @@ class LocalFolder(Folder):
     @bounded
     def stat(self, names: Sequence[str]) -> dict[str, FileStat]:
         found = {}
-        with suppress(OSError), self._way() as way:
+        with suppress(OSError), self._ways.take() as way:
             for folder, name in map(split, names):
                 got(NAME)
                 try:
@@ -244,7 +240,7 @@ class LocalFolder(Folder):
     def inode(self, name: str) -> int:
         """The number of a file, which tells it from another that had its name. Raises OSError."""
         folder, name = split(name)
-        with self._way() as way:
+        with self._ways.take() as way:
             return os.stat(name, dir_fd=way.to(folder), follow_symlinks=False).st_ino
 
     @bounded
@@ -256,7 +252,7 @@ class LocalFolder(Folder):
     @bounded
     def remove(self, names: Sequence[str]) -> int:
         freed = 0
-        with suppress(OSError), self._way() as way:
+        with suppress(OSError), self._ways.take() as way:
             for folder, members in itertools.groupby(sorted(names), key=dirname):
                 try:
                     handle = way.to(folder)
@@ -267,30 +263,30 @@ class LocalFolder(Folder):
         return freed
 
     def walk(self, prefix: str) -> Iterator[FileStat]:
-        with suppress(OSError), self._way() as way:
+        with suppress(OSError), self._ways.take() as way:
             yield from walk(way, prefix)
 
     def files(self, prefix: str) -> Iterator[tuple[FileStat, int, int]]:
         """The files in the shards of a folder, each with its number and how many names it has."""
-        with self._way() as way:
+        with self._ways.take() as way:
             yield from files(way, prefix)
 
     def newest(self, prefix: str, limit: int) -> list[FileStat]:
-        with self._way() as way:
+        with self._ways.take() as way:
             return newest(way, prefix, limit)
 
     def total(self, prefix: str) -> tuple[int, int]:
-        with self._way() as way:
+        with self._ways.take() as way:
             return total(way, prefix)
 
     def listing(self, shard: str, times: bool) -> Listing:
         """The files of a shard that are named by keys, as columns."""
-        with self._way() as way:
+        with self._ways.take() as way:
             return listing(way, shard, times)
 
     def shards(self, prefix: str) -> list[str]:
         """The folders in a folder."""
-        with self._way() as way:
+        with self._ways.take() as way:
             return shards(way, prefix)
 
     @bounded
@@ -300,7 +296,7 @@ class LocalFolder(Folder):
             self._touched.clear()
         due = [name for name in names if now - self._touched.get(name, -TOUCH_EVERY) >= TOUCH_EVERY]
         self._touched.update(dict.fromkeys(due, now))
-        with suppress(OSError), self._way() as way:
+        with suppress(OSError), self._ways.take() as way:
             for shard, members in itertools.groupby(sorted(due), key=dirname):
                 for name in (*(split(member)[1] for member in members), "."):  # the shard last, for ``listing.newest``
                     with suppress(OSError):
@@ -312,7 +308,7 @@ class LocalFolder(Folder):
         folder, name = split(name)
 
         def go() -> None:
-            with self._way() as here, self._way() as there:
-                move(Place(here.to(folder), name), self._place(there, new))
+            with self._ways.take() as way:
+                move(Place(way.to(folder), name), self._place(way, new))
 
-        self._again(go)
+        self._ways.again(go, self._mode)

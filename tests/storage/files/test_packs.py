@@ -177,7 +177,7 @@ def test_a_full_disk_leaves_nothing(cache_folder: Path, monkeypatch: pytest.Monk
     def full(*args: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(os, "writev", full)
     with pytest.raises(StoreError, match="No space left"):
         store.write_together([entry(1), entry(2)])
     monkeypatch.undo()

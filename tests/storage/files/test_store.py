@@ -9,7 +9,7 @@ import sys
 import tempfile
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -245,16 +245,15 @@ def test_foreign_files_are_left_alone(cache_folder: Path) -> None:
 def test_a_full_disk_leaves_nothing_half_written(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A write that fails in the middle is a StoreError, and no file is left."""
     store, kept = open_store(cache_folder), entry(np.arange(BIG))
-    real_write = os.write
 
-    def full(handle: int, data: bytes) -> int:
-        if len(data) < 1000:
-            return real_write(handle, data)
-        real_write(handle, data[:1000])
+    def full(handle: int, pieces: Sequence[memoryview]) -> int:
+        if sum(piece.nbytes for piece in pieces) < 1000:
+            return os.write(handle, b"".join(pieces))
+        os.write(handle, b"".join(pieces)[:1000])
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
+        patch.setattr(os, "writev", full)
         with pytest.raises(StoreError, match="No space left"):
             store.write(kept)
     assert [path for path in cache_folder.rglob("*") if path.is_file()] == []
