@@ -40,7 +40,7 @@ def test_a_full_disk_refuses_and_keeps_what_it_has(small_disk: Path) -> None:
     assert store.write(entry(np.zeros(100_000, "u1")))
 
 
-@pytest.mark.parametrize("call", ["open", "write", "close", "link", "replace", "mkdir"])
+@pytest.mark.parametrize("call", ["open", "writev", "close", "link", "replace", "mkdir"])
 def test_a_quota_that_is_reached_at_any_call(cache_folder: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing half written stays. A mock: few kernels have quotas, and NFS tells of one as late as at the close."""
     store = open_store(cache_folder)
