@@ -11,7 +11,7 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -103,7 +103,8 @@ class Descent:
         """Close all; what is asked for afterwards is opened anew."""
         self._shards.clear()
         while self._opened:
-            os.close(self._opened.popitem()[1].handle)
+            with suppress(OSError):  # it was only a way: nothing was written by it
+                os.close(self._opened.popitem()[1].handle)
 
     def to(self, folder: str, *, make: int = 0) -> int:
         """Return the handle of a folder, which lasts until the context ends; that of a shard until the next `FEW`.
@@ -143,7 +144,8 @@ class Descent:
     def _make_room(self) -> None:
         """Close the shard that was opened first, of as many as stay open."""
         if len(self._shards) >= FEW:
-            os.close(self._opened.pop(self._shards.pop(0)).handle)
+            with suppress(OSError):
+                os.close(self._opened.pop(self._shards.pop(0)).handle)
 
     def _checked(self, handle: int, exposed: bool) -> _Opened:
         """Look at a folder that was opened, if others could be below the one above it."""
