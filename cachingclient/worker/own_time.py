@@ -9,20 +9,37 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 
 _SCHEDULE = "/proc/thread-self/schedstat"
 """Of this thread, in nanoseconds: the time on a processor, the time that it was ready and none was free."""
 _thread = threading.local()
 
 
+class _Schedule:
+    """What the system tells of one thread, open for as long as the thread lives: reading it again is one call."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.handle = os.open(_SCHEDULE, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):
+            if self.process == os.getpid():  # a forked child may have closed it, and the number be that of another file
+                os.close(self.handle)
+
+    def queued(self) -> float:
+        """Return the seconds that the thread was ready and no processor was free."""
+        return int(os.pread(self.handle, 100, 0).split()[1]) / 1e9
+
+
 def queued_seconds() -> float:
     """Return for how long this thread was ready so far and others had the processor; 0 where no system tells."""
     try:
-        descriptor = os.open(_SCHEDULE, os.O_RDONLY)
-        try:
-            return int(os.read(descriptor, 100).split()[1]) / 1e9
-        finally:
-            os.close(descriptor)
+        schedule: _Schedule | None = getattr(_thread, "schedule", None)
+        if schedule is None or schedule.process != os.getpid():  # a forked child's thread is another
+            schedule = _thread.schedule = _Schedule()
+        return schedule.queued()
     except (OSError, ValueError, IndexError):
         return 0.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Iterator
 
@@ -63,7 +65,39 @@ def test_what_waits_for_a_processor_counts_for_nothing(monkeypatch: pytest.Monke
 def test_a_system_that_does_not_tell_has_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then a run counts as long as it took."""
     monkeypatch.setattr(own_time, "_SCHEDULE", "/there/is/no/such/file")
+    monkeypatch.setattr(own_time, "_thread", threading.local())
     assert OwnTime().ends(2.0) == (2.0, 2.0)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/thread-self/schedstat"), reason="this system does not tell of queues")
+def test_each_thread_opens_its_own_queue_once() -> None:
+    """And a forked child's thread, which is another, its own; none stays open when its thread has ended."""
+
+    def opened() -> list[str]:
+        links = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))
+        return [os.readlink(link) for link in links if os.path.lexists(link) and "schedstat" in os.readlink(link)]
+
+    def in_child(channel: int) -> None:
+        own_time.queued_seconds()
+        own_time.queued_seconds()
+        mine = f"/proc/{os.getpid()}/task/{threading.get_native_id()}/schedstat"
+        os.write(channel, b"yes" if mine in opened() else b"no")
+
+    own_time.queued_seconds()
+    before = opened()
+    thread = threading.Thread(target=lambda: [own_time.queued_seconds() for _ in range(3)])
+    thread.start()
+    thread.join()
+    del thread
+    assert sorted(opened()) == sorted(before)
+    receives, sends = os.pipe()
+    if os.fork() == 0:
+        in_child(sends)
+        os._exit(0)
+    os.close(sends)
+    assert os.read(receives, 10) == b"yes"
+    os.close(receives)
+    os.wait()
 
 
 def test_what_steps_inside_counted_for_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
