@@ -159,20 +159,34 @@ def _records() -> bytes | None:
 
 
 def _pickled(error: BaseException) -> bytes:
-    """Return an exception and its traceback, or as much of it as can be sent."""
+    """Return an exception and its traceback, or as much of it as can be sent.
+
+    Libraries in C raise errors that hold what can't be pickled, and the user's own is raised from these.
+    """
     pickling_support.install(error)
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
     text = "".join(traceback.format_exception(error))
-    for candidate in ((error.with_traceback(None), trace), (RuntimeError(text), trace), (RuntimeError(text), None)):
-        try:
-            data = cloudpickle.dumps(candidate)
-            pickle.loads(data)
-        except Exception:
-            continue
-        return data
+    error = error.with_traceback(None)
+    for candidate in (lambda: error, lambda: _without_origin(error), lambda: RuntimeError(text)):
+        for rest in (trace, None):
+            try:
+                data = cloudpickle.dumps((candidate(), rest))
+                pickle.loads(data)
+            except Exception:
+                continue
+            return data
     raise AssertionError("a RuntimeError with a text can always be pickled")
+
+
+def _without_origin(error: BaseException) -> BaseException:
+    """Take away from an exception what it was raised from, which may hold what can't be sent; say it in a note."""
+    origin = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    error.__cause__ = error.__context__ = None
+    if origin is not None:
+        error.add_note(f"raised from\n{''.join(traceback.format_exception(origin))}")
+    return error
 
 
 def unpickled_error(data: bytes) -> tuple[BaseException, TracebackType | None]:
