@@ -140,7 +140,8 @@ class DiracCluster(JobQueueCluster):
         local_directory
             Where workers put what does not fit their memory; None for the job's own folder.
         retries
-            How many jobs of a worker may come to nothing in a row before that worker is given up; 3 by default.
+            How many more jobs in a row a worker gets after one that came to nothing, before it is given up; 3 by
+            default.
         pending_timeout
             Seconds that a job may wait before another is tried in its place; None for as long as it takes.
         poll
