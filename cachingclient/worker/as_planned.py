@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cachingclient.hashing.inputs.fingerprint import KNOWN, Fingerprint
+from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.inputs.signed import unsigned
 from cachingclient.units import without_password
 
@@ -80,6 +81,17 @@ def as_planned(
     if absent and (len(absent) > 1 or absent[0].identity not in elsewhere):
         return [], [], f"{_name(absent[0])}, as the client sees it, is not here"
     return inputs, unplanned, ""
+
+
+def look_again(planned: Iterable[Fingerprint], inputs: Inputs) -> tuple[Fingerprint, ...]:
+    """Return the inputs that the client saw, as they look here.
+
+    Examples
+    --------
+    >>> look_again([], Inputs())
+    ()
+    """
+    return tuple(each for seen in planned if (each := inputs.look_again(seen)) is not None)
 
 
 def stands_in_key(seen: Fingerprint) -> bool:

@@ -23,13 +23,14 @@ from cachingclient.hashing.step_keys import Merkle
 from cachingclient.plan.hidden import details_of_code, for_description, shown_values
 from cachingclient.plan.user_classes import UserClasses, from_modules
 from cachingclient.plan.variants import OBSERVED, has_expired
-from cachingclient.storage import Encoded, EntryInfo, Lease, Store
+from cachingclient.storage import Encoded, EntryInfo, Lease, Store, encode
 from cachingclient.worker import sent_tasks
 from cachingclient.worker.allowance import Ran, mark_of
 from cachingclient.worker.as_planned import as_planned
 from cachingclient.worker.context import Context
 from cachingclient.worker.fleeting import Fleeting
 from cachingclient.worker.given import Given
+from cachingclient.worker.half_set import settles
 from cachingclient.worker.modules_by_name import add_modules
 from cachingclient.worker.observe import Observed, Watch
 from cachingclient.worker.observe.places import matches
@@ -168,6 +169,10 @@ class Attempt:
         if classes:
             self.trace = self.trace.after([Trace(classes=classes)])
 
+    def encode(self, value: Any, store: Store) -> Encoded:
+        """Encode what the step returned as a store takes it."""
+        return encode(value, self.classes, data_only=store.data_only)
+
     def compare_inputs(self, planned: Iterable[Fingerprint], before: Iterable[Fingerprint]) -> None:
         """Compare the inputs with what the keys say of them: a result of others is not kept under such a key."""
         named, self.unplanned, self.why_not = as_planned(self.named, planned, before)
@@ -246,7 +251,7 @@ class Attempt:
     def _compare_given(self, function: Callable[..., Any], context: Context, seconds: float) -> None:
         """Compare the arguments with what they were before the run."""
         if self.given.needs_a_look(self.code or "", function, self.arguments, seconds):
-            what = self.given.changed(Merkle({}, Inputs(context.inputs), context.environment))
+            what = self.given.changed(context.merkle())
             self.spoiled = bool(what)
             self.why_not = self.why_not or (what and f"it changed what it was given, {what}; work on a copy")
 
@@ -273,8 +278,12 @@ class Attempt:
         may_store = not process().gets_copies and code.is_users and may_change_arguments(code, function, self.arguments)
         if not code.rebinds and not may_store:
             return
-        now = code_of_call(function, self.arguments, Merkle({}, Inputs(context.inputs), context.environment))
-        if not isinstance(now, Code) or now.digest != code.digest:
+
+        def look() -> Code | str:
+            return code_of_call(function, self.arguments, context.merkle())
+
+        now = look()
+        if (not isinstance(now, Code) or now.digest != code.digest) and not settles(now, code.digest, look):
             # The result is not that of the code as it was hashed: a variable of it has another value now.
             if code.rebinds:
                 raise NotKept(f"{code.rebinds[0]}, and this run did")

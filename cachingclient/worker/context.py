@@ -20,9 +20,10 @@ from distributed.protocol.pickle import dumps, loads
 
 from cachingclient import config
 from cachingclient.hashing.environment.environment import Environment
-from cachingclient.hashing.inputs.inputs import Mode
+from cachingclient.hashing.inputs.inputs import Inputs, Mode
 from cachingclient.hashing.inputs.trace import Trace
 from cachingclient.hashing.libraries.coffea_chunks import without_signature
+from cachingclient.hashing.step_keys import Merkle
 from cachingclient.plan.files_seen import remember_beside
 from cachingclient.plan.policy import CachePolicy, find_policy
 from cachingclient.storage import Store, open_store
@@ -95,6 +96,10 @@ class Context:
 
     def __reduce__(self) -> Any:
         return _unpacked, (self.run, self.packed or dumps(self._common()))
+
+    def merkle(self) -> Merkle:
+        """Return what looks at code and values as the settings say, knowing nothing yet."""
+        return Merkle({}, Inputs(self.inputs), self.environment)
 
     @property
     def here(self) -> Store:

@@ -16,11 +16,9 @@ from dask.base import is_dask_collection
 from dask.utils import funcname
 from distributed.worker import thread_state
 
-from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.inputs.trace import Trace
 from cachingclient.hashing.libraries.awkward.links import link, loses_by_keeping, objection
 from cachingclient.hashing.relevant import relevant_arguments
-from cachingclient.hashing.step_keys import Merkle
 from cachingclient.plan.lookup import surroundings
 from cachingclient.plan.policy import Cost, KeepAll
 from cachingclient.plan.record import QUICK
@@ -132,7 +130,7 @@ class Call(RunAndKeep):
             return
         value, trace = store.read(info, attempt.classes), trace_of(info)
         if self._may_remember():
-            encoded = self._encode(attempt, value)
+            encoded = attempt.encode(value, store)
             recent_results().add(self._remembered_as(attempt.content), encoded, info.seconds, trace)
         attempt.value = link(value, self._given())
         self._found(attempt, trace)
@@ -191,7 +189,7 @@ class Call(RunAndKeep):
     def _remember(self, attempt: Attempt, result: Any, seconds: float) -> Encoded:
         """Hold the result in memory; return it as it is to be kept."""
         assert attempt.content is not None
-        encoded = self._encode(attempt, result)
+        encoded = attempt.encode(result, self.context.here)
         attempt.adds(encoded.classes)
         inherit(Trace(classes=attempt.trace.classes))
         if self._may_remember():
@@ -245,7 +243,7 @@ class Call(RunAndKeep):
         if self.arguments is None or self.name in _unknown:
             return ""
         _unknown.add(self.name)
-        merkle = Merkle({}, Inputs(self.context.inputs), self.context.environment)
+        merkle = self.context.merkle()
         code = merkle.code(self.function)
         if isinstance(code, str) or code.varying:
             return f"not kept: {code if isinstance(code, str) else code.varying[0]}"

@@ -13,20 +13,21 @@ from dask.utils import funcname
 from cachingclient.graph import Key
 from cachingclient.hashing.content_keys import code_of_call, look_at_call, may_change_arguments
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
-from cachingclient.hashing.inputs.inputs import Inputs
-from cachingclient.hashing.step_keys import Merkle
+from cachingclient.hashing.keys import Code
 from cachingclient.plan.explain import describe_difference
 from cachingclient.plan.lookup import surroundings
 from cachingclient.plan.policy import Cost, KeepAll, why_quick
 from cachingclient.plan.record import BEYOND_BUDGET, QUICK
 from cachingclient.plan.user_classes import Scope, UserClasses, from_modules
 from cachingclient.plan.variants import find_variants, trace_of
-from cachingclient.storage import Encoded, Entry, UncodableError, encode
+from cachingclient.storage import Entry, UncodableError
 from cachingclient.worker import other_names, sent_tasks
 from cachingclient.worker.allowance import ALWAYS, FILING_SECONDS, Allowance, Grant, mark_of, processor_seconds
+from cachingclient.worker.as_planned import look_again
 from cachingclient.worker.attempt import Attempt, details_of
 from cachingclient.worker.context import Context, collecting, leave_out, run_timed
 from cachingclient.worker.given import Given
+from cachingclient.worker.half_set import settles
 from cachingclient.worker.memory_peak import mark_out_of_memory, peak_since, reset_peak
 from cachingclient.worker.observe import observing, unobserved
 from cachingclient.worker.options import options_of
@@ -192,8 +193,21 @@ class RunAndKeep:
 
     def _identify(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: Attempt) -> None:
         """Compare the code that is about to run here with the client's, and name the call by its inputs."""
-        inputs = Inputs(self.context.inputs)
-        merkle = Merkle({}, inputs, self.context.environment)
+        code, key = self._look(args, kwargs, attempt)
+        if settles(code, self.code, lambda: code_of_call(self.function, args, self.context.merkle())):
+            code, key = self._look(args, kwargs, attempt)
+        if isinstance(code, str):
+            attempt.why_not = code
+        elif self.code not in (None, code.digest):
+            attempt.why_not = describe_difference(code, self.code or b"", self.context.store, self.function)
+        elif not attempt.why_not and attempt.has_all_of(self.codes, self.function, self.context.merkle()):
+            attempt.code = code
+            if key is not None and not code.varying:
+                attempt.content = key.hex()
+
+    def _look(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: Attempt) -> tuple[Code | str, bytes | None]:
+        """Look at the code, and at the arguments if that may be of use."""
+        merkle = self.context.merkle()
         start = time.perf_counter()
         is_wanted = (self.keep and self._is_worth_a_look()) or self.codes
         if is_wanted or may_change_arguments(code_of_call(self.function, args, merkle), self.function, args):
@@ -203,27 +217,16 @@ class RunAndKeep:
             attempt.looked_at, attempt.codes = merkle.looked_at, call.codes
             attempt.nameless = other_names.nameless(self, attempt, call, merkle) if key is not None else None
             if call.content_key is None:  # of what could not be taken apart here the client knows the inputs
-                attempt.named += self._inputs_here(inputs)
+                attempt.named += look_again(self.inputs, merkle.inputs)
         else:
             code, key = code_of_call(self.function, args, merkle), None
-            attempt.named = self._inputs_here(inputs)
+            attempt.named = look_again(self.inputs, merkle.inputs)
             attempt.looked_at = merkle.looked_at
         if self.code is not None:  # else no key was made elsewhere
             attempt.compare_inputs(self.inputs, self.before)
         if self._shares_arguments:
             attempt.given = Given(merkle.looked_at, time.perf_counter() - start)
-        if isinstance(code, str):
-            attempt.why_not = code
-        elif self.code not in (None, code.digest):
-            attempt.why_not = describe_difference(code, self.code or b"", self.context.store, self.function)
-        elif not attempt.why_not and attempt.has_all_of(self.codes, self.function, merkle):
-            attempt.code = code
-            if key is not None and not code.varying:
-                attempt.content = key.hex()
-
-    def _inputs_here(self, inputs: Inputs) -> tuple[Fingerprint, ...]:
-        """Return the inputs that the client saw, as they look here."""
-        return tuple(each for seen in self.inputs if (each := inputs.look_again(seen)) is not None)
+        return code, key
 
     def _seek(self, attempt: Attempt) -> None:
         """Load what was kept for equal code and equal inputs; the client files it under this step's key too."""
@@ -293,7 +296,7 @@ class RunAndKeep:
                 return ""
             # It has no name but the step's, which only the client gives.
             content = uuid.uuid4().hex
-        encoded = attempt.encoded if attempt.encoded is not None else self._encode(attempt, result)
+        encoded = attempt.encoded if attempt.encoded is not None else attempt.encode(result, store)
         attempt.adds(encoded.classes)
         later = other_names.later_keys(self.step_key, attempt)
         details = details_of(self, attempt, result, encoded, private=store.private)
@@ -312,9 +315,6 @@ class RunAndKeep:
         replaces = self.context.overwrite or self.overwrite or attempt.overwrite
         ledger.keep(Job(store, entry, replaces, done, trace, grant.settle))
         return None
-
-    def _encode(self, attempt: Attempt, result: Any) -> Encoded:
-        return encode(result, attempt.classes, data_only=self.context.here.data_only)
 
     def _record(self, action: str, seconds: float, nbytes: int, **more: Any) -> None:
         process().record(self.context.run, key_of(self), self.name, action, seconds, nbytes, **more)
