@@ -1,8 +1,8 @@
-"""Modules of the user's that a step runs without its code leading there: by a pickle, or by a file that it runs.
+"""Modules of the user's that a step runs without its code leading there: by a pickle, a name or a file that it runs.
 
-A pickled model refers to its classes and functions by module and name. A configuration in Python that is loaded from a
-path imports other modules. No key knows of them, so their files count like any others that the step read, and so do
-those of the modules that they import.
+A pickled model refers to its classes and functions by module and name. A library may make an object of a class that a
+configuration names. A configuration in Python that is loaded from a path imports other modules. No key knows of them,
+so their files count like any others that the step read, and so do those of the modules that they import.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def add_modules(
     result
         What it returned: the classes and functions in it are compared when it is loaded.
     """
-    if not seen.unpickled and not any(path.endswith(".py") for path in seen.reads):
+    if not seen.by_name and not any(path.endswith(".py") for path in seen.reads):
         return
     identities = (*code.functions, *code.values, *(each for _, each in arguments if isinstance(each, Identity)))
     known = {label.partition(" ")[2] for each in identities for label in each.ingredients}
-    if seen.unpickled:
+    if seen.by_name:
         known |= Scope(result).names()
-    waiting = [module for module, name in seen.unpickled if f"{module}.{name}" not in known]
+    waiting = [module for module, name in seen.by_name if f"{module}.{name}" not in known]
     waiting += [name for path in seen.reads if path.endswith(".py") for name in _imports(path, "")]
     imported: dict[str, float] = {}
     while waiting:

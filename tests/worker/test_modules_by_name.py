@@ -1,10 +1,11 @@
-"""Modules that a step reaches by a pickle or a file alone: an edit of them, or of what they import, runs it again."""
+"""Modules that a step reaches by a pickle, a name or a file: an edit of them, or of what they import, runs it again."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import pickle
+import pkgutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import dask
 import pytest
+import yaml
 
 from cachingclient import step
 from cachingclient.worker import modules_by_name
@@ -51,6 +53,22 @@ def from_path(path: Path, x: int) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.VALUE * x
+
+
+def from_name(_: Path, x: int) -> Any:
+    """By ``importlib.import_module``, as entry points are loaded."""
+    return pkgutil.resolve_name("models_of_tests:Model")().predict(x)
+
+
+def from_configuration(_: Path, x: int) -> Any:
+    """By a call of ``__import__``."""
+    return yaml.unsafe_load("!!python/object:models_of_tests.Model {}").predict(x)
+
+
+def compiled_elsewhere(_: Path, x: int) -> Any:
+    from others_of_tests import scale  # type: ignore[import-not-found]
+
+    return scale(x)
 
 
 class Analysis:
@@ -95,7 +113,15 @@ def analysis(tmp_path: Path, store_url: str, heard: Heard, monkeypatch: pytest.M
         sys.modules.pop(each, None)
 
 
-@pytest.mark.parametrize(("function", "name"), [(from_pickle, "model"), (from_path, "configuration")])
+NAMES = [
+    (from_pickle, "model"),
+    (from_path, "configuration"),
+    (from_name, "configuration"),
+    (from_configuration, "configuration"),
+]
+
+
+@pytest.mark.parametrize(("function", "name"), NAMES)
 def test_a_module_behind_it_counts(analysis: Analysis, function: Callable[..., Any], name: str) -> None:
     """An edit of a constant two modules away runs the step; nothing edited, or put back, runs nothing."""
     path = getattr(analysis, name)
@@ -123,3 +149,23 @@ def test_a_worker_that_imported_it_before_the_edit(analysis: Analysis) -> None:
     result, ran, note = analysis.run(from_pickle, analysis.model)
     assert (result, ran) == (6, True)
     assert "scales_of_tests.py may have changed since this process imported it; restart the workers" in note
+
+
+@pytest.mark.parametrize("function", [from_name, from_configuration])
+def test_a_module_that_was_imported_before_the_step(analysis: Analysis, function: Callable[..., Any]) -> None:
+    """Python tells of no import then; it counts all the same."""
+    importlib.import_module("models_of_tests")
+    assert analysis.run(function, analysis.configuration) == (6, True, "")
+    analysis.write("scales_of_tests", "SCALE = 5\n")
+    assert analysis.run(function, analysis.configuration) == (15, True, "")
+
+
+def test_what_numba_compiles_counts_by_what_it_does(analysis: Analysis) -> None:
+    """It looks for the module of the function that it was given."""
+    numba = pytest.importorskip("numba")
+    compiled = "import numba\n\n@numba.njit\ndef scale(x):\n    return 2 * x\n"
+    assert numba.njit
+    analysis.write("others_of_tests", compiled)
+    assert analysis.run(compiled_elsewhere, analysis.configuration) == (6, True, "")
+    analysis.write("others_of_tests", f"# A comment.\n{compiled}")
+    assert analysis.run(compiled_elsewhere, analysis.configuration) == (6, False, "")

@@ -239,10 +239,7 @@ def _find_by_name(found: Observers, args: tuple[Any, ...], frame: FrameType) -> 
     module, name = str(args[0]), str(args[1])
     if module != "__main__" and is_user_code(module) and is_within_users(frame):
         for seen in found:
-            if len(seen.unpickled) < 1000:
-                seen.unpickled.add((module, name))
-            else:
-                seen.give_reason("it unpickles more functions and classes than can be looked at again")
+            seen.found_by_name(module, name)
 
 
 def _chdir(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:

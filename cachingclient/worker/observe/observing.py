@@ -15,6 +15,7 @@ from cachingclient.worker.observe import (
     doors,
     entropy,
     generators,
+    imports_by_name,
     looks,
     sqlite,
     variables,
@@ -93,7 +94,7 @@ def install() -> None:
     global _installed
     with _lock:
         if not _installed:
-            for part in (audit, looks, variables, entropy, generators, sqlite, doors, cluster_state):
+            for part in (audit, looks, variables, entropy, generators, sqlite, doors, cluster_state, imports_by_name):
                 part.install()
             current.follow_threads()
             _installed = True

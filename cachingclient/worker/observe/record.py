@@ -70,8 +70,9 @@ class Observed:
         What of distributed's own state was used.
     unknown
         Why what it read or wrote can't be looked at again.
-    unpickled
-        The user's functions and classes that pickles found by name: module and name.
+    by_name
+        The user's functions and classes that pickles found by name: module and name. Of a module that a library
+        imported because it was given its name there is no other name.
     drawn_names
         Folders whose names `tempfile` drew: one that is left behind is a draw.
     """
@@ -103,7 +104,7 @@ class Observed:
     unknown: set[str] = field(default_factory=set)
     unobserved: tuple[str, ...] = ()
     is_open: bool = True
-    unpickled: set[tuple[str, str]] = field(default_factory=set)
+    by_name: set[tuple[str, str]] = field(default_factory=set)
     drawn_names: set[str] = field(default_factory=set, repr=False)
     # Bookkeeping of the recorder: the generators as they were, and whether another step ran at the same time.
     generators: dict[str, object] = field(default_factory=dict, repr=False)
@@ -116,7 +117,7 @@ class Observed:
             self.reads or self.missing or self.there or self.listings or self.matches or self.links or self.folders
             or self.writes or self.changed or self.variables or self.used_cwd or self.processes or self.connections
             or self.remote or self.drew or self.perhaps_drew or self.state
-            or self.unknown or self.sent or self.unpickled
+            or self.unknown or self.sent or self.by_name
         )  # fmt: skip
 
     def read(self, path: str) -> None:
@@ -214,6 +215,13 @@ class Observed:
         """Note why what was read or written can't be looked at again."""
         if len(self.unknown) < MOST_REASONS:
             self.unknown.add(text)
+
+    def found_by_name(self, module: str, name: str) -> None:
+        """Note what a pickle found, or a library imported, by a name that it was given."""
+        if len(self.by_name) < MOST_FILES:
+            self.by_name.add((module, name))
+        else:
+            self.give_reason("it finds more functions and classes by name than can be looked at again")
 
     def close(self) -> None:
         """Look at the end at what was read and written; nothing is noted any more."""
