@@ -12,6 +12,8 @@ from cachingclient.hashing.digest import compact
 LZ4_FRAME = b"\x04\x22\x4d\x18"
 """How data compressed by LZ4 begin."""
 
+CONSTANT_TYPES = (bool, int, float, complex, str, bytes, type(None))
+
 MOST_LETTERS = 400
 """Longer values are not written out in explanations."""
 

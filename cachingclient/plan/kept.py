@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 
-from cachingclient.hashing.code.modules import find_named
+from cachingclient.hashing.code.names import find_named
 from cachingclient.hashing.keys import CONTAINER
 from cachingclient.plan.changes import UPSTREAM, Made, argument_changes, code_distance, made_of_info, noted, texts
 from cachingclient.plan.steps import CODE

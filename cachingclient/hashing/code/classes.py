@@ -12,7 +12,8 @@ from types import FunctionType, MemberDescriptorType
 from typing import Any
 
 from cachingclient.hashing.code.attributes import describe_layout
-from cachingclient.hashing.code.names import without_addresses
+from cachingclient.hashing.code.import_effects import effects_of
+from cachingclient.hashing.code.names import find_named, without_addresses
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.scalars import encode_str
@@ -40,6 +41,8 @@ def describe_class(cls: type, walk: Walk) -> bytes:
     """
     walk.saw_attributes(cls, "__name__", "__bases__")
     walk.saw_items(vars(cls))
+    if find_named(cls.__module__, cls.__qualname__) is cls:  # it is sent by its name: its module is imported
+        walk.importing(effects_of(cls.__module__))
     parts = [encode_str(_name(cls)), walk.encode(type(cls)), *map(walk.encode, cls.__bases__)]
     if (
         dataclasses.is_dataclass(cls)

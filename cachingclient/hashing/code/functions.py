@@ -37,12 +37,12 @@ from cachingclient.hashing.code.modules import (
     MODULE_LAYOUT_NAMES,
     encode_parts,
     encode_variable,
-    find_named,
     follow,
     import_for,
+    imported,
     module_content,
 )
-from cachingclient.hashing.code.names import defaults, without_addresses
+from cachingclient.hashing.code.names import defaults, find_named, without_addresses
 from cachingclient.hashing.code.paths import WHOLE, Uses, parts_taken, taken_as_a_whole
 from cachingclient.hashing.code.references import CodeShape, Reference
 from cachingclient.hashing.digest import compact, frame
@@ -282,6 +282,7 @@ def encode_module(module: ModuleType, walk: Walk) -> bytes:
     """Encode a module used as a whole: a library by its version, a user's by everything in it."""
     if not is_user_code(module.__name__):
         return walk.library(module.__name__, "")
+    imported(module, walk)
     return walk.refer(module, f"module {module.__name__}", module_content)
 
 

@@ -34,7 +34,7 @@ from cachingclient.hashing.code.import_statements import (
     reached,
     running,
 )
-from cachingclient.hashing.code.modules import find_named
+from cachingclient.hashing.code.names import find_named
 from cachingclient.hashing.digest import compact, frame
 from cachingclient.hashing.environment.environment import OWN_PACKAGE, is_user_code
 
@@ -60,9 +60,20 @@ def import_effects(function: FunctionType) -> Iterator[tuple[str, bytes]]:
     >>> list(import_effects(import_effects))
     []
     """
-    seen: set[str] = set()
     module = str(function.__globals__.get("__name__") or "")
-    waiting = [module] if _is_found(module, function) else []
+    return effects_of(module) if _is_found(module, function) else iter(())
+
+
+def effects_of(module: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the names of the user's modules that are imported with a module and set something, and what each sets.
+
+    Examples
+    --------
+    >>> list(effects_of("json"))
+    []
+    """
+    seen: set[str] = set()
+    waiting = [module]
     while waiting:
         name = waiting.pop()
         if name in seen or not _counts(name):

@@ -10,11 +10,10 @@ from typing import Any
 
 from cachingclient.hashing.code.bytecode import shape
 from cachingclient.hashing.code.import_statements import found, functions_of, is_users, is_users_class
-from cachingclient.hashing.code.modules import CONSTANT_TYPES
 from cachingclient.hashing.code.names import defaults
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.environment.environment import is_user_code
-from cachingclient.hashing.scalars import literal
+from cachingclient.hashing.scalars import CONSTANT_TYPES, literal
 
 
 def constant(name: str, value: object) -> Iterator[bytes]:

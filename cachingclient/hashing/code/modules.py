@@ -11,13 +11,14 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from cachingclient.hashing.code.dynamic_use import check_use, library_name
-from cachingclient.hashing.code.names import gives_name_alone, told_by
+from cachingclient.hashing.code.import_effects import effects_of
+from cachingclient.hashing.code.names import find_named, gives_name_alone, told_by
 from cachingclient.hashing.code.paths import ABSENT, WHOLE, Uses, parts_taken, taken_as_a_whole
 from cachingclient.hashing.code.references import Reference
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.errors import Unidentifiable
-from cachingclient.hashing.scalars import encode_str
+from cachingclient.hashing.scalars import CONSTANT_TYPES, encode_str
 from cachingclient.hashing.walk import Walk
 
 MODULE_LAYOUT_NAMES = frozenset(
@@ -33,7 +34,6 @@ MODULE_LAYOUT_NAMES = frozenset(
         "__path__",
     }
 )
-CONSTANT_TYPES = (bool, int, float, complex, str, bytes, type(None))
 SETTING_TYPES = (dict, list, tuple, set, frozenset)
 MOST_SETTINGS = 100
 _LOGGERS_OWN = vars(Logger("")).keys()
@@ -62,12 +62,15 @@ def follow(module: ModuleType, reference: Reference, where: str, walk: Walk, use
     for attribute in reference.attributes:
         if not isinstance(found, ModuleType):
             break
+        imported(found, walk)
         if attribute == "__dict__":
             # The namespace itself is looked into: all of the module counts.
             return walk.encode(found)
         owner, found = found, _attribute(found, attribute, reference, walk)
         taken.append(attribute)
     name = ".".join([reference.name, *taken])
+    if isinstance(found, ModuleType):
+        imported(found, walk)
     if found is ABSENT:
         return frame(b"$missing:", [encode_str(name)])
     if isinstance(found, ModuleType):
@@ -83,6 +86,12 @@ def follow(module: ModuleType, reference: Reference, where: str, walk: Walk, use
             return _configured(found, reference.argument, walk)
         return _of_library(module.__name__, found, name, rest, walk)
     return _of_user(owner, found, name, where, walk, {path[len(taken) :]: place for path, place in uses.items()})
+
+
+def imported(module: ModuleType, walk: Walk) -> None:
+    """Add what a module sets when it is imported, as it is on each worker that gets code or values which name it."""
+    if is_user_code(module.__name__):
+        walk.importing(effects_of(module.__name__))
 
 
 def _of_user(owner: ModuleType, found: object, name: str, where: str, walk: Walk, uses: Uses) -> bytes:
@@ -238,14 +247,6 @@ def module_content(module: ModuleType, walk: Walk) -> bytes:
         except Unidentifiable as error:
             raise Unidentifiable(f"{error.reason}, in {module.__name__}.{name}; the whole module is used") from None
     return frame(b"$module:", parts)
-
-
-def find_named(module: str, qualname: str) -> object:
-    """Return the object under a dotted name in a library's module, or None."""
-    found: object = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = told_by(found, part)
-    return found
 
 
 def named_in_library(obj: Any, walk: Walk) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
@@ -35,6 +36,20 @@ def defaults(function: FunctionType) -> Iterator[tuple[str, object]]:
     code, given = function.__code__, function.__defaults__ or ()
     yield from zip(code.co_varnames[code.co_argcount - len(given) : code.co_argcount], given, strict=True)
     yield from (function.__kwdefaults__ or {}).items()
+
+
+def find_named(module: str, qualname: str) -> object:
+    """Return the object under a dotted name in a module, or None.
+
+    Examples
+    --------
+    >>> find_named("json", "JSONDecoder.decode").__qualname__, find_named("json", "decoder_of_nobody")
+    ('JSONDecoder.decode', None)
+    """
+    found: object = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = told_by(found, part)
+    return found
 
 
 def gives_name_alone(obj: Any) -> bool:

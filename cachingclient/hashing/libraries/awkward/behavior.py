@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cachingclient.hashing.code.bytecode import shape
-from cachingclient.hashing.code.modules import find_named
+from cachingclient.hashing.code.names import find_named
 from cachingclient.hashing.digest import compact, digest, frame
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.environment.user_overloads import awkward_overloads
