@@ -27,7 +27,7 @@ _GIVEN_THE_FUNCTION = frozenset({"numba", "cachingclient"})
 def install() -> None:
     """See what is imported by a call from now on, also by who has taken ``import_module`` before."""
     builtins.__import__ = _wrap_import(builtins.__import__)
-    bootstrap = importlib._bootstrap  # type: ignore[attr-defined]
+    bootstrap: Any = importlib._bootstrap
     bootstrap._gcd_import = _wrap_import_module(bootstrap._gcd_import)
 
 
