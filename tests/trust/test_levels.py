@@ -73,6 +73,8 @@ def test_what_takes_a_pickle_says_what_to_do() -> None:
     """The words that a report has for a result that is not kept."""
     with pytest.raises(UncodableError, match=r"a Fraction takes a pickle.*trust: all.*trust: signed"):
         encode(PICKLED, data_only=True)
+    with pytest.raises(UncodableError, match=r"^a Fraction in a dict takes a pickle"):
+        encode({"pt": [1, (PICKLED,)]}, data_only=True)
 
 
 def test_reads_are_refused_when_a_private_folder_is_opened_to_others(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class DataOnlyError(ValueError):
 
 
 class NeedsPickle(Exception):
-    """No codec but pickle gives this value back exactly."""
+    """No codec but pickle gives a value of the type that is named back exactly."""
 
 
 def encode(value: Any, classes: Classes = IMPORTED, *, data_only: bool = False) -> Encoded:
@@ -72,10 +72,12 @@ def encode(value: Any, classes: Classes = IMPORTED, *, data_only: bool = False) 
     try:
         writer = Writer(classes, data_only)
         tree = writer.encode(value)
-    except (NeedsPickle, RecursionError):
+    except (NeedsPickle, RecursionError) as error:
         if data_only:
+            whole, within = type(value).__qualname__, str(error) if isinstance(error, NeedsPickle) else ""
+            what = f"{within} in a {whole}" if within not in ("", whole) else whole
             raise UncodableError(
-                f"a {type(value).__qualname__} takes a pickle, and where others can write only data is kept; "
+                f"a {what} takes a pickle, and where others can write only data is kept; "
                 "the store's option trust: all keeps it, for those who would run the code of all these people, "
                 "and trust: signed with a key"
             ) from None
@@ -182,13 +184,13 @@ class Writer:
         met = self._seen.get(id(value))
         if met is not None:
             if met[1] is None:  # it contains itself
-                raise NeedsPickle
+                raise NeedsPickle(type(value).__qualname__)
             return {"same": met[1]}
         codec = codec_for(type(value))
         if codec is None and self.data_only:
             codec = codec_named("objects")
         if codec is None:
-            raise NeedsPickle
+            raise NeedsPickle(type(value).__qualname__)
         number = len(self._seen)
         self._seen[id(value)] = value, None
         node = self.encode_with(codec, value)
@@ -199,10 +201,10 @@ class Writer:
     def encode_with(self, codec: Codec, value: Any) -> Node:
         """Describe a value with this codec."""
         if self.data_only and codec.NAME == "pickle":
-            raise NeedsPickle
+            raise NeedsPickle(type(value).__qualname__)
         node = codec.encode(value, self)
         if node is None:
-            raise NeedsPickle
+            raise NeedsPickle(type(value).__qualname__)
         node["codec"] = codec.NAME
         self.codecs[codec.NAME] = codec.VERSION
         self._libraries.update(codec.LIBRARIES)
