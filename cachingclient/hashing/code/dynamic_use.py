@@ -75,7 +75,9 @@ GENERATORS = frozenset(
         "numpy.random.SeedSequence",
     }
 )
-WATCHED = frozenset({"builtins.vars"}).union(UNFOLLOWABLE, FRAMES, HINTS, IMPORTERS, CLOCKS, PROCESS, GENERATORS)
+WATCHED = frozenset({"builtins.vars", "sys.path"}).union(
+    UNFOLLOWABLE, FRAMES, HINTS, IMPORTERS, CLOCKS, PROCESS, GENERATORS
+)
 
 
 def library_name(obj: Any) -> str | None:
@@ -105,7 +107,8 @@ def check_use(obj: Any, reference: Reference, where: str, walk: Walk) -> None:
     Raises
     ------
     Unidentifiable
-        For ``eval``, and for a module imported by a name known only at run time.
+        For ``eval``, for a module imported by a name known only at run time, and for the folders that modules are
+        looked for in.
     """
     name = _dotted(obj, reference)
     if name is None:
@@ -126,6 +129,11 @@ def check_use(obj: Any, reference: Reference, where: str, walk: Walk) -> None:
         _import_by_name(reference, line, walk)
     elif name.startswith("sys.modules"):
         raise Unidentifiable(f"sys.modules is searched by a name known only at run time ({line})")
+    elif name == "sys.path":  # a worker has its own folder in it
+        raise Unidentifiable(
+            f"it uses sys.path, which differs from process to process, and with it what is imported ({line}); name the "
+            f"folder in PYTHONPATH where client and workers start, or send its modules by client.ship"
+        )
     elif is_clock:
         walk.warn(f"{where} calls {name}: its result may differ from run to run ({line})", varies=True)
     elif name in PROCESS:
@@ -150,6 +158,8 @@ def _dotted(obj: Any, reference: Reference) -> str | None:
         return "sys.modules"
     if obj is sys.argv:
         return "sys.argv"
+    if obj is sys.path:
+        return "sys.path"
     if type(obj).__name__ == "_Environ":
         return "os.environ"
     name = library_name(obj)

@@ -69,6 +69,11 @@ def test_warnings_are_one_for_each_use() -> None:
         ("def f(): return eval('1')", "eval runs code that can't be followed (line 1 of made.f)"),
         ("import importlib\ndef f(n): return importlib.import_module(n)", "known only at run time (line 2 of made.f)"),
         ("import threading\nlock = threading.Lock()\ndef f(): return lock", "which made.f reads as 'lock'"),
+        (
+            "import sys\ndef f(): sys.path.insert(0, 'lib'); import cuts; return cuts.low",
+            "it uses sys.path, which differs",
+        ),
+        ("from sys import path\ndef f(): return path[0]", "(line 2 of made.f); name the folder in PYTHONPATH"),
         ("def f(): return globals()", "globals() of made is searched at run time (line 1 of made.f)"),
     ],
 )
