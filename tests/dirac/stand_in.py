@@ -76,6 +76,7 @@ class StandIn(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.instead: dict[str, tuple[int, bytes]] = {}
         self.asked: list[str] = []
+        self.bodies: list[bytes] = []
 
     def handle_error(self, *_: object) -> None:
         """Clients break off what makes no sense."""
@@ -110,6 +111,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.bodies.append(content)
         coded = self.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
         form = parse_qs(content.decode()) if coded else {}
         status, body = self.server.answer(self.path.partition("?")[0], form)

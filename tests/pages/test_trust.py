@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import decimal
 import fractions
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 from distributed import LocalCluster
 
 from cachingclient import DiracClient, open_store
+from cachingclient.storage import UncodableError, encode
 
 PAGE = (Path(__file__).parents[2] / "docs" / "trust.md").read_text()
 QUOTES = [" ".join(each.replace("\n> ", " ")[2:].split()) for each in re.findall(r"(?m)(?:^> .*\n?)+", PAGE)]
@@ -94,3 +98,14 @@ def test_what_the_page_calls_data_is_kept_where_others_can_write(
 
 def same(value: Any) -> Any:
     return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [collections.OrderedDict(a=1), collections.Counter("aab"), date(2026, 12, 1), Path("x"), decimal.Decimal("1.1")],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_page_does_not_call_data_is_not_kept_there(value: Any) -> None:
+    """It is named, where it lies in a dict too."""
+    with pytest.raises(UncodableError, match=f"^a {type(value).__name__} in a dict takes a pickle"):
+        encode({"kept": [value]}, data_only=True)
