@@ -51,8 +51,8 @@ def _both_parts(folder: str, what: str, function: str) -> list[Trap]:
 
 
 _EVERYWHERE = [
-    Trap("before the result is encoded", "cachingclient.worker.tasks:encode"),
-    Trap("after the result is encoded", "cachingclient.worker.tasks:encode", after=True),
+    Trap("before the result is encoded", "cachingclient.worker.attempt:encode"),
+    Trap("after the result is encoded", "cachingclient.worker.attempt:encode", after=True),
     Trap("before it is handed to the writer", "cachingclient.worker.writer:Writer.submit"),
     Trap("after it is handed to the writer", "cachingclient.worker.writer:Writer.submit", after=True),
     Trap("before the client is told", "cachingclient.worker.process:ProcessState.record"),
