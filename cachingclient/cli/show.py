@@ -14,6 +14,7 @@ from cachingclient import units
 from cachingclient.cli.list import as_dict
 from cachingclient.cli.options import json_option, store_option, store_to_complete
 from cachingclient.cli.output import print_json
+from cachingclient.plan.changes import arguments_in_words
 from cachingclient.plan.trace_in_words import in_words
 from cachingclient.plan.variants import OBSERVED, trace_of
 from cachingclient.storage import EntryInfo, Store
@@ -65,7 +66,9 @@ def lines_of(info: EntryInfo, store: Store, now: float) -> Iterator[tuple[str, s
         "took": units.duration(info.seconds),
         "loads in": f"about {units.duration(store.load_cost(info.nbytes))}",
     }
-    details = {name: value for name, value in info.details.items() if name != OBSERVED}
+    lines |= {"arguments": arguments_in_words(info), "memory": _memory(info.details.get("peak"))}
+    told = (OBSERVED, "arguments", "peak", "shown")
+    details = {name: value for name, value in info.details.items() if name not in told and value != {}}
     for label, text in [(label, text) for label, text in lines.items() if text] + list(_details(details)):
         yield f"{label}:", text
     try:
@@ -94,6 +97,11 @@ def find_entry(store: Store, key: str) -> EntryInfo:
 def _ago(seconds: float) -> str:
     age = units.age(seconds)
     return age if age == "now" else f"{age} ago"
+
+
+def _memory(peak: Any) -> str:
+    """What the worker's process grew by at most while the step ran, if that is noted."""
+    return f"grew by {units.size(peak)}" if isinstance(peak, int) and peak > 0 else ""
 
 
 def _details(details: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:

@@ -241,6 +241,25 @@ def written_argument(encoded: str, shown: Mapping[str, str]) -> str:
     return written(encoded)
 
 
+def arguments_in_words(info: EntryInfo) -> str:
+    """Return the arguments of an entry's step as a call has them, with dots for what is known by its digest alone.
+
+    Examples
+    --------
+    >>> details = {"arguments": ["5e70", "3d62696e73", "6932"]}
+    >>> arguments_in_words(EntryInfo("0f" * 16, "result", "fill", "numpy", "ab" * 16, 8, 0.0, 1.5, details))
+    '..., bins=50'
+    """
+    made, told, name = made_of_info(info, {}), [], ""
+    for each in made.arguments:
+        if each.startswith(_NAME):
+            name = f"{_text(each)}="
+            continue
+        told.append(f"{name}{written_argument(each, made.shown) or '...'}")
+        name = ""
+    return ", ".join(told)
+
+
 def code_distance(before: Made, now: Made) -> int:
     """Return how many ingredients the code of two steps does not share."""
     if before.code == now.code:

@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
+from cachingclient import DiracClient
+from cachingclient.cli import cli
 from cachingclient.storage import Store
 from tests.cli.entries import key
 
@@ -29,6 +31,25 @@ def test_ingredients_are_shown_nested(cachectl: Cachectl) -> None:
     lines = [line.split() for line in cachectl("show", key(0)).stdout.splitlines()]
     assert ["user:", "alice"] in lines
     assert ["load:", "ab"] in lines
+
+
+def fill(selected: bytes, bins: int, *, weighted: bool = False) -> int:
+    return len(selected) // bins
+
+
+def test_arguments_are_shown_as_a_call_has_them(client: DiracClient) -> None:
+    """What is known by its digest alone is dots; what has nothing in it is left out."""
+    made = client.submit(fill, client.submit(bytes, 100_000), 50, weighted=True)
+    assert made.result() == 2000
+    client.flush()
+    entry = client.step_key_of(made.key)
+    assert entry is not None
+    assert client.cache is not None
+    shown = CliRunner().invoke(cli, ["show", entry, "--store", client.cache.url]).stdout
+    lines = dict(line.split(":", 1) for line in shown.splitlines() if ":" in line)
+    assert lines["arguments"].strip() == "..., 50, weighted=True"
+    assert "{}" not in shown
+    assert "peak" not in shown
 
 
 def test_show_as_json(cachectl: Cachectl) -> None:
