@@ -65,6 +65,7 @@ class Merkle:
         self.environment = environment if environment is not None else Environment()
         self.codes: dict[int, tuple[object, Code | str]] = {}
         self._values: dict[int, tuple[object, Identity | str]] = {}
+        self._users: dict[str, Identity] = {}  # those that have code of the user's, by their digests
 
     @property
     def looked_at(self) -> list[tuple[object, Identity | str]]:
@@ -200,7 +201,9 @@ class Merkle:
     def _look_at(self, value: Any) -> Identity | str:
         """Return the identity of a value, looking at the same object once."""
         if (found := self._values.get(id(value))) is None:
-            found = self._values[id(value)] = value, self.identity(value)
+            found = self._values[id(value)] = value, (identity := self.identity(value))
+            if isinstance(identity, Identity) and identity.is_users:
+                self._users[identity.digest] = identity
         return found[1]
 
     def value(self, value: Any, done: Mapping[Key, Step] = _NOTHING) -> Step:
@@ -285,9 +288,13 @@ class Merkle:
         own = [step for key, step in steps.items() if key in nodes]
         functions = {function.digest: function for step in own if step.code for function in step.code.functions}
         inputs = tuple({found.url: found for step in [*own, *bound.values()] for found in step.inputs}.values())
-        values = {value.digest: value for step in own if step.code for value in step.code.values}
+        data = self._arguments((node for key, node in nodes.items() if key in steps and type(node) is DataNode), {}, {})
+        inside = (*arguments_inside(own), *data.encodings)
+        digests = (each[1:].hex() for each in inside if each.startswith(b"V"))
+        values = {digest: self._users[digest] for digest in digests if digest in self._users}
+        values |= {each.digest: each for step in own if step.code for each in step.code.values}
         digest = join(b"subgraph", map(bytes.fromhex, sorted(functions)))
-        code = Code(digest, tuple(functions.values()), inputs, tuple(arguments_inside(own)), tuple(values.values()))
+        code = Code(digest, tuple(functions.values()), inputs, inside, tuple(values.values()))
         if inner.key is None:
             return Step(None, inner.reason, code)
         upstream = sorted(b"^" + step.key for step in bound.values() if step.key is not None)
@@ -297,7 +304,7 @@ class Merkle:
     def _within(self, holes: Known) -> Merkle:
         """Return a Merkle for a graph inside a task, sharing what has been looked at."""
         inner = type(self)(holes, self.inputs, self.environment)
-        inner.codes, inner._values = self.codes, self._values
+        inner.codes, inner._values, inner._users = self.codes, self._values, self._users
         return inner
 
 

@@ -143,16 +143,14 @@ def code_changes(before: Made, now: Made) -> Iterator[str]:
     ['numpy changed from 2.3 to 2.4']
     """
     inside = list(_inside_changes(before, now))
-    if before.code == now.code:
-        yield from inside
+    if before.code == now.code and not inside:
         return
     told = list(ingredient_changes(before.ingredients, now.ingredients, now.places))
     if not before.ingredients or not now.ingredients:
         told = [] if inside else ["its code changed (what that was made of is not kept)"]
     # An argument with code in it is another since that code is, which is told.
-    yield from [*told, *(each for each in inside if not told or not each.endswith("is another"))] or [
-        "how its functions are joined changed"
-    ]
+    told += [each for each in inside if not told or not each.endswith("is another")]
+    yield from told or ["how its functions are joined changed"]
 
 
 def _inside_changes(before: Made, now: Made) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import dask
 import pytest
 from click.testing import CliRunner
+from dask import bag
 
 from cachingclient import DiracClient
 from cachingclient.cli.main import cli
@@ -204,6 +205,24 @@ def test_a_table_names_what_changed_of_many_variations(client: DiracClient) -> N
     assert "argument 2 changed: " in told
     assert "more reasons" in told
     assert "compared" not in told
+
+
+BAG = {
+    "a helper": (text("value + SHIFT", "value - SHIFT"), 10, BODIES["shift"]),
+    "a variable of it": (text("SHIFT = 0.5", "SHIFT = 0.25"), 10, "SHIFT in cuts.py changed: 0.5 -> 0.25"),
+    "the data": ({"source": BEFORE}, 12, "an argument inside it is another"),
+}
+
+
+@pytest.mark.parametrize("edit", BAG)
+def test_of_a_fused_task_the_function_that_was_handed_on_is_named(client: DiracClient, edit: str) -> None:
+    """`map` of a bag hands a function to one of dask's: its code is told like any other, and not if it is the same."""
+    edited, length, reason = BAG[edit]
+    for source in (BEFORE.replace("SHIFT = 0.5", "SHIFT = 9"), BEFORE):  # the first is one version older
+        client.gather(client.compute(bag.from_sequence(range(10), npartitions=1).map(module(source).shift)))
+        client.flush()
+    now = bag.from_sequence(range(length), npartitions=1).map(module(edited["source"]).shift)
+    assert client.explain(now).startswith(f"{reason}: from_sequence-shift runs")
 
 
 def test_a_future_is_explained(client: DiracClient) -> None:
