@@ -198,6 +198,23 @@ def argument_changes(before: Made, now: Made) -> Iterator[tuple[str, str, str]]:
         name = ""
 
 
+def count_change(before: Made, now: Made) -> str:
+    """Say how a step is given other numbers of arguments than it was; their names stand among their encodings.
+
+    Examples
+    --------
+    >>> one, two = Made("fill", "", ("6932",)), Made("fill", "", ("6932", "3d62696e73", "6932"))
+    >>> count_change(one, two), count_change(two, one)
+    ('it takes 2 arguments, and took 1', 'it takes 1 argument, and took 2')
+    >>> count_change(one, Made("fill", "", ("3d62696e73", "6932")))
+    'it takes arguments of other names'
+    """
+    took, takes = (sum(not each.startswith(_NAME) for each in made.arguments) for made in (before, now))
+    if took == takes:
+        return f"it takes {OTHER_NAMES}"
+    return f"it takes {takes} argument{'' if takes == 1 else 's'}, and took {took}"
+
+
 def _text(name: str) -> str:
     return bytes.fromhex(name)[1:].decode("utf-8", "replace")
 

@@ -16,6 +16,7 @@ from cachingclient.plan.changes import (
     Made,
     argument_changes,
     code_changes,
+    count_change,
     places_of,
     texts,
     values,
@@ -59,7 +60,7 @@ def _why(kept: Kept, now: Made, before: Made | None = None) -> str:
         return f"no other result of a step named {now.name} is kept"
     told = list(code_changes(before, now))
     if len(before.arguments) != len(now.arguments):
-        told.append(f"it takes {len(now.arguments)} arguments, and took {len(before.arguments)}")
+        told.append(count_change(before, now))
         return "; ".join(told)
     for name, old, new in argument_changes(before, now):
         both = old.startswith(UPSTREAM) and new.startswith(UPSTREAM)

@@ -168,6 +168,8 @@ def is_comparable(before: Made, now: Made) -> bool:
     >>> is_comparable(one, other), is_comparable(one, Made("select", "", (), {"body higgs.cut": "0e"}))
     (True, False)
     """
+    if now.code and not before.code and not before.arguments:
+        return False  # a call inside a task, of which nothing is noted
     old, new = (_of_user(made) for made in (before, now))
     if before.code == now.code or not old or not new:
         return True

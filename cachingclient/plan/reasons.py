@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cachingclient.graph import Key
-from cachingclient.plan.changes import Made, argument_changes, code_changes, made_of_step, written_argument
+from cachingclient.plan.changes import (
+    Made,
+    argument_changes,
+    code_changes,
+    count_change,
+    made_of_step,
+    written_argument,
+)
 from cachingclient.plan.explain import argument_change
 from cachingclient.plan.hidden import for_description
 from cachingclient.plan.kept import Kept, is_of_steps
@@ -135,7 +142,7 @@ class Reasons:
         if own and self._is_another_place(before, now):
             return Because(plain("; ".join(told)), follows) if told else Because(NEW, follows, shown=self._shown(now))
         if len(before.arguments) != len(now.arguments):
-            own.append(f"it takes {len(now.arguments)} arguments, and took {len(before.arguments)}")
+            own.append(count_change(before, now))
         elif not follows and any(is_of_steps(new) for _, _, new in argument_changes(before, now)):
             steps = (self._plan.steps.get(one) for one in step.dependencies)
             held = sorted({each.name for each in steps if each is not None and each.action is Action.HELD})

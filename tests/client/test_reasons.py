@@ -8,7 +8,7 @@ from pathlib import Path
 import dask
 from click.testing import CliRunner
 
-from cachingclient import DiracClient
+from cachingclient import DiracClient, step
 from cachingclient.cli.main import cli
 
 
@@ -36,6 +36,42 @@ def test_a_file_that_is_no_argument(make_client: Callable[..., DiracClient], sto
     assert client.compute(graph).result() == 99
     client.flush()
     assert said in str(client.report)
+
+
+def widen(width: float, bins: int = 50, *, low: float = 0.0) -> float:
+    return low + width * bins
+
+
+def test_arguments_are_counted_without_their_names(client: DiracClient) -> None:
+    """One more, by its name, is one more."""
+    for arguments, said in (
+        ({}, None),
+        ({"bins": 25, "low": 1.0}, "it takes 3 arguments, and took 1"),
+        ({"bins": 25}, "it takes 2 arguments, and took 3"),
+    ):
+        graph = dask.delayed(widen)(2.0, **arguments)
+        if said is not None:
+            assert client.explain(graph).startswith(f"{said}: widen runs")
+        client.compute(graph).result()
+        client.flush()
+
+
+@step
+def marked(pt: float) -> float:
+    return pt * 1.02
+
+
+def calls_it(pt: float) -> float:
+    return marked(pt) + 1
+
+
+def test_a_call_inside_a_task_is_not_compared_with(client: DiracClient) -> None:
+    """Nothing is noted of what it was made of: its arguments are not none, nor did its code change."""
+    assert client.submit(calls_it, 40.0).result() == 41.8
+    client.flush()
+    assert {each.name for each in client.cache.scan()} >= {"marked", "calls_it"}
+    graph = dask.delayed(marked)(50.0)
+    assert client.explain(graph) == "no other result of a step named marked is kept: marked runs"
 
 
 def test_what_follows_a_refusal_says_so(client: DiracClient) -> None:
