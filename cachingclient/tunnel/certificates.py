@@ -62,6 +62,30 @@ def make_security() -> Security:
         ) from error
 
 
+def checked_security(given: Security | bool | None) -> Security:
+    """Return what a cluster is secured by: certificates that are made for it, those given, or nothing for False.
+
+    Raises
+    ------
+    TypeError
+        For anything else: it must not pass for False.
+
+    Examples
+    --------
+    >>> checked_security(False).require_encryption
+    False
+    >>> checked_security("ca.pem")
+    Traceback (most recent call last):
+    ...
+    TypeError: security is 'ca.pem'; it takes a distributed.Security, True, or False for no encryption
+    """
+    if given is None or given is True:
+        return make_security()
+    if given is not False and not isinstance(given, Security):
+        raise TypeError(f"security is {given!r}; it takes a distributed.Security, True, or False for no encryption")
+    return given or Security()
+
+
 def server_context(certificates: Certificates) -> ssl.SSLContext:
     """Return a context for listening that refuses connections without a certificate of the same authority."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=certificates.ca)

@@ -21,7 +21,7 @@ from distributed.utils import NoOpAwaitable, get_ip
 from cachingclient.environments.environment import Environment, checked
 from cachingclient.scheduler.version_check import VersionCheck
 from cachingclient.storage import Store
-from cachingclient.tunnel.certificates import as_files, make_security
+from cachingclient.tunnel.certificates import as_files, checked_security
 from cachingclient.vine.call_back import Answering
 from cachingclient.vine.discovery import publish
 from cachingclient.vine.engine import Engine, Spec, find_engine
@@ -32,7 +32,7 @@ from cachingclient.vine.report.table import CallableStatus, SiteTable
 from cachingclient.vine.running import find_cluster
 from cachingclient.vine.scheduler.estimates import estimates_of
 from cachingclient.vine.scheduler.scheduler import VineScheduler
-from cachingclient.vine.sites import Site, parse_sites, share
+from cachingclient.vine.sites import Site, check_arguments, parse_sites, share
 from cachingclient.worker.credentials import Given, Renewal
 
 logger = logging.getLogger("cachingclient")
@@ -113,10 +113,11 @@ class VineCluster(SpecCluster):
         silence_logs: int | bool = logging.WARNING,
     ) -> None:
         self.sites = parse_sites(sites)
+        check_arguments(name, tunnel=tunnel, engine_options=engine_options)
         self.engine: Engine = find_engine(engine)(**engine_options or {})
         self.silence_logs = silence_logs
         self.environment = checked(environment)
-        made = _security(security)
+        made = checked_security(security)
         self._renewal = Renewal(credentials, self.engine.deliver, encrypted=bool(made.require_encryption))
         self.protocol = "tls://" if made.require_encryption else "tcp://"
         everyone_here = self.engine.proxied or all(site.how == "local" for site in self.sites.values())
@@ -311,9 +312,3 @@ class VineCluster(SpecCluster):
             await launcher.close()
         if self._files is not None:
             shutil.rmtree(self._files[1], ignore_errors=True)
-
-
-def _security(given: Security | bool | None) -> Security:
-    if given is None or given is True:
-        return make_security()
-    return given if isinstance(given, Security) else Security()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numbers
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from dask.utils import parse_bytes
+
+from cachingclient.storage.open_store import scheme_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PREFIX = "site:"
@@ -68,6 +72,31 @@ class Site:
             value = getattr(self, what)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{what} of site {self.name} is {value!r}; it takes a number of {least} or more")
+        for what in ("resources", "environment", "options"):
+            value = getattr(self, what)
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{what} of site {self.name} is {value!r}; it takes a dict")
+        self._check_memory()
+        self._check_near()
+
+    def _check_memory(self) -> None:
+        limit = self.memory_limit
+        try:
+            if not isinstance(limit, str | numbers.Real | None) or isinstance(limit, bool):
+                raise ValueError
+            if isinstance(limit, str) and limit != "auto":
+                parse_bytes(limit)
+        except ValueError:
+            takes = "a size such as '4 GB', a part of the host's memory such as 0.5, 'auto' or None"
+            raise ValueError(f"memory_limit of site {self.name} is {limit!r}; it takes {takes}") from None
+
+    def _check_near(self) -> None:
+        if not isinstance(self.near, str | os.PathLike | None):
+            raise ValueError(f"near of site {self.name} is {self.near!r}; it takes the URL of a store")
+        try:
+            scheme_of(os.fspath(self.near or "memory://none"))
+        except ValueError as error:
+            raise ValueError(f"near of site {self.name}: {error}") from None
 
     @property
     def advertised(self) -> dict[str, float]:
@@ -123,6 +152,29 @@ def _parse(name: str, site: int | Mapping[str, Any] | Site) -> Site:
     return Site(name, **site)
 
 
+def check_arguments(name: str | None, *, tunnel: bool, engine_options: Mapping[str, Any] | None) -> None:
+    """Say which argument of a cluster can't be meant, before anything is started.
+
+    Raises
+    ------
+    TypeError, ValueError
+        With its name, and what it takes.
+
+    Examples
+    --------
+    >>> check_arguments("../ttbar", tunnel=False, engine_options=None)
+    Traceback (most recent call last):
+    ...
+    ValueError: name is '../ttbar'; it takes letters, digits, '.', '_' and '-', the first a letter or a digit
+    """
+    if name is not None and not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise ValueError(f"name is {name!r}; it takes letters, digits, '.', '_' and '-', the first a letter or a digit")
+    if not isinstance(tunnel, bool):
+        raise TypeError(f"tunnel is {tunnel!r}; it takes True or False")
+    if not isinstance(engine_options, Mapping | None):
+        raise TypeError(f"engine_options is {engine_options!r}; it takes a dict")
+
+
 def site_of(resources: Mapping[str, float]) -> str | None:
     """Return the site of a worker by the resources that it has; None if it is of no site.
 
@@ -142,6 +194,8 @@ def share(n: int, sites: Mapping[str, Site]) -> dict[str, int]:
     >>> share(10, {"RAL": Site("RAL", 8), "Bristol": Site("Bristol", 4)})
     {'RAL': 7, 'Bristol': 3}
     """
+    if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 0:
+        raise ValueError(f"the number of workers is {n!r}; it takes 0 or more")
     weights = {name: site.workers for name, site in sites.items()}
     if not any(weights.values()):
         weights = dict.fromkeys(sites, 1)

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import dask
 import psutil
@@ -19,7 +18,7 @@ import pytest
 from distributed import Client, Security, get_worker
 
 from cachingclient import DiracClient, step
-from cachingclient.vine import Site, VineCluster
+from cachingclient.vine import VineCluster
 from cachingclient.vine.engine import EngineMissing, Needs, find_engine
 from tests.support.waiting import ended, until
 
@@ -184,6 +183,8 @@ def test_sites_scale_one_by_one() -> None:
         for wrong in ({"Paris": 1}, {"RAL": -1}, {"RAL": 1.5}):
             with pytest.raises(ValueError, match=next(iter(wrong))):
                 cluster.scale(wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"the number of workers is 1.5; it takes 0 or more"):
+            cluster.scale(1.5)  # type: ignore[arg-type]
 
 
 def test_it_adapts_to_what_there_is_to_do() -> None:
@@ -231,24 +232,6 @@ def test_a_site_whose_workers_are_killed_costs_a_recomputation() -> None:
             nanny = cluster.workers[name]
             os.kill(nanny.process.pid, signal.SIGKILL)
         assert client.submit(sum, parts).result() == sum(x**2 for x in range(20))
-
-
-@pytest.mark.parametrize(
-    ("sites", "says"),
-    [
-        ({}, "sites is empty"),
-        ({"RAL": -1}, "workers of site RAL is -1"),
-        ({"R L": 1}, "a site is named 'R L'"),
-        ({"RAL": {"wokers": 1}}, "no option 'wokers'"),
-        ({"RAL": {"nthreads": 0}}, "nthreads of site RAL is 0"),
-        ({"RAL": {"how": "pigeon"}}, "how of site RAL is 'pigeon'"),
-        ({"RAL": Site("Bristol")}, "named 'Bristol'"),
-    ],
-)
-def test_sites_without_sense_are_named(sites: dict[str, Any], says: str) -> None:
-    """Nothing is started, and the text names what is wrong."""
-    with pytest.raises(ValueError, match=says):
-        VineCluster(sites)
 
 
 def test_a_taken_port_is_named() -> None:

@@ -40,6 +40,8 @@ def plot(samples: Iterable[Sample], path: str | os.PathLike[str]) -> Path:
         for site in dict.fromkeys(row.name for _, table in samples for row in table.rows)
         if any(row.name == site and row.stats.workers for _, table in samples for row in table.rows)
     ]
+    if not sites:
+        raise ValueError("there is nothing to draw: no worker has come yet")
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     threads, tasks, done, moved = figure.subplots(4, 1, sharex=True, height_ratios=(2, 3, 2, 2))
     colours = [SITE_COLOURS[number % len(SITE_COLOURS)] for number in range(len(sites))]
