@@ -91,6 +91,8 @@ class Environment:
             raise ValueError(f"modules is {self.modules!r}; it takes a list of names")
         if self.packed is None:
             return
+        if not isinstance(self.packed, str):
+            raise TypeError(f"packed is {self.packed!r}; it takes a URL or the path of a file here, as text")
         if self.container is not None:
             raise ValueError("container and packed are both given; workers run in one of them")
         if (self.is_remote or self.digest) and not re.fullmatch("[0-9a-f]{64}", self.digest):

@@ -24,7 +24,7 @@ from cachingclient.storage import Store
 from cachingclient.tunnel.certificates import as_files, checked_security
 from cachingclient.vine.call_back import Answering
 from cachingclient.vine.discovery import publish
-from cachingclient.vine.engine import Engine, Spec, find_engine
+from cachingclient.vine.engine import Engine, Spec, make_engine
 from cachingclient.vine.engines.pool.adaptive import PoolAdaptive
 from cachingclient.vine.engines.pool.ports import checked_free
 from cachingclient.vine.report.plot import plot
@@ -114,7 +114,7 @@ class VineCluster(SpecCluster):
     ) -> None:
         self.sites = parse_sites(sites)
         check_arguments(name, tunnel=tunnel, engine_options=engine_options)
-        self.engine: Engine = find_engine(engine)(**engine_options or {})
+        self.engine: Engine = make_engine(engine, engine_options or {})
         self.silence_logs = silence_logs
         self.environment = checked(environment)
         made = checked_security(security)

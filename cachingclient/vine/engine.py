@@ -8,6 +8,7 @@ and gets handles back. Handles are what the scheduler moves; values stay in the 
 from __future__ import annotations
 
 import importlib
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -217,3 +218,27 @@ def find_engine(name: str) -> type[Engine]:
     engine: type[Engine] = getattr(importlib.import_module(module), attribute)
     engine.check()
     return engine
+
+
+def make_engine(name: str, options: Mapping[str, Any]) -> Engine:
+    """Make the engine of a name.
+
+    Raises
+    ------
+    TypeError
+        If it does not take one of the options.
+
+    Examples
+    --------
+    >>> make_engine("dask", {"port": 9123})
+    Traceback (most recent call last):
+    ...
+    TypeError: engine_options has 'port', which engine dask does not take; it takes extra_files
+    """
+    engine = find_engine(name)
+    known = list(inspect.signature(engine).parameters)
+    for option in options:
+        if option not in known:
+            taken = ", ".join(known)
+            raise TypeError(f"engine_options has {option!r}, which engine {name} does not take; it takes {taken}")
+    return engine(**options)

@@ -39,6 +39,10 @@ def test_sites_without_sense_are_named(sites: dict[str, Any], says: str) -> None
         ({"security": "ca.pem"}, "security is 'ca.pem'; it takes a distributed.Security, True, or False"),
         ({"name": "../ttbar"}, "name is '../ttbar'; it takes letters"),
         ({"name": 3}, "name is 3; it takes letters"),
+        (
+            {"engine_options": {"prot": 9123}},
+            "'prot', which engine dask does not take; it takes extra_files",
+        ),
         ({"tunnel": "127.0.0.1"}, "tunnel is '127.0.0.1'; it takes True or False"),
         ({"engine_options": ["host"]}, r"engine_options is \['host'\]; it takes a dict"),
     ],

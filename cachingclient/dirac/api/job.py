@@ -116,6 +116,8 @@ class Job:
                 raise ValueError(f"{what} is {word!r}; it must not begin with a dash")
 
     def _check_files(self) -> None:
+        if not isinstance(self.files, Mapping):
+            raise ValueError(f"files is {self.files!r}; it takes the content of each by its name")
         for name, content in self.files.items():
             if not isinstance(name, str) or not FILE_NAME.fullmatch(name) or name == start.NAME:
                 raise ValueError(

@@ -137,6 +137,7 @@ def test_words_of_a_bulk_are_words(word: Any) -> None:
         ({"memory": "2 GB"}, "memory is '2 GB'"),
         ({"files": {"../a": b""}}, r"files has '\.\./a'"),
         ({"files": {"start.sh": b""}}, "except start.sh"),
+        ({"files": ["run.py"]}, r"files is \['run.py'\]; it takes the content of each by its name"),
         ({"files": {"a": "text"}}, "files has a str for 'a'; it takes bytes"),
         ({"sites": ["A", "B"], "banned_sites": ["B"]}, "sites and banned_sites both have B"),
         ({"name": ""}, "name is ''"),
