@@ -109,6 +109,20 @@ def goes_on(x: int) -> float:
     return x + float(GENERATOR.normal())
 
 
+SEEDS = np.random.SeedSequence(3)
+
+
+def spawns(x: int) -> float:
+    return x + float(np.random.default_rng(SEEDS.spawn(1)[0]).normal())
+
+
+SOURCE = np.random.SeedSequence(4)
+
+
+def spawns_nothing(x: int) -> float:
+    return x + float(np.random.default_rng(SOURCE).normal())
+
+
 @pytest.mark.filterwarnings("ignore:.*:cachingclient.CacheWarning")
 @pytest.mark.parametrize(
     ("function", "why"),
@@ -116,6 +130,7 @@ def goes_on(x: int) -> float:
         (stamped, "its result holds the time at which it ran"),
         (named, "its result holds the name of a temporary file"),
         (goes_on, "goes on from call to call"),
+        (spawns, "its code holds a SeedSequence, which goes on from call to call"),
     ],
 )
 def test_what_is_true_of_one_run_alone_is_not_kept(
@@ -131,6 +146,16 @@ def test_what_is_true_of_one_run_alone_is_not_kept(
         assert all(report.summary().total.loaded == 0 for report in client.reports)
         client.close()
     assert any(why in note for note in notes)
+
+
+def test_a_seed_sequence_that_spawns_nothing_stays_as_it_is(make_client: Callable[..., DiracClient]) -> None:
+    """A generator that is made of it is the same in each call, and its result is kept."""
+    before = make_client()
+    value = before.submit(spawns_nothing, 1).result()
+    before.flush()
+    client = make_client()
+    assert client.submit(spawns_nothing, 1).result() == value
+    assert client.report.summary().total.loaded == 1
 
 
 def test_the_clients_own_process_draws_nothing_that_the_user_would(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "an open file '<stdin>'": lambda: sys.__stdin__,
     "a stack frame": sys._getframe,
     "a random generator without a state": random.SystemRandom,
-    "a context variable": lambda: __import__("contextvars").ContextVar("v"),
+    "a context": lambda: __import__("contextvars").copy_context(),
     "a logging handler": logging.NullHandler,
 }
 

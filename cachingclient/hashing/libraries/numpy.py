@@ -139,6 +139,7 @@ def encode_random_state(generator: np.random.RandomState, walk: Walk) -> bytes:
 @register_hasher("numpy.random.bit_generator.SeedSequence")
 def encode_seeds(seeds: np.random.SeedSequence, walk: Walk) -> bytes:
     """Return the encoding of a seed sequence by its entropy, spawn key, pool size and number of children."""
+    walk.goes_on(seeds)
     return walk.encode((seeds.entropy, seeds.spawn_key, seeds.pool_size, seeds.n_children_spawned))
 
 

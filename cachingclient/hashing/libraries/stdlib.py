@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import itertools
 import os
@@ -62,7 +63,6 @@ _NO_IDENTITY: dict[str | type, str] = {
     "sqlite3.Connection": "a database connection",
     "sqlite3.Cursor": "a database cursor",
     "_ssl._SSLContext": "an SSL context",
-    "_contextvars.ContextVar": "a context variable",
     "_contextvars.Context": "a context",
     "_contextvars.Token": "a context variable's token",
     "logging.Handler": "a logging handler",
@@ -130,6 +130,47 @@ def encode_file(file: File, walk: Walk) -> bytes:
     if found.relayed or not found.sums:  # a time and a size are those of many files
         return frame(b"I", [encode_str(unsigned(found.url)), found.identity])
     return frame(b"I", [b"", repr((found.size, strongest(found.sums))).encode()])
+
+
+@register_hasher("_struct.Struct")
+def encode_struct(layout: Any, walk: Walk) -> bytes:
+    """Encode a compiled format of bytes by its text, and by the sizes that this machine gives native types."""
+    return frame(b"(", [encode_str(layout.format), walk.encode(layout.size)])
+
+
+@register_hasher("_contextvars.ContextVar")
+def encode_context_variable(variable: contextvars.ContextVar[Any], walk: Walk) -> bytes:
+    """Encode a context variable by its value here, and by that which threads begin with that a step starts."""
+    walk.may_change = True
+    walk.unsure()
+    values = _value_of(variable), contextvars.Context().run(_value_of, variable)
+    return frame(b"(", [encode_str(variable.name), *map(walk.encode, values)])
+
+
+def _value_of(variable: contextvars.ContextVar[Any]) -> tuple[Any, ...]:
+    try:
+        return (variable.get(),)
+    except LookupError:
+        return ()
+
+
+@register_hasher("_ctypes.CField")
+def encode_field(field: Any, walk: Walk) -> bytes:
+    """Encode a field of a C structure by its place: its type stands in the list of fields that its class has."""
+    return walk.encode((field.offset, field.size))
+
+
+@register_hasher("ctypes.CDLL", subclasses=True)
+def encode_c_library(library: Any, walk: Walk) -> bytes:
+    """Refuse a library in C: what it does is not seen, and its version is not known."""
+    which = repr(library._name) if library._name else "of the process itself"
+    raise Unidentifiable(f"the C library {which}, loaded by ctypes")
+
+
+@register_hasher("_ctypes.CFuncPtr", subclasses=True)
+def encode_c_function(function: Any, walk: Walk) -> bytes:
+    """Refuse a function of such a library."""
+    raise Unidentifiable(f"the C function {getattr(function, '__name__', '')!r}, taken by ctypes")
 
 
 @register_hasher(re.Pattern)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from cachingclient.worker.observe.audit import Handler, tell
@@ -34,7 +34,8 @@ _MOST_NAMES = 1000
 _SOURCES = {"uuid.py": "uuid4", "secrets.py": "secrets", "random.py": _SYSTEM}
 _ACCESSORS = frozenset({__file__, *(file_of(module.__name__) for module in (random, secrets, uuid))})
 _asked = threading.local()
-"""Where entropy was asked for last in a thread, and for whom that was the first time."""
+"""Where entropy was asked for last in a thread, what that is called, and for whom it was the first time."""
+_NOWHERE: Any = None, "", ()
 
 
 def install() -> None:
@@ -117,8 +118,26 @@ def _drew_entropy(found: Observers, args: tuple[Any, ...], frame: FrameType) -> 
     if frame.f_code.co_name == "uuid1":
         source = "uuid1"
     if source is _SYSTEM:
-        _asked.last = (id(caller), caller.f_lasti), [seen for seen in found if _SYSTEM not in seen.drew]
+        source = _of_the_system(caller.f_code)
+        _asked.last = (id(caller), caller.f_lasti), source, [seen for seen in found if source not in seen.drew]
     _drew(found, source)
+
+
+def _of_the_system(code: CodeType) -> str:
+    """Return what to call the system's entropy where some code may have numpy ask for it without a use.
+
+    Examples
+    --------
+    >>> _of_the_system((lambda rng: rng.jumped()).__code__)
+    "the system's entropy; numpy's jumped() asks for it without using it, and SeedSequence(seed).spawn() doesn't"
+    """
+    has_key = any(isinstance(names, tuple) and "key" in names for names in code.co_consts)
+    called, better = "", ""
+    if "Philox" in code.co_names and has_key:
+        called, better = "Philox(key=...)", "Philox(seed)"
+    elif "jumped" in code.co_names:
+        called, better = "jumped()", "SeedSequence(seed).spawn()"
+    return f"{_SYSTEM}; numpy's {called} asks for it without using it, and {better} doesn't" if called else _SYSTEM
 
 
 def _up_to_caller(frame: FrameType) -> list[FrameType]:
@@ -151,11 +170,11 @@ def _drew(found: Observers, source: str) -> None:
 
 def forget_draw(frame: FrameType) -> None:
     """Take back the entropy that was asked for in the same call: a seed took its place."""
-    where, drawn_for = getattr(_asked, "last", (None, ()))
+    where, source, drawn_for = getattr(_asked, "last", _NOWHERE)
     if where == (id(frame), frame.f_lasti):
         for seen in drawn_for:
-            seen.drew.discard(_SYSTEM)
-    _asked.last = (None, ())
+            seen.drew.discard(source)
+    _asked.last = _NOWHERE
 
 
 def made_unseeded(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
+import ctypes
 import json
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +31,52 @@ def check(*makers: Callable[[], Any], ways: tuple[str, ...] = tuple(COPIES)) -> 
     assert [digest(make()) for make in makers] == digests
     for way in ways:
         assert [digest(COPIES[way](make())) for make in makers] == digests, way
+
+
+def test_formats_of_bytes() -> None:
+    """Their text counts; a copy of one can't be had."""
+    check(*(lambda text=text: struct.Struct(text) for text in ("<I", "<i", ">I", "<II", "I")), ways=())
+    check(*(lambda text=text: struct.Struct(text).unpack for text in ("<I", "<i")), ways=())
+
+
+def test_structures_of_c() -> None:
+    """Their values count, and the fields that their class has."""
+
+    def structure(kind: type, name: str = "x", **more: int) -> Any:
+        fields = [(name, kind), *((other, ctypes.c_int, bits) for other, bits in more.items())]
+        return type("Header", (ctypes.Structure,), {"_fields_": fields})(3)
+
+    check(
+        lambda: structure(ctypes.c_int),
+        lambda: structure(ctypes.c_uint),
+        lambda: structure(ctypes.c_short),
+        lambda: structure(ctypes.c_int, "y"),
+        lambda: structure(ctypes.c_int, flag=1),
+        lambda: structure(ctypes.c_int, flag=2),
+        ways=(),
+    )
+
+
+def test_libraries_in_c_are_refused_by_name() -> None:
+    """Whether a function of theirs was called before or not."""
+    library = ctypes.CDLL(None)
+    for value in (library, library.abs, library):
+        with pytest.raises(
+            Unidentifiable, match=r"the C (library of the process itself|function 'abs'), (loaded|taken)"
+        ):
+            identify(value)
+
+
+def test_context_variables() -> None:
+    """The name counts, the value that it has here, and the one that other threads see."""
+    one, other, none = (contextvars.ContextVar("cut", **words) for words in ({"default": 3}, {"default": 4}, {}))
+    context = contextvars.Context()
+    context.run(one.set, 4)
+    digests = [digest(one), digest(other), digest(none), context.run(digest, one), context.run(digest, other)]
+    assert digests[1] == digests[4]
+    assert len(set(digests)) == 4
+    assert digest(contextvars.ContextVar("cut", default=3)) == digests[0]
+    assert digest(contextvars.ContextVar("bin", default=3)) != digests[0]
 
 
 def test_sparse_arrays_of_scipy() -> None:

@@ -57,6 +57,27 @@ def test_each_way_of_drawing_is_seen(drawing, source):
     assert source in seen.drew
 
 
+@pytest.mark.parametrize(
+    ("drawing", "better"),
+    [
+        (lambda: np.random.Generator(np.random.Philox(key=5)).random(), "Philox(seed) doesn't"),
+        (lambda: np.random.PCG64(5).jumped(2).random_raw(), "SeedSequence(seed).spawn() doesn't"),
+    ],
+)
+def test_what_asks_for_entropy_without_a_use_is_told_with_what_does_not(drawing, better):
+    """It can't be seen that it is not used; the reason says what to write."""
+    with observing() as seen:
+        drawing()
+        np.random.RandomState(7).normal()  # takes back its own alone
+    (source,) = seen.drew
+    assert source.startswith("the system's entropy; numpy's ")
+    assert source.endswith(better)
+    with observing() as seen:
+        np.random.Generator(np.random.Philox(5)).random()
+        np.random.Generator(np.random.PCG64(np.random.SeedSequence(5).spawn(3)[2])).random()
+    assert seen.drew == set()
+
+
 def test_the_second_of_two_normal_numbers_is_a_draw_too():
     """numpy makes normal numbers by pairs and keeps the second for later."""
     np.random.seed(1)
