@@ -27,6 +27,7 @@ OPTIONAL = {
     "matplotlib": "pictures of plans",
     "s3fs": "stores on S3",
     "coffea": "coffea processors",
+    "cryptography": "clusters over sites, stores with signatures by Ed25519",
 }
 
 
