@@ -47,6 +47,7 @@ NOT_DASKS = {
     "_asdict": "namedtuples",
     "_at_fork_reinit": "threading",
     "_bit_generator": "numpy.random",
+    "_bootstrap": "importlib",
     "_data": "os.environ",
     "_get_running_loop": "asyncio",
     "_getframe": "sys",
