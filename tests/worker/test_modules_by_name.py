@@ -8,6 +8,7 @@ import pickle
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import yaml
 from cachingclient import step
 from cachingclient.worker import modules_by_name
 from cachingclient.worker.context import configured_context
+from cachingclient.worker.observe import observing
+from cachingclient.worker.observe.observing import install
 from cachingclient.worker.recent_results import recent_results
 from tests.worker.running import Heard
 
@@ -63,6 +66,14 @@ def from_name(_: Path, x: int) -> Any:
 def from_configuration(_: Path, x: int) -> Any:
     """By a call of ``__import__``."""
     return yaml.unsafe_load("!!python/object:models_of_tests.Model {}").predict(x)
+
+
+def by_a_library_that_comes_later(_: Path, x: int) -> Any:
+    """By a call of ``__import__`` in a module that is loaded within the step."""
+    import pydoc
+
+    model: Any = pydoc.locate("models_of_tests.Model")
+    return model().predict(x)
 
 
 def compiled_elsewhere(_: Path, x: int) -> Any:
@@ -118,12 +129,16 @@ NAMES = [
     (from_path, "configuration"),
     (from_name, "configuration"),
     (from_configuration, "configuration"),
+    (by_a_library_that_comes_later, "configuration"),
 ]
 
 
 @pytest.mark.parametrize(("function", "name"), NAMES)
-def test_a_module_behind_it_counts(analysis: Analysis, function: Callable[..., Any], name: str) -> None:
+def test_a_module_behind_it_counts(
+    analysis: Analysis, function: Callable[..., Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An edit of a constant two modules away runs the step; nothing edited, or put back, runs nothing."""
+    monkeypatch.delitem(sys.modules, "pydoc", raising=False)
     path = getattr(analysis, name)
     assert analysis.run(function, path) == (6, True, "")
     assert analysis.run(function, path) == (6, False, "")
@@ -169,3 +184,27 @@ def test_what_numba_compiles_counts_by_what_it_does(analysis: Analysis) -> None:
     assert analysis.run(compiled_elsewhere, analysis.configuration) == (6, True, "")
     analysis.write("others_of_tests", f"# A comment.\n{compiled}")
     assert analysis.run(compiled_elsewhere, analysis.configuration) == (6, False, "")
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["outside", "within a step"])
+@pytest.mark.parametrize("how", ["import missing_of_tests", "importlib.import_module('missing_of_tests')"])
+def test_an_import_that_fails_has_the_traceback_of_plain_python(how: str, within: bool) -> None:
+    """Only what a step imports by a call passes through a function of this package."""
+    install()
+    with pytest.raises(ImportError) as caught, observing() if within else nullcontext():
+        exec(compile(how, "script.py", "exec"), {"importlib": importlib})
+    ours = [str(entry.path) for entry in caught.traceback if "imports_by_name" in str(entry.path)]
+    assert bool(ours) == (within and "import_module" in how)
+
+
+def test_a_warning_of_a_module_names_who_imports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python looks for that by the frames around the module's."""
+    install()
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "old_of_tests.py").write_text("import warnings\nwarnings.warn('old', UserWarning, stacklevel=2)\n")
+    for how in ("import old_of_tests", "importlib.import_module('old_of_tests')"):
+        monkeypatch.delitem(sys.modules, "old_of_tests", raising=False)
+        with pytest.warns(UserWarning, match="old") as warned:
+            exec(compile(how, "script.py", "exec"), {"importlib": importlib})
+        assert Path(warned[0].filename).name == ("script.py" if how.startswith("import ") else "__init__.py")
+    monkeypatch.delitem(sys.modules, "old_of_tests", raising=False)

@@ -46,8 +46,8 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     if handle is not None:
         if observers():  # before a frame is asked for, which is an event as well
             tell(handle, args, who_opens(sys._getframe(1)))
-    elif event == frames.EVENT:
-        frames.looked_at(*args)
+    elif event in LISTENERS:
+        LISTENERS[event](*args)
 
 
 def tell(handle: Handler, args: tuple[Any, ...], frame: FrameType) -> None:
@@ -248,6 +248,8 @@ def _chdir(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
         seen.give_reason("it changes the working folder of its process")
 
 
+LISTENERS: dict[str, Callable[..., None]] = {frames.EVENT: frames.looked_at}
+"""What is told of events in any case, whether a step runs or not; they must not raise."""
 HANDLERS: dict[str, Handler] = {
     "open": _open,
     "os.listdir": _list,
