@@ -49,6 +49,7 @@ NOT_DASKS = {
     "_bit_generator": "numpy.random",
     "_bootstrap": "importlib",
     "_data": "os.environ",
+    "_gcd_import": "importlib",
     "_get_running_loop": "asyncio",
     "_getframe": "sys",
     "_inst": "random",

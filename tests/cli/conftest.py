@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +15,12 @@ from click.testing import CliRunner, Result
 
 from cachingclient.cli import cli
 from cachingclient.storage import Entry, Store, encode, open_store
+from cachingclient.storage.files.layout import step_name
 from tests.cli.entries import HOUR, KEPT, key
 
 
 @pytest.fixture
-def store(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(store_url: str, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A file store with five entries of different names, kinds, sizes and ages; the first has a second key."""
     store = open_store(store_url)
     now = time.time()
@@ -28,6 +31,9 @@ def store(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
         monkeypatch.setattr("cachingclient.storage.entry.time", clock)
         value = np.zeros(nbytes // 8) + number
         store.write(Entry(keys, kind, name, seconds, {"user": "alice", "upstream": {"load": "ab"}}, encode(value)))
+        for each in keys:  # two that are written in the same tick of the system's clock would be equally new
+            written = now - (len(KEPT) - number) / 100
+            os.utime(cache_folder / step_name(each), (written, written))
     monkeypatch.undo()
     return store
 

@@ -194,7 +194,7 @@ def test_plan_runs_nothing_and_refuses_what_is_no_collection(client: DiracClient
     """`plan` sends nothing, and names what it was given instead of a collection."""
     client.plan(tree())
     assert len(client.reports) == 0
-    with pytest.raises(TypeError, match="plan takes dask collections, got a int"):
+    with pytest.raises(TypeError, match="plan takes dask collections, got int"):
         client.plan(3)
 
 
