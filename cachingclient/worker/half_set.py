@@ -32,10 +32,7 @@ def settles(code: Code | str, right: bytes | None, look: Callable[[], Code | str
     Examples
     --------
     >>> right = Code(b"right", ())
-    >>> looks = iter(["a class in it has no method of that name", right])
-    >>> settles(next(looks), right.digest, lambda: next(looks))
-    True
-    >>> settles(right, right.digest, lambda: next(looks))
+    >>> settles(right, right.digest, lambda: right)  # it is what it should be
     False
     """
     if right is None or _is(code, right) or process().gets_copies or not _may_be_half_set(code):
