@@ -10,7 +10,8 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, is_
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -26,15 +27,29 @@ _MOST_PLACES = 64
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a behavior is found again: `name`, or empty; whether it is that very one; what else is in it."""
+    """Where a behavior is found again: `name`, or empty; what is there; how much of it that is; what else is in it."""
 
     name: str = ""
-    itself: bool = False
+    shared: Mapping[Any, Any] | None = None
     covered: int = 0
     added: tuple[Any, ...] = ()
 
 
-_places: dict[tuple[int, ...], tuple[_Place, tuple[Any, ...]]] = {}
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The places of a behavior, and what it and they were made of, which is held so that nothing takes its address."""
+
+    places: tuple[_Place, ...]
+    held: tuple[Any, ...]
+    theirs: tuple[Any, ...]
+
+    def holds(self) -> bool:
+        """Whether the libraries' own are as they were: a user may add to them."""
+        now = _parts(*(place.shared or {} for place in self.places))
+        return len(now) == len(self.theirs) and all(map(is_, now, self.theirs))
+
+
+_found: dict[tuple[int, ...], _Found] = {}
 
 
 def encode_behavior(behavior: Mapping[Any, Any] | None, writer: Any) -> dict[str, Any] | None:
@@ -44,7 +59,7 @@ def encode_behavior(behavior: Mapping[Any, Any] | None, writer: Any) -> dict[str
     place = _place_of(behavior)
     added = {key: behavior[key] for key in place.added}
     pickled = writer.encode_with(codec_named("pickle"), added) if added else None
-    return {"name": place.name, "itself": place.itself, "added": pickled}
+    return {"name": place.name, "itself": behavior is place.shared, "added": pickled}
 
 
 def decode_behavior(node: Mapping[str, Any] | None, reader: Any) -> Any:
@@ -59,32 +74,43 @@ def decode_behavior(node: Mapping[str, Any] | None, reader: Any) -> Any:
 
 
 def _place_of(behavior: Mapping[Any, Any]) -> _Place:
-    """Return where a behavior is found again; one that is made of the same objects as one before is looked at once."""
-    held = (behavior, *behavior, *behavior.values())
+    """Return where a behavior is found again: that very one before one that most of it is from."""
+    nowhere = _Place(added=tuple(behavior))
+    return max((nowhere, *_places_of(behavior)), key=lambda place: (behavior is place.shared, place.covered))
+
+
+def _places_of(behavior: Mapping[Any, Any]) -> tuple[_Place, ...]:
+    """Return where a behavior may be found again; those that are made of the same objects are looked at once.
+
+    coffea makes one for each chunk, of more than a thousand objects that stay.
+    """
+    held = _parts(behavior)
     made_of = tuple(map(id, held))
-    found = _places.get(made_of)
-    if found is None:
+    found = _found.get(made_of)
+    if found is None or not found.holds():
         try:
-            place = max(_places_of(behavior), key=attrgetter("itself", "covered"))
+            places = tuple(_look(behavior))
         except (ValueError, RecursionError):  # a closure that leads back to itself, or has an empty cell
-            place = _Place(added=tuple(behavior))
-        if len(_places) >= _MOST_PLACES:
-            _places.clear()
-        # What it is made of is held, so that nothing else comes to stand at the same place in memory.
-        found = _places[made_of] = place, held
-    return found[0]
+            places = ()
+        if len(_found) >= _MOST_PLACES:
+            _found.clear()
+        found = _found[made_of] = _Found(places, held, _parts(*(place.shared or {} for place in places)))
+    return found.places
 
 
-def _places_of(behavior: Mapping[Any, Any]) -> Iterator[_Place]:
-    """Yield the ways in which a behavior may be found again."""
-    yield _Place(added=tuple(behavior))
+def _parts(*behaviors: Mapping[Any, Any]) -> tuple[Any, ...]:
+    return tuple(chain.from_iterable((*each, *each.values()) for each in behaviors))
+
+
+def _look(behavior: Mapping[Any, Any]) -> Iterator[_Place]:
+    """Yield the places in libraries where some of a behavior is."""
     for module_name, module in sorted(sys.modules.copy().items()):
         if module_name.partition(".")[0] in HOLDERS and isinstance(module, ModuleType):
             for name, shared in vars(module).copy().items():
                 if name.startswith("behavior") and type(shared) is dict and shared.keys() <= behavior.keys():
                     own = {key for key in shared if shared[key] is behavior[key] and _is_of_library((key, shared[key]))}
                     added = tuple(key for key in behavior if key not in own)
-                    yield _Place(f"{module_name}:{name}", behavior is shared, len(own), added)
+                    yield _Place(f"{module_name}:{name}", shared, len(own), added)
 
 
 def _is_of_library(value: Any) -> bool:

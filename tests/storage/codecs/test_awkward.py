@@ -15,7 +15,7 @@ from coffea.nanoevents.methods import candidate, nanoaod
 
 from cachingclient.hashing.identify import identify
 from cachingclient.storage import decode, encode
-from cachingclient.storage.codecs import DataOnlyError
+from cachingclient.storage.codecs import DataOnlyError, _behavior
 from cachingclient.storage.codecs.framing import Writer
 from cachingclient.storage.codecs.registry import codec_named
 from tests.storage.codecs.roundtrip import roundtrip
@@ -242,3 +242,27 @@ def test_arrays_of_vector_that_were_pickled_are_loaded(four_vectors: ak.Array) -
     back = decode(payload)
     assert type(back) is type(four_vectors)
     assert back.energy.to_list() == four_vectors.energy.to_list()
+
+
+def test_behaviors_made_of_the_same_objects_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those that coffea makes for each chunk; anew where somebody added to the library's own since."""
+    looks = 0
+    look = _behavior._look
+
+    def counted(behavior: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return look(behavior)
+
+    monkeypatch.setattr(_behavior, "_look", counted)
+    _behavior._found.clear()
+    copies = [dict(candidate.behavior) for _ in range(3)]
+    payloads = [b"".join(encode(jets(each)).frames) for each in (*copies, candidate.behavior)]
+    assert looks == 1
+    assert decode(payloads[0]).behavior is not candidate.behavior
+    assert decode(payloads[3]).behavior is candidate.behavior
+    with monkeypatch.context() as patch:
+        patch.setitem(candidate.behavior, "of tests", jets)
+        payload = b"".join(encode(jets(copies[0])).frames)
+        assert looks == 2
+        assert decode(payload).behavior.keys() == copies[0].keys()
