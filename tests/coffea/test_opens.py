@@ -100,7 +100,7 @@ def settled(*files: Path) -> None:
     [
         pytest.param("stock", 60, id="small"),
         pytest.param("stock", 4000, id="large", marks=pytest.mark.matrix),
-        pytest.param("run_steps", 60, id="run_steps"),
+        pytest.param("run_steps", 60, id="run_steps", marks=pytest.mark.matrix),
     ],
 )
 def test_a_warm_run_opens_nothing(way: str, entries: int, run: Callable[..., list[object]], tmp_path: Path) -> None:
@@ -124,6 +124,7 @@ def test_a_warm_run_opens_nothing(way: str, entries: int, run: Callable[..., lis
     assert opened == [files[1].name]
 
 
+@pytest.mark.matrix
 def test_a_damaged_memory_is_made_again(
     run: Callable[..., list[object]], two_files: list[Path], tmp_path: Path
 ) -> None:

@@ -225,11 +225,8 @@ def test_another_day_does_not_go_on(tmp_path: Path) -> None:
         begun(path, True, short_day())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "front",
-    ["topeft", *(pytest.param(front, marks=pytest.mark.matrix) for front in ("delayed", "map", "coffea, steps"))],
-)
+@pytest.mark.matrix
+@pytest.mark.parametrize("front", ["topeft", "delayed", "map", "coffea, steps"])
 def test_a_short_day(front: str, agc: Path, tmp_path: Path) -> None:
     """An edit of very few events, by the program as it is started; nothing but the figures is left."""
     script, path = agc.parents[1] / "benchmarks" / "agc" / "day.py", tmp_path / "day.json"

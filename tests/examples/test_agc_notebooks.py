@@ -61,7 +61,7 @@ def test_edits_of_the_analysis_run_what_they_reach(tmp_path: Path) -> None:
     assert all((tmp_path / name).read_bytes().startswith(PNG) for name in pictures)
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 def test_a_shared_cache_is_shared() -> None:
     """What Alice ran neither Bob nor Carol runs; of more data only its own is run."""
     outputs = [shown(cell) for cell in executed(written("shared"), SCALE).cells if cell.cell_type == "code"]

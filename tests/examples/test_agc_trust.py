@@ -27,7 +27,9 @@ def plain(order: Phase) -> Outcome:
     return run(order)
 
 
-@pytest.mark.parametrize("level", ["private", "data", "signed"])
+@pytest.mark.parametrize(
+    "level", ["signed", *(pytest.param(each, marks=pytest.mark.matrix) for each in ("private", "data"))]
+)
 def test_warm_is_warm(
     order: Phase, plain: Outcome, level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

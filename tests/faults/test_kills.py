@@ -50,7 +50,7 @@ def test_a_writer_killed_in_each_phase_of_a_write(cache_folder: Path) -> None:
     print(f"\nkilled at each of {killed} calls of a write")
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 def test_writers_killed_at_any_time(cache_folder: Path) -> None:
     """At random moments, again and again on one store; afterwards it is sound and holds no litter."""
     store = open_store(cache_folder)
@@ -75,6 +75,7 @@ def test_writers_killed_at_any_time(cache_folder: Path) -> None:
     print(f"\n{KILLS} writers killed, {len(told)} results reported kept, all of them there")
 
 
+@pytest.mark.matrix
 def test_a_prune_killed_in_each_phase(cache_folder: Path) -> None:
     """Whatever it had removed by then, what is found is right."""
     keys = [new_key() for _ in range(6)]

@@ -22,6 +22,7 @@ COMMON = (
     "hypothesis",
     "pytest",
     "pytest-asyncio",
+    "pytest-timeout",
     "pyyaml",
     "rich",
     "vector",

@@ -22,7 +22,7 @@ from phase import Phase, run  # noqa: E402
 from run import same  # noqa: E402
 from samples import read_samples  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.matrix
 
 
 def test_arrays_of_dask_awkward_are_found_until_an_edit(tmp_path: Path, store_url: str) -> None:

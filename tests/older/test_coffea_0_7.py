@@ -36,7 +36,7 @@ if __name__ == "__main__":
         print(json.dumps({"count": int(out["count"]), "events": int(out["events"]), "ran": rows.get("Analysis", 0)}))
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.matrix
 
 
 def test_a_second_run_processes_nothing(run_in: Callable[..., str], tmp_path: Path) -> None:

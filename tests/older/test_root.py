@@ -59,7 +59,7 @@ if __name__ == "__main__":
         }))
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.matrix
 
 
 @pytest.fixture
@@ -96,7 +96,6 @@ def test_the_same_analysis_runs_nothing_and_an_edit_runs_its_mappers(analyse: Ca
     assert analyse() == again
 
 
-@pytest.mark.matrix
 def test_each_kind_of_edit_of_the_page_runs_the_mappers(analyse: Callable[..., dict[str, Any]]) -> None:
     """A definition, a model, another histogram and another variation: each is another graph."""
     analyse()
@@ -110,7 +109,6 @@ def test_each_kind_of_edit_of_the_page_runs_the_mappers(analyse: Callable[..., d
         assert analyse(edit)["ran"] == 0, edit
 
 
-@pytest.mark.matrix
 def test_coffea_and_root_share_a_store(analyse: Callable[..., dict[str, Any]], run_in: RunIn, tmp_path: Path) -> None:
     """Each finds its own results there again."""
     write_events(tmp_path / "events.root", 1)
@@ -125,7 +123,6 @@ def test_coffea_and_root_share_a_store(analyse: Callable[..., dict[str, Any]], r
     assert (analyse(), process()) == (first[0] | {"mappers": 0, "ran": 0}, first[1] | {"ran": 0})
 
 
-@pytest.mark.matrix
 def test_a_file_added_runs_its_mapper_alone(analyse: Callable[..., dict[str, Any]]) -> None:
     """The ranges of the other files are found, and what was merged into them is not in what was kept."""
     analyse()
@@ -134,7 +131,6 @@ def test_a_file_added_runs_its_mapper_alone(analyse: Callable[..., dict[str, Any
     assert analyse()["ran"] == 0
 
 
-@pytest.mark.matrix
 def test_code_that_reads_a_file_or_the_environment(analyse: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     """A file that C++ names counts by its content; variables, random numbers and files without a name are not kept."""
     factor = tmp_path / "factor.txt"
@@ -164,7 +160,6 @@ def test_code_that_reads_a_file_or_the_environment(analyse: Callable[..., dict[s
             assert any(why in reason for reason in told["reasons"])
 
 
-@pytest.mark.matrix
 def test_the_documented_example_runs(run_in: RunIn, tmp_path: Path) -> None:
     """The page's script prints the same twice, and runs nothing the second time."""
     page = (Path(__file__).parents[2] / "docs" / "root.md").read_text()

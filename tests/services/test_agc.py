@@ -18,7 +18,7 @@ from generator.make_data import make_data  # noqa: E402 - the example is no pack
 from phase import Outcome, Phase, run  # noqa: E402
 from run import same  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.matrix
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,6 @@ def test_on_s3(s3_service: S3Service, order: Phase, plain: Outcome, monkeypatch:
     assert_warm_is_warm(order, plain, "s3://agc/ttbar")
 
 
-@pytest.mark.matrix
 def test_on_rucio(
     rucio_service: Rucio,
     order: Phase,

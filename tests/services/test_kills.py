@@ -8,9 +8,9 @@ from tests.faults.kills import kill
 from tests.faults.traps import TRAPS
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["s3", *(pytest.param(kind, marks=pytest.mark.matrix) for kind in ("root", "rucio"))])
+@pytest.mark.parametrize("kind", ["s3", "root", "rucio"])
 def test_clients_killed_in_each_phase(kind: str) -> None:
     """What they reported as kept is there and right, and so is all that is found."""
     if kind == "root":

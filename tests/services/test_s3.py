@@ -138,7 +138,11 @@ def test_a_store_is_copied_from_a_disk_to_a_bucket_and_back(url: str, options: d
 
 @pytest.mark.parametrize(
     ("s3_service", "in_parts"),
-    [("ceph", False), ("ceph", True), ("moto", False), ("moto", True), ("rclone", False)],  # it copies no parts
+    [
+        ("ceph", False),
+        pytest.param("ceph", True, marks=pytest.mark.matrix),
+        *[("moto", False), ("moto", True), ("rclone", False)],  # it copies no parts
+    ],
     indirect=["s3_service"],
 )
 def test_files_are_moved_together(

@@ -20,7 +20,7 @@ MOST_SECONDS = 300
 """Within which the processes end; all crafts at once take about ten."""
 
 
-TRIED = ("shared", "signed", "private")
+TRIED = ("shared", "signed")
 SLOW = [level for level in LEVELS if level not in TRIED]
 
 

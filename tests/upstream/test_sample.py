@@ -23,7 +23,7 @@ SUITES = {"dask": ["dask/tests/test_delayed.py"]}
 TESTS = 40
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", RELEASES)
 def test_sample_of_the_day(name: str, tmp_path: Path) -> None:
     """Tests of dask's and coffea's authors that pass with dask's client pass with ours, cold and warm."""

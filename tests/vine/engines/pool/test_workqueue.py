@@ -87,6 +87,7 @@ def connected(cluster: VineCluster) -> int:
     return int(cluster.engine.describe()["connected"])
 
 
+@pytest.mark.matrix
 def test_a_factory_grows_and_shrinks_while_it_runs(tmp_path: Path) -> None:
     """All three workers come where there was one, one that is lost is replaced, and two go again."""
     with (
@@ -122,6 +123,7 @@ def workers_in(folder: Path) -> list[psutil.Process]:
 # ---- automatic labels ----
 
 
+@pytest.mark.matrix
 def test_tasks_get_what_their_name_took() -> None:
     """The first of a name gets a whole worker, those after it what these took; one that takes more is run again."""
     site = {"memory_limit": "1200 MB", "nthreads": 4}
