@@ -30,8 +30,9 @@ class SitePlugin(WorkerPlugin):
     async def setup(self, worker: Worker) -> None:
         """Set up a worker that has found the scheduler."""
         site = site_of(worker.state.total_resources)
-        dask.config.set({"cachingclient.site": site})
-        process().near = self._near.get(site or "")
+        if not getattr(worker, "is_proxy", False):  # which is in the client's process, and its tasks run elsewhere
+            dask.config.set({"cachingclient.site": site})
+            process().near = self._near.get(site or "")
         worker.transfer_outgoing_log = log = Sent(worker.transfer_outgoing_log)
         worker.metrics["bytes_sent"] = lambda _: dict(log.bytes_to)
         limit = worker.memory_manager.memory_limit

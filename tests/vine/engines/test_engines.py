@@ -88,6 +88,13 @@ def test_scattered_data_is_there(there: Client) -> None:
     assert there.submit(np.sum, large).result() == pytest.approx(numbers(200_000).sum())
 
 
+def test_the_site_is_that_of_the_workers(there: Client) -> None:
+    """The client's process is at none, whoever stands for a site in it."""
+    with dask.annotate(site="RAL"):
+        assert there.submit(site_here).result() == "RAL"
+    assert site_here() is None
+
+
 def test_collections_compute(sites: VineCluster) -> None:
     """`cluster.get` is a scheduler, as dask takes one."""
     tree = dask.delayed(sum)([dask.delayed(square)(x) for x in range(10)])

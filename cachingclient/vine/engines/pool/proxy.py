@@ -59,6 +59,8 @@ class ProxyWorker(Worker):
         The site that it stands for.
     """
 
+    is_proxy = True
+
     def __init__(self, scheduler: Any = None, *, engine: Pool, site: Site, **kwargs: Any) -> None:
         self.engine = engine
         self.site = site
