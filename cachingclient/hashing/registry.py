@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachingclient.forks.children import free_in_children
@@ -56,7 +56,7 @@ NARROWERS: dict[str, str] = {"coffea.processor.executor": "coffea_processors"}
 _loaded: set[str] = set()
 _loading = free_in_children(threading.RLock())
 _made: dict[tuple[str, str], Hasher] = {}
-_unpackers: dict[str, Callable[[bytes], object]] = {}
+_unpackers: dict[str, tuple[bytes, Callable[[bytes], object]]] = {}
 _narrowers: dict[str, Narrower] = {}
 _exact: dict[type | str, Hasher] = {}
 _families: dict[type | str, Hasher] = {}
@@ -126,11 +126,19 @@ def find_function_hasher(module: str, name: str) -> Hasher | None:
     return _made.get((module, name))
 
 
-def register_unpacker(module: str) -> Callable[[Callable[[bytes], object]], Callable[[bytes], object]]:
-    """Register what takes objects out of the bytes that a module packs them into, and returns None for other bytes."""
+def register_unpacker(module: str, start: bytes) -> Callable[[Callable[[bytes], object]], Callable[[bytes], object]]:
+    """Register what takes objects out of the bytes that a module packs them into, and returns None for other bytes.
+
+    Parameters
+    ----------
+    module
+        The module.
+    start
+        What such bytes start with.
+    """
 
     def register(unpacker: Callable[[bytes], object]) -> Callable[[bytes], object]:
-        _unpackers[module] = unpacker
+        _unpackers[module] = start, unpacker
         return unpacker
 
     return register
@@ -144,12 +152,30 @@ def unpack(data: bytes) -> object | None:
     >>> unpack(b"pt > 30") is None
     True
     """
+    for start, unpacker in _unpackers_here():
+        if data.startswith(start) and (found := unpacker(data)) is not None:
+            return found
+    return None
+
+
+def is_packed(data: bytes) -> bool:
+    """Tell whether bytes look as if a library had packed an object into them.
+
+    Examples
+    --------
+    >>> is_packed(b"pt > 30")
+    False
+    """
+    return any(data.startswith(start) for start, _ in _unpackers_here())
+
+
+def _unpackers_here() -> Iterator[tuple[bytes, Callable[[bytes], object]]]:
+    """Yield the unpackers of the modules that this process has imported."""
     for module, plugin in PACKERS.items():
         if module in sys.modules:
             _load(plugin)
-            if module in _unpackers and (found := _unpackers[module](data)) is not None:
-                return found
-    return None
+            if module in _unpackers:
+                yield _unpackers[module]
 
 
 def register_narrower(module: str) -> Callable[[Narrower], Narrower]:

@@ -24,7 +24,7 @@ from cachingclient.plan.hidden import details_of_code, for_description, shown_va
 from cachingclient.plan.user_classes import UserClasses, from_modules
 from cachingclient.plan.variants import OBSERVED, has_expired
 from cachingclient.storage import Encoded, EntryInfo, Lease, Store, encode
-from cachingclient.worker import sent_tasks
+from cachingclient.worker import packed, sent_tasks
 from cachingclient.worker.allowance import Ran, mark_of
 from cachingclient.worker.as_planned import as_planned
 from cachingclient.worker.context import Context
@@ -238,6 +238,7 @@ class Attempt:
             How long the run took.
         """
         try:
+            packed.look_after_run(self, function, context)
             self._compare_given(function, context, seconds)
             if not self.why_not and self.code is not None and self.seen is not None:
                 self._trace(function, self.seen, self.code, context, result)

@@ -18,6 +18,7 @@ from cachingclient.hashing.step_keys import Merkle
 
 MERGES = frozenset({"ROOT._distrdf.Backends.Base.distrdf_reducer"})
 """Functions that merge into their first argument, whose library hands it to no other step."""
+_UNCHANGING = frozenset({bytes, str, int, float, complex, bool, type(None)})
 FREE = 0.02
 """The arguments are always looked at again where that takes less than this part of the run."""
 
@@ -44,7 +45,11 @@ class Given:
     """
 
     def __init__(self, looked_at: Iterable[tuple[object, Identity | str]] = (), seconds: float = 0.0) -> None:
-        self._before = [(value, found, _attributes(value)) for value, found in looked_at if isinstance(found, Identity)]
+        self._before = [
+            (value, found, _attributes(value))
+            for value, found in looked_at
+            if isinstance(found, Identity) and type(value) not in _UNCHANGING
+        ]
         self._seconds = seconds
 
     def needs_a_look(self, code: Code | str, function: Any, args: tuple[Any, ...], seconds: float) -> bool:

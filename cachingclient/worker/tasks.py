@@ -21,7 +21,7 @@ from cachingclient.plan.record import BEYOND_BUDGET, QUICK
 from cachingclient.plan.user_classes import Scope, UserClasses, from_modules
 from cachingclient.plan.variants import find_variants, trace_of
 from cachingclient.storage import Entry, UncodableError
-from cachingclient.worker import other_names, sent_tasks
+from cachingclient.worker import other_names, packed, sent_tasks
 from cachingclient.worker.allowance import ALWAYS, FILING_SECONDS, Allowance, Grant, mark_of, processor_seconds
 from cachingclient.worker.as_planned import look_again
 from cachingclient.worker.attempt import Attempt, details_of
@@ -210,7 +210,9 @@ class RunAndKeep:
         merkle = self.context.merkle()
         start = time.perf_counter()
         is_wanted = (self.keep and self._is_worth_a_look()) or self.codes
-        if is_wanted or may_change_arguments(code_of_call(self.function, args, merkle), self.function, args):
+        if not packed.are_left_alone(self, args, kwargs) and (
+            is_wanted or may_change_arguments(code_of_call(self.function, args, merkle), self.function, args)
+        ):
             call = look_at_call(self.function, args, kwargs, merkle)
             code, attempt.named = call.code, call.inputs
             key = call.content_key if self.keep else None
@@ -282,15 +284,13 @@ class RunAndKeep:
         return Cost(seconds, nbytes, self.dependencies, self.context.here.load_cost(nbytes))
 
     def _is_worth_it(self, cost: Cost) -> bool:
-        counts = process().not_worth
-        worth = self.context.policy.keep(cost)
+        counts, worth = process().not_worth, self.context.policy.keep(cost)
         counts[self._kind] = 0 if worth else counts.get(self._kind, 0) + 1
         return worth
 
     def _keep(self, attempt: Attempt, result: Any, seconds: float, grant: Grant) -> str | None:
         """Have the result written as a fact; or return why not."""
-        store = self.context.here
-        content = attempt.content
+        store, content = self.context.here, attempt.content
         if content is None:
             if self.step_key is None:
                 return ""

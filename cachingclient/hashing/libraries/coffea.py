@@ -36,7 +36,7 @@ NOT_AGAIN = 600.0
 _silent: dict[str, float] = {}
 
 
-@register_unpacker("coffea.processor.executor")
+@register_unpacker("coffea.processor.executor", start=b"\x04\x22\x4d\x18")  # a frame of LZ4
 def unwrap(data: bytes) -> Any:
     """Return the object that coffea pickled and compressed into these bytes, or None if they are something else.
 

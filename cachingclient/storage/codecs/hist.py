@@ -7,8 +7,10 @@ alike.
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections import OrderedDict
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boost_histogram as bh
@@ -22,8 +24,21 @@ LIBRARIES = ("boost_histogram", "hist")
 _FAULTS = (ImportError, TypeError, ValueError, KeyError, NotImplementedError, RuntimeError)
 _COPIED = (bh.storage.Double, bh.storage.Int64, bh.storage.Weight)
 """Storages whose numbers stand in the UHI form as they are; those of others are reckoned back from it."""
-_MOST_BUILT, _MOST_BYTES = 32, 1 << 20
-_built: OrderedDict[bytes, Any] = OrderedDict()
+_MOST_BUILT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """All of a histogram but its numbers, which may take megabytes."""
+
+    kind: type
+    storage: type
+    notes: dict[str, Any]
+    axes: tuple[Any, ...]
+    attributes: frozenset[str]
+
+
+_built: OrderedDict[bytes, Shell] = OrderedDict()
 """What came back of histograms, by all of their form but the numbers."""
 
 
@@ -40,17 +55,18 @@ def encode(value: Any, writer: Any) -> dict[str, Any] | None:
         known = getattr(value, "_variance_known", True)  # not in the UHI form, and lost by sums and products
     except _FAULTS:
         return None
-    form = _form(value, uhi, known)
+    form, own = _form(value, uhi, known), _shell(value)
     back = _built.get(form)
-    if back is None or not (_same_but_content(value, back) and _holds_content(value, uhi)):
+    if back is None or not (_same_shell(own, back) and _holds_content(value, uhi)):
         try:
-            back = _rebuild(uhi, family, kind.__qualname__, known)
+            built = _rebuild(uhi, family, kind.__qualname__, known)
         except _FAULTS:
             return None
-        if not _same(value, back):
+        back = _shell(built)
+        if not (_same_shell(own, back) and _alike(value.view(flow=True), built.view(flow=True))):
             return None
         _remember(form, back)
-    unset = sorted(name for name, note in value.__dict__.items() if note is None and name not in back.__dict__)
+    unset = sorted(name for name, note in value.__dict__.items() if note is None and name not in back.attributes)
     told = {"family": family, "class": kind.__qualname__, "variance_known": known, "uhi": writer.encode(uhi)}
     return {**told, "unset": unset} if unset else told
 
@@ -88,9 +104,10 @@ def _form(value: Any, uhi: dict[str, Any], known: bool) -> bytes:
         return b""
 
 
-def _remember(form: bytes, back: Any) -> None:
-    if form and back.view(flow=True).nbytes <= _MOST_BYTES:
-        _built[form] = back
+def _remember(form: bytes, back: Shell) -> None:
+    if form:
+        # The axes of a histogram hold it in memory; their copies do not.
+        _built[form] = replace(back, axes=tuple(map(copy.copy, back.axes)))
         while len(_built) > _MOST_BUILT:
             _built.popitem(last=False)
 
@@ -104,19 +121,31 @@ def _holds_content(value: Any, uhi: dict[str, Any]) -> bool:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+    """Whether two arrays are equal in every bit."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    if one.flags.f_contiguous and other.flags.f_contiguous:  # as boost's are: in the order of C they would be copied
+        one, other = one.T, other.T
+    return bool(np.array_equal(_bits(one), _bits(other)))
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two histograms are equal in every bit of content and every property of their axes."""
-    return one.view(flow=True).tobytes() == other.view(flow=True).tobytes() and _same_but_content(one, other)
+def _bits(array: Any) -> Any:
+    """Return the bits of an array in the order of C; those of a contiguous one are not copied."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.view(np.uint64 if flat.dtype.itemsize % 8 == 0 else np.uint8)
 
 
-def _same_but_content(one: Any, other: Any) -> bool:
+def _shell(histogram: Any) -> Shell:
+    kind, storage, notes = type(histogram), type(histogram.storage_type()), _notes(histogram)
+    return Shell(kind, storage, notes, tuple(histogram.axes), frozenset(histogram.__dict__))
+
+
+def _same_shell(one: Shell, other: Shell) -> bool:
+    """Whether two histograms are equal in every property of them and their axes."""
     return (
-        type(one) is type(other)
-        and type(one.storage_type()) is type(other.storage_type())
-        and _notes(one) == _notes(other)
+        one.kind is other.kind
+        and one.storage is other.storage
+        and one.notes == other.notes
         and len(one.axes) == len(other.axes)
         and all(
             type(a) is type(b) and a == b and a.traits == b.traits and _notes(a) == _notes(b)

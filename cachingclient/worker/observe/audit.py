@@ -237,8 +237,13 @@ def _find_by_name(found: Observers, args: tuple[Any, ...], frame: FrameType) -> 
     What a library unpacks before it calls any of the user's functions came with the step, as coffea's processors do.
     """
     module, name = str(args[0]), str(args[1])
-    if module != "__main__" and is_user_code(module) and is_within_users(frame):
-        for seen in found:
+    if not is_user_code(module) and "cloudpickle" not in module:  # which makes what went by value
+        return
+    within = is_within_users(frame)
+    for seen in found:
+        if not within:
+            seen.unpacked_users = True
+        elif module != "__main__" and is_user_code(module):
             seen.found_by_name(module, name)
 
 

@@ -73,6 +73,8 @@ class Observed:
     by_name
         The user's functions and classes that pickles found by name: module and name. Of a module that a library
         imported because it was given its name there is no other name.
+    unpacked_users
+        Whether a library unpickled code of the user's by itself, as of what the step was given.
     drawn_names
         Folders whose names `tempfile` drew: one that is left behind is a draw.
     """
@@ -105,6 +107,7 @@ class Observed:
     unobserved: tuple[str, ...] = ()
     is_open: bool = True
     by_name: set[tuple[str, str]] = field(default_factory=set)
+    unpacked_users: bool = False
     drawn_names: set[str] = field(default_factory=set, repr=False)
     # Bookkeeping of the recorder: the generators as they were, and whether another step ran at the same time.
     generators: dict[str, object] = field(default_factory=dict, repr=False)
