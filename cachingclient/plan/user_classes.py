@@ -26,6 +26,7 @@ from cachingclient.hashing.identify import identify
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.walk import Walk
+from cachingclient.plan.module_sources import source_digest
 from cachingclient.storage import ClassChangedError, EntryInfo, Reference, UncodableError
 from cachingclient.storage.classes import SCRIPT, module_of, standing_at
 
@@ -121,8 +122,15 @@ class UserClasses:
         return ""
 
     def changed(self, names: Mapping[str, str]) -> str:
-        """Return which of some classes has another digest here, in words; classes that are not here don't count."""
+        """Return which of some classes has another digest here, in words.
+
+        Of modules that are not imported here the sources are compared, where `classes_of` told what they were.
+        """
         for reference in _references(names):
+            if not reference.qualname:
+                if reference.module not in sys.modules and source_digest(reference.module) != reference.digest:
+                    return f"the module {reference.module} has changed, or is not to be found here"
+                continue
             known = [found for source in self.sources for found in source(reference) if isinstance(found, type)]
             if known and not any(self._is(found, reference) for found in known):
                 return f"the class {reference.qualname} has changed"
@@ -130,6 +138,8 @@ class UserClasses:
 
     def classes_of(self, values: Iterable[tuple[object, Identity | str]]) -> dict[str, str]:
         """Return the digests of the classes that values are of, by name: they count though no code may name them.
+
+        With them those of their modules' sources, under names without a class.
 
         Parameters
         ----------
@@ -143,6 +153,8 @@ class UserClasses:
                     with contextlib.suppress(UncodableError):
                         if (reference := self.reference(kind)) is not None:
                             found[reference.name] = reference.digest
+                            if reference.module != SCRIPT:
+                                found[Reference(reference.module, "").name] = source_digest(reference.module)
         return found
 
     def _is(self, thing: Any, reference: Reference) -> bool:

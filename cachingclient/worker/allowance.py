@@ -27,6 +27,9 @@ TIMES = 100.0
 """A result is always kept if its step ran this many times as long as keeping it takes."""
 AT_FIRST = 0.2
 """Seconds that may be spent before much has run: on short runs, and on what nothing is known of yet."""
+LEFT = 0.5
+"""The part of the budget that is left to the others whatever is always kept: chunks may be final results, and the steps
+inside of them are what edits come back to."""
 GUESSED_SECONDS, GUESSED_PER_BYTE = 0.003, 1e-9
 """What keeping a result takes, by guess, before any of its kind was kept."""
 FILING_SECONDS = 0.0006
@@ -212,9 +215,10 @@ class Allowance:
         if not self.part:
             return False
         limit = AT_FIRST + self.part * self.steps
-        if self.spent + estimate > limit:
+        left = max(limit - self.always, LEFT * limit)
+        if self.spent - self.always + estimate > left:
             return False
-        return not kind.granted or mark < self._share(kind, limit - self.always)
+        return not kind.granted or mark < self._share(kind, left)
 
     def _share(self, kind: Kind, left: float) -> float:
         """Return the part of the results of a kind that the budget is enough for, after those of better kinds."""

@@ -7,20 +7,20 @@ so their files count like any others that the step read, and so do those of the 
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
-import tokenize
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import psutil  # type: ignore[import-untyped]
 
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.keys import Code
+from cachingclient.plan.module_sources import imports
 from cachingclient.plan.user_classes import Scope
 from cachingclient.worker.observe import Observed, stamp
 from cachingclient.worker.observe.audit import imported_at
+from cachingclient.worker.packed import holds_packed
 
 
 def add_modules(
@@ -41,16 +41,16 @@ def add_modules(
         return
     identities = (*code.functions, *code.values, *(each for _, each in arguments if isinstance(each, Identity)))
     known = {label.partition(" ")[2] for each in identities for label in each.ingredients}
-    if seen.by_name:
+    if seen.by_name and not holds_packed(result):  # nobody compares the classes of what a library packed
         known |= Scope(result).names()
     waiting = [module for module, name in seen.by_name if f"{module}.{name}" not in known]
-    waiting += [name for path in seen.reads if path.endswith(".py") for name in _imports(path, "")]
+    waiting += [name for path in seen.reads if path.endswith(".py") for name in imports(path, "")]
     imported: dict[str, float] = {}
     while waiting:
         name = waiting.pop()
         if (path := _file_of(name)) and path not in imported:
             imported[path] = imported_at.get(name, _STARTED)
-            waiting += _imports(path, getattr(sys.modules[name], "__package__", None) or "")
+            waiting += imports(path, getattr(sys.modules[name], "__package__", None) or "")
     for path in sorted(imported.keys() - seen.reads.keys()):
         if (found := stamp(path)) is not None:
             seen.reads[path] = found
@@ -66,20 +66,3 @@ def _file_of(name: str) -> str:
     """Return the source of a module of the user's; empty if it is a library's, is not imported or has none."""
     path = str(getattr(sys.modules.get(name), "__file__", None) or "")
     return path if path.endswith(".py") and is_user_code(name) else ""
-
-
-def _imports(path: str, package: str) -> Iterator[str]:
-    """Yield the names of modules that a file imports, anywhere in it, and of what may be modules."""
-    try:
-        with tokenize.open(path) as file:
-            tree = ast.parse(file.read())
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (each.name for each in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")
-            parts = parts[: len(parts) + 1 - node.level] if node.level else []
-            base = ".".join([*parts, *([node.module] if node.module else [])])
-            yield from (base, *(f"{base}.{each.name}" for each in node.names))

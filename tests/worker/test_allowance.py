@@ -9,7 +9,16 @@ from collections.abc import Iterable
 import pytest
 
 from cachingclient.plan.policy import Cost
-from cachingclient.worker.allowance import ALWAYS, AT_FIRST, FAMILIAR, MOST_MISSES, Allowance, Ran, mark_of
+from cachingclient.worker.allowance import (
+    ALWAYS,
+    AT_FIRST,
+    FAMILIAR,
+    LEFT,
+    MOST_MISSES,
+    Allowance,
+    Ran,
+    mark_of,
+)
 
 Run = tuple[str, float, float, float, int]
 """A step: its name, the chance that it is asked for, the seconds that it takes and that keeping it takes, its size."""
@@ -73,12 +82,14 @@ def test_without_a_budget_everything_is_kept() -> None:
 
 
 def test_final_results_are_kept_when_all_is_spent() -> None:
-    """They are charged, so what is not final has to wait."""
-    account = Allowance(0.01)
+    """They are charged, so what is not final gets less, but half of the budget at least."""
+    account, without = Allowance(0.01), Allowance(0.01)
     finals = [("merge", ALWAYS, 0.01, 0.01, 1000)] * 100
     kept = simulate(account, [*finals, *analysis(1)])
     assert kept["merge"] == 100
-    assert kept.total() == 100
+    others = account.spent - account.always
+    assert 0 < others <= LEFT * (AT_FIRST + account.steps * 0.01)
+    assert kept.total() - 100 < simulate(without, analysis(1)).total()
 
 
 def test_the_first_of_each_name_is_kept_so_that_something_is_known_of_it() -> None:

@@ -1,0 +1,96 @@
+"""The source of a module of the user's and of those that it imports, found without importing any of them.
+
+A class that came to a step by a pickle alone may be in a module that the client never imports. Whether it is still the
+class that it was is then told by the files.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import sys
+import tokenize
+from collections.abc import Iterator, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from cachingclient.hashing.digest import digest
+from cachingclient.hashing.environment.environment import is_user_code
+
+
+def source_digest(module: str) -> str:
+    """Return a digest of the sources of a module and of the user's modules that it imports, anywhere in them.
+
+    Empty where the module is not found from this process, or has no source.
+
+    Examples
+    --------
+    >>> source_digest("no_such_module")
+    ''
+    """
+    sources: dict[str, bytes] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in sources or not is_user_code(name):
+            continue
+        path = _path_of(name)
+        try:
+            status = os.stat(path)
+            sources[name], imported = _read(path, name, status.st_mtime_ns, status.st_size, status.st_ino)
+        except OSError:
+            continue
+        waiting += imported
+    return (
+        digest(b"".join(name.encode() + sources[name] for name in sorted(sources))).hex() if module in sources else ""
+    )
+
+
+def imports(path: str, package: str) -> Iterator[str]:
+    """Yield the names of modules that a file imports, anywhere in it, and of what may be modules.
+
+    Parameters
+    ----------
+    path
+        A file of Python source.
+    package
+        The package that it is in, for relative imports; empty if it is in none.
+    """
+    try:
+        with tokenize.open(path) as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            parts = parts[: len(parts) + 1 - node.level] if node.level else []
+            base = ".".join([*parts, *([node.module] if node.module else [])])
+            yield from (base, *(f"{base}.{each.name}" for each in node.names))
+
+
+@functools.lru_cache(maxsize=256)
+def _read(path: str, name: str, *_: int) -> tuple[bytes, list[str]]:
+    """Return the digest of a file and what it imports; the numbers tell whether it is the same file still."""
+    package = name if path.endswith("__init__.py") else name.rpartition(".")[0]
+    return digest(Path(path).read_bytes()), list(imports(path, package))
+
+
+def _path_of(module: str) -> str:
+    """Return the source file of a module, which need not be imported; empty where there is none."""
+    if (known := sys.modules.get(module)) is not None:
+        path = str(getattr(known, "__file__", None) or "")
+        return path if path.endswith(".py") else ""
+    places: Sequence[str] | None = None
+    spec, name = None, ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        spec = PathFinder.find_spec(name, places)
+        if spec is None:
+            return ""
+        places = list(spec.submodule_search_locations or ())
+    origin = spec.origin if spec is not None else None
+    return origin if origin is not None and origin.endswith(".py") else ""
