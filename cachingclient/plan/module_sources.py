@@ -11,8 +11,9 @@ import functools
 import os
 import sys
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 from cachingclient.hashing.digest import digest
@@ -33,7 +34,7 @@ def source_digest(module: str) -> str:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in sources or not is_user_code(name):
+        if name in sources or not is_user_code(name.partition(".")[0]):  # to ask for a part would import the whole
             continue
         path = _path_of(name)
         try:
@@ -84,13 +85,14 @@ def _path_of(module: str) -> str:
     if (known := sys.modules.get(module)) is not None:
         path = str(getattr(known, "__file__", None) or "")
         return path if path.endswith(".py") else ""
-    places: Sequence[str] | None = None
-    spec, name = None, ""
-    for part in module.split("."):
-        name = f"{name}.{part}" if name else part
-        spec = PathFinder.find_spec(name, places)
-        if spec is None:
-            return ""
-        places = list(spec.submodule_search_locations or ())
+    try:
+        top, *parts = module.split(".")
+        name, spec = top, find_spec(top)
+        for part in parts:
+            name = f"{name}.{part}"
+            places = spec.submodule_search_locations if spec is not None else None
+            spec = PathFinder.find_spec(name, list(places)) if places is not None else None
+    except Exception:  # of a finder, or of a module without a specification
+        return ""
     origin = spec.origin if spec is not None else None
     return origin if origin is not None and origin.endswith(".py") else ""

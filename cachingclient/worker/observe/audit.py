@@ -239,12 +239,12 @@ def _find_by_name(found: Observers, args: tuple[Any, ...], frame: FrameType) -> 
     module, name = str(args[0]), str(args[1])
     if not is_user_code(module) and "cloudpickle" not in module:  # which makes what went by value
         return
-    within = is_within_users(frame)
+    by_name = module != "__main__" and is_user_code(module) and is_within_users(frame)
     for seen in found:
-        if not within:
-            seen.unpacked_users = True
-        elif module != "__main__" and is_user_code(module):
+        if by_name:
             seen.found_by_name(module, name)
+        else:
+            seen.unpacked_users = True
 
 
 def _chdir(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:

@@ -74,7 +74,7 @@ class Observed:
         The user's functions and classes that pickles found by name: module and name. Of a module that a library
         imported because it was given its name there is no other name.
     unpacked_users
-        Whether a library unpickled code of the user's by itself, as of what the step was given.
+        Whether code of the user's was unpickled otherwise: by a library itself, of a script, or by value.
     drawn_names
         Folders whose names `tempfile` drew: one that is left behind is a draw.
     """

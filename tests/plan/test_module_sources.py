@@ -1,0 +1,46 @@
+"""The sources of modules that are not imported: found without importing them, with those that they import."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from cachingclient.plan.module_sources import source_digest
+
+FILES = {
+    "models_of_tests/__init__.py": "raise RuntimeError('imported')",
+    "models_of_tests/linear.py": "import json\nfrom numpy import array\nfrom . import helpers\nfrom .shapes import one",
+    "models_of_tests/helpers.py": "two = 2",
+    "models_of_tests/shapes.py": "one = 1",
+    "models_of_tests/beside.py": "three = 3",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package that is on the path."""
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "models_of_tests"
+
+
+@pytest.mark.parametrize(
+    ("edited", "counts"), [("linear", True), ("helpers", True), ("shapes", True), ("beside", False)]
+)
+def test_what_it_imports_counts(folder: Path, edited: str, counts: bool) -> None:
+    """Of the user's modules; nothing is imported to find out."""
+    before = source_digest("models_of_tests.linear")
+    assert before
+    (folder / f"{edited}.py").write_text("one = two = three = 4\n# edited")
+    assert (source_digest("models_of_tests.linear") != before) == counts
+    assert not any(name.startswith("models_of_tests") for name in sys.modules)
+
+
+def test_what_is_nowhere_has_none(folder: Path) -> None:
+    """Neither have libraries, whose versions count, and what is compiled."""
+    assert source_digest("models_of_tests.cubic") == source_digest("json") == source_digest("math.pi") == ""
