@@ -21,12 +21,11 @@ from cachingclient.hashing.libraries.awkward.links import link, loses_by_keeping
 from cachingclient.hashing.relevant import relevant_arguments
 from cachingclient.plan.lookup import surroundings
 from cachingclient.plan.policy import Cost, KeepAll
-from cachingclient.plan.record import BEYOND_BUDGET, QUICK
+from cachingclient.plan.record import QUICK
 from cachingclient.plan.variants import find_variants, trace_of
 from cachingclient.storage import Encoded
 from cachingclient.storage.codecs import decode
 from cachingclient.warn_once import NoteKeeper
-from cachingclient.worker.allowance import Grant
 from cachingclient.worker.as_planned import stands_in_key
 from cachingclient.worker.attempt import Attempt
 from cachingclient.worker.context import Context, inherit
@@ -106,7 +105,9 @@ class Call(RunAndKeep):
         ):
             return QUICK if self.context.keep and self.arguments is None else ""
         _tried.pop(self._kind, None)
-        return "not kept: calls like it were quicker than a look at their arguments, so nobody looked at these"
+        note = "not kept: calls like it were quicker than a look at their arguments, so nobody looked at these"
+        self._tell(note)
+        return note
 
     def _is_measured(self) -> bool:
         return False  # the peak of memory is the process's, and belongs to the task around the call
@@ -165,21 +166,25 @@ class Call(RunAndKeep):
         return self.read if self.read is not _NOTHING else result
 
     def _finish(self, attempt: Attempt, result: Any, seconds: float) -> None:
-        """Keep the result, unless the step changed its arguments or left too much of it unread."""
+        """Remember and keep the result, unless the step changed its arguments or left too much of it unread."""
+        note = ""
         attempt.look_back(self.function, self.context, result, seconds)
-        if attempt.content is None and (note := self._why_unknown()):
+        try:
+            if attempt.content is None:
+                note = self._why_unknown()
+            elif attempt.sound and self._is_slower_than_looking(seconds):
+                note = self._objection(attempt.content, result)
+                if not note:
+                    attempt.encoded = self._remember(attempt, result, seconds)
+            elif attempt.why_not:
+                note = f"not kept: {attempt.why_not}"
+        except Exception as error:
+            note = f"not kept: {type(error).__name__}: {error}"
+        if note:
+            self._tell(note)
             self._record("ran", seconds, 0, note=note)
         else:
-            self._conclude(attempt, result, seconds)
-
-    def _keep(self, attempt: Attempt, result: Any, seconds: float, grant: Grant) -> str | None:
-        """Remember the result in this process's memory, and have it written."""
-        if attempt.content is None:
-            return ""
-        if note := self._objection(attempt.content, result):
-            return note
-        attempt.encoded = self._remember(attempt, result, seconds)
-        return super()._keep(attempt, result if self.read is _NOTHING else self.read, seconds, grant)
+            self._conclude(attempt, result if self.read is _NOTHING else self.read, seconds)
 
     def _remember(self, attempt: Attempt, result: Any, seconds: float) -> Encoded:
         """Hold the result in memory; return it as it is to be kept."""
@@ -245,12 +250,10 @@ class Call(RunAndKeep):
         args, kwargs = relevant_arguments(self.function, *self.arguments)
         return f"not kept: {merkle.value([*args, *kwargs.values()]).reason}"
 
-    def _record(self, action: str, seconds: float, nbytes: int, **more: Any) -> None:
-        """Tell the client of the call; without one, warn in this process of what is not kept for a fault."""
-        note = more.get("note", "")
-        if note not in ("", QUICK, BEYOND_BUDGET) and getattr(thread_state, "key", None) is None:
+    def _tell(self, note: str) -> None:
+        """Warn in this process if there is no client to warn."""
+        if getattr(thread_state, "key", None) is None:
             _notes.add(f"step {self.name}: {note}")
-        super()._record(action, seconds, nbytes, **more)
 
 
 def _extent_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
