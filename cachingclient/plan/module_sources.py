@@ -11,7 +11,7 @@ import functools
 import os
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,10 +20,18 @@ from cachingclient.hashing.digest import digest
 from cachingclient.hashing.environment.environment import is_user_code
 
 
-def source_digest(module: str) -> str:
+def source_digest(module: str, imported_at: Callable[[str], float] | None = None) -> str:
     """Return a digest of the sources of a module and of the user's modules that it imports, anywhere in them.
 
     Empty where the module is not found from this process, or has no source.
+
+    Parameters
+    ----------
+    module
+        Its name.
+    imported_at
+        Gives when this process imported a module, in seconds since 1970. The digest is empty where a file was
+        changed after that: it is not the source of what is in memory.
 
     Examples
     --------
@@ -39,6 +47,8 @@ def source_digest(module: str) -> str:
         path = _path_of(name)
         try:
             status = os.stat(path)
+            if imported_at is not None and name in sys.modules and status.st_ctime > imported_at(name):
+                return ""
             sources[name], imported = _read(path, name, status.st_mtime_ns, status.st_size, status.st_ino)
         except OSError:
             continue

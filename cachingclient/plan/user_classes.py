@@ -136,7 +136,9 @@ class UserClasses:
                 return f"the class {reference.qualname} has changed"
         return ""
 
-    def classes_of(self, values: Iterable[tuple[object, Identity | str]]) -> dict[str, str]:
+    def classes_of(
+        self, values: Iterable[tuple[object, Identity | str]], imported_at: Callable[[str], float] | None = None
+    ) -> dict[str, str]:
         """Return the digests of the classes that values are of, by name: they count though no code may name them.
 
         With them those of their modules' sources, under names without a class.
@@ -145,6 +147,8 @@ class UserClasses:
         ----------
         values
             Each with what is known of it.
+        imported_at
+            As for `source_digest`.
         """
         found = {}
         for value, identity in values:
@@ -154,7 +158,9 @@ class UserClasses:
                         if (reference := self.reference(kind)) is not None:
                             found[reference.name] = reference.digest
                             if reference.module != SCRIPT:
-                                found[Reference(reference.module, "").name] = source_digest(reference.module)
+                                found[Reference(reference.module, "").name] = source_digest(
+                                    reference.module, imported_at
+                                )
         return found
 
     def _is(self, thing: Any, reference: Reference) -> bool:

@@ -31,7 +31,7 @@ from cachingclient.worker.context import Context
 from cachingclient.worker.fleeting import Fleeting
 from cachingclient.worker.given import Given
 from cachingclient.worker.half_set import settles
-from cachingclient.worker.modules_by_name import add_modules
+from cachingclient.worker.modules_by_name import add_modules, when_imported
 from cachingclient.worker.observe import Observed, Watch
 from cachingclient.worker.observe.places import matches
 from cachingclient.worker.options import options_of
@@ -272,7 +272,7 @@ class Attempt:
             memories.saw_opened({**trace.read, **trace.named})
             memories.filled(self.memories, trace)
             self.trace = with_memories(trace, seen, named, self.opened or (), code.memories, memories)
-        self.adds(self.classes.classes_of(self.looked_at))
+        self.adds(self.classes.classes_of(self.looked_at, when_imported))
 
     def _compare_code(self, function: Callable[..., Any], code: Code, context: Context) -> None:
         """See whether the run rebound a variable that its code reads, or changed it where it is the client's own."""

@@ -49,7 +49,7 @@ def add_modules(
     while waiting:
         name = waiting.pop()
         if (path := _file_of(name)) and path not in imported:
-            imported[path] = imported_at.get(name, _STARTED)
+            imported[path] = when_imported(name)
             waiting += imports(path, getattr(sys.modules[name], "__package__", None) or "")
     for path in sorted(imported.keys() - seen.reads.keys()):
         if (found := stamp(path)) is not None:
@@ -60,6 +60,11 @@ def add_modules(
 
 _STARTED = psutil.Process().create_time()
 _CLOCKS_DIFFER = 2.0  # seconds, between this machine and a file system
+
+
+def when_imported(module: str) -> float:
+    """Return when this process imported a module, in seconds since 1970; when it started, where nobody saw it."""
+    return imported_at.get(module, _STARTED)
 
 
 def _file_of(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,13 @@ def test_what_it_imports_counts(folder: Path, edited: str, counts: bool) -> None
 def test_what_is_nowhere_has_none(folder: Path) -> None:
     """Neither have libraries, whose versions count, and what is compiled."""
     assert source_digest("models_of_tests.cubic") == source_digest("json") == source_digest("math.pi") == ""
+
+
+def test_what_was_edited_after_its_import_has_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is not what this process runs; of modules that it has not imported nothing can be older."""
+    monkeypatch.setitem(sys.modules, "models_of_tests.helpers", types.ModuleType("models_of_tests.helpers"))
+    helpers = folder / "helpers.py"
+    vars(sys.modules["models_of_tests.helpers"])["__file__"] = str(helpers)
+    written = helpers.stat().st_ctime
+    assert source_digest("models_of_tests.linear", lambda _: written + 1)
+    assert source_digest("models_of_tests.linear", lambda _: written - 1) == ""
