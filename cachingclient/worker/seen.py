@@ -190,7 +190,8 @@ def _read(seen: Observed, inputs: Inputs) -> Iterable[tuple[str, Fingerprint | N
             raise NotKept(f"{path} changed while the step ran")
         yield path, found
     yield from ((path, None) for path in seen.missing if path not in seen.writes)
-    yield from ((path, Fingerprint(path, THERE)) for path in seen.there if path not in {*seen.reads, *seen.writes})
+    there = ((path, what) for path, what in seen.there.items() if path not in {*seen.reads, *seen.writes})
+    yield from ((path, Fingerprint(path, THERE, uuid=what)) for path, what in there)
     yield from ((f"{path} (link)", Fingerprint(path, LINK, checksum=target)) for path, target in seen.links.items())
     yield from ((path, Fingerprint(path, LISTING, checksum=digest)) for path, digest in seen.listings.items())
     for (path, wanted), digest in seen.matches.items():

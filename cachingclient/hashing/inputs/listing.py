@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import stat
 from collections.abc import Iterable, Iterator
 
 import xxhash
@@ -17,7 +18,7 @@ MATCHES = "matches"
 STAMPS = "stamps"
 """The kind that holds the names, sizes and times of the files in a folder."""
 THERE = "there"
-"""The kind that says no more than that something is there."""
+"""The kind that says no more than that something is there; what it is stands in its ``uuid``."""
 LINK = "link"
 """The kind that says where a symbolic link leads."""
 MOST_NAMES = 100_000
@@ -25,7 +26,9 @@ MOST_NAMES = 100_000
 
 
 def list_folder(folder: str, wanted: str = "") -> str | None:
-    """Return the digest of the names in a folder that match a pattern, None if there is no such folder.
+    """Return the digest of the names in a folder that match a pattern, and of what each of them is.
+
+    None if there is no such folder.
 
     Examples
     --------
@@ -34,16 +37,47 @@ def list_folder(folder: str, wanted: str = "") -> str | None:
     """
     got(NAME)
     try:
-        names = os.listdir(folder)
+        with os.scandir(folder) as entries:
+            # Whoever lists a folder asks the entries what they are, of which the interpreter tells nobody.
+            kinds = {each.name: _kind_of(each) for each in entries}
     except (OSError, ValueError):
         return None
-    if wanted:
-        names = fnmatch.filter(names, wanted)
+    names = fnmatch.filter(kinds, wanted) if wanted else list(kinds)
     digest = xxhash.xxh3_128()
     for name in sorted(names):
         if name != "__pycache__":
-            digest.update(os.fsencode(name) + b"\0")
+            digest.update(os.fsencode(name) + kinds[name] + b"\0")
     return digest.hexdigest()
+
+
+def _kind_of(entry: os.DirEntry[str]) -> bytes:
+    """Return what is put behind a name for what it is; nothing for a file."""
+    link = b"@" if entry.is_symlink() else b""
+    try:
+        return link + (b"" if entry.is_file() else b"/" if entry.is_dir() else b"?")
+    except OSError:  # such as a link to itself
+        return link + b"?"
+
+
+def what_is_there(path: str) -> str | None:
+    """Return what a path is, such as a file, a folder or a link to either; None if nothing is there.
+
+    Examples
+    --------
+    >>> what_is_there(os.getcwd()), what_is_there("/no/such/file")
+    ('folder', None)
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return None
+    link = "link to a " if stat.S_ISLNK(mode) else ""
+    if link:
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            return "link that leads nowhere"
+    return link + ("folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "device")
 
 
 def target_of(link: str) -> str | None:

@@ -55,6 +55,8 @@ def _agree(one: object, other: object) -> bool:
     """
     if not (isinstance(one, Fingerprint) and isinstance(other, Fingerprint)):
         return one == other
+    if one.kind == other.kind == THERE:
+        return one.uuid == other.uuid or None in (one.uuid, other.uuid)
     if APPENDED in (one.kind, other.kind) or THERE in (one.kind, other.kind):
         return True
     return one == other or are_of_one_state(one, other)

@@ -30,6 +30,7 @@ from cachingclient.hashing.inputs.listing import (
     list_folder,
     stamp_folder,
     target_of,
+    what_is_there,
 )
 from cachingclient.hashing.inputs.merge import APPENDED, merged, one_folder
 from cachingclient.hashing.inputs.stated import as_fields, as_fingerprint, as_path, as_text
@@ -285,7 +286,7 @@ class Surroundings:
             except OSError:
                 return False
         if seen.kind == THERE:
-            return os.path.lexists(path)
+            return what_is_there(path) == seen.uuid if seen.uuid else os.path.lexists(path)
         if seen.kind == LINK:
             return target_of(path) == seen.checksum
         if _is_endless(path):

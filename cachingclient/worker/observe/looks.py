@@ -63,7 +63,15 @@ def _replace(name: str, note: Handler) -> None:
 
 def _look(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     whether = any(_asks_whether_there(one) for one in islice(callers(frame), 2))
-    note_path(found, from_folder(*args), frame, Observed.asked_for if whether else Observed.read)
+    note_path(found, from_folder(*args), frame, Observed.asked_for if whether else _note_size)
+
+
+def _note_size(seen: Observed, path: str) -> None:
+    """Note a look that takes more than whether something is there: of a folder no more counts."""
+    if os.path.isdir(path):
+        seen.asked_for(path)
+    else:
+        seen.read(path)
 
 
 def _asks_whether_there(frame: FrameType) -> bool:
@@ -74,7 +82,7 @@ def _asks_whether_there(frame: FrameType) -> bool:
 
 def _look_at_entry(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     if frame.f_code.co_filename != _REMOVERS:
-        note_path(found, args[0], frame, Observed.read)
+        note_path(found, args[0], frame, _note_size)
 
 
 def _follow(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:

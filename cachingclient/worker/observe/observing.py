@@ -16,6 +16,7 @@ from cachingclient.worker.observe import (
     entropy,
     generators,
     imports_by_name,
+    installed,
     looks,
     sqlite,
     variables,
@@ -94,7 +95,8 @@ def install() -> None:
     global _installed
     with _lock:
         if not _installed:
-            for part in (audit, looks, variables, entropy, generators, sqlite, doors, cluster_state, imports_by_name):
+            parts = (audit, looks, variables, entropy, generators, sqlite, doors, cluster_state)
+            for part in (*parts, imports_by_name, installed):
                 part.install()
             current.follow_threads()
             _installed = True

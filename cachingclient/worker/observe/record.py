@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import Any
 
-from cachingclient.hashing.inputs.listing import list_folder, stamp_folder, target_of
+from cachingclient.hashing.inputs.listing import list_folder, stamp_folder, target_of, what_is_there
 from cachingclient.worker.observe.stamps import Stamp, Written, after, stamp
 
 MOST_FILES = 1000
@@ -30,7 +30,8 @@ class Observed:
     missing
         Paths that were to be read and were not there.
     there
-        Files and folders of which it was asked whether they are there, and which were.
+        Files and folders of which it was asked whether they are there, and which were: what each is, as
+        `what_is_there` has it.
     listings
         Folders that were listed, with the digest of the names in them, as `list_folder` has it.
     matches
@@ -82,7 +83,7 @@ class Observed:
     reads: dict[str, Stamp] = field(default_factory=dict)
     folders: dict[str, str] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
-    there: set[str] = field(default_factory=set)
+    there: dict[str, str] = field(default_factory=dict)
     listings: dict[str, str] = field(default_factory=dict)
     matches: dict[tuple[str, str], str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
@@ -150,12 +151,13 @@ class Observed:
         """Note that it is asked whether a file or folder is there."""
         if path in self.writes or path in self.there or path in self.missing:
             return
-        if not os.path.lexists(path):
+        what = what_is_there(path)
+        if len(self.missing if what is None else self.there) >= 2 * MOST_FILES:
+            self.give_reason(f"more than {2 * MOST_FILES} files were looked for" + " and not there" * (what is None))
+        elif what is None:
             self.missing.add(path)
-        elif len(self.there) < 2 * MOST_FILES:
-            self.there.add(path)
         else:
-            self.give_reason(f"more than {2 * MOST_FILES} files were looked for")
+            self.there[path] = what
 
     def followed(self, path: str) -> None:
         """Note that it is asked where a symbolic link leads."""
@@ -245,10 +247,7 @@ class Observed:
         try:
             found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
-            self.missing.add(path)
-            if len(self.missing) > 2 * MOST_FILES:
-                self.missing.discard(path)
-                self.give_reason(f"more than {2 * MOST_FILES} files were looked for and not there")
+            self.asked_for(path)
         except (OSError, ValueError) as error:
             self.give_reason(f"{path} can't be looked at: {error}")
         else:

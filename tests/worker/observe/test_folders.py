@@ -1,14 +1,19 @@
 """What a step lists, looks for and asks about: names in folders, sizes, links, and files that are not there."""
 
 import glob
+import itertools
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cachingclient.hashing.inputs.inputs import Inputs
+from cachingclient.hashing.inputs.trace import Surroundings
 from cachingclient.worker.observe import observing
+from cachingclient.worker.seen import trace_of_run
 from tests.worker.observe.reading import read
 
 
@@ -44,7 +49,7 @@ def test_what_is_asked_about_counts_without_being_opened(tmp_path: Path) -> None
         assert (tmp_path / "there").exists()
         assert not os.path.exists(tmp_path / "absent")
         os.path.getsize(tmp_path / "sized")
-    assert seen.there == {str(tmp_path / "there")}
+    assert seen.there == {str(tmp_path / "there"): "file"}
     assert str(tmp_path / "absent") in seen.missing
     assert list(seen.reads) == [str(tmp_path / "sized")]
 
@@ -133,3 +138,75 @@ def test_of_a_folder_that_is_searched_only_what_matches_counts(tmp_path, look):
     assert trace() == before
     (tmp_path / "b.root").touch()
     assert trace() != before
+
+
+def in_folder(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.is_file()]
+
+
+def of_entries(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_file()]
+
+
+def walked(folder: Path) -> list[str]:
+    return [name for _, _, names in os.walk(folder) for name in names]
+
+
+def is_file(folder: Path) -> bool:
+    return (folder / "it").is_file()
+
+
+def is_there(folder: Path) -> bool:
+    return (folder / "it").exists()
+
+
+def may_write(folder: Path) -> bool:
+    return os.access(folder / "it", os.W_OK)
+
+
+def size(folder: Path) -> int:
+    return os.stat(folder / "it").st_size
+
+
+def a_file(path: Path) -> None:
+    path.write_text("1")
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def a_link_to_nothing(path: Path) -> None:
+    path.symlink_to("nothing")
+
+
+def nothing(path: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize("asks", [in_folder, of_entries, walked, is_file, is_there, may_write, size])
+@pytest.mark.parametrize(("before", "after"), itertools.permutations([a_file, a_folder, a_link_to_nothing, nothing], 2))
+def test_a_look_holds_only_while_it_would_find_the_same(
+    tmp_path: Path, asks: Callable[[Path], object], before: Callable[[Path], None], after: Callable[[Path], None]
+) -> None:
+    """What became a folder, or a link to nothing, is not what it was, though its name is there."""
+    looked = tmp_path / "looked"
+    looked.mkdir()
+    it = looked / "it"
+
+    def outcome() -> object:
+        try:
+            return asks(looked)
+        except FileNotFoundError:
+            return None
+
+    before(it)
+    with observing() as seen:
+        first = outcome()
+    trace = trace_of_run(seen, (), Inputs(), (), ())
+    assert Surroundings().difference(trace) == ""
+    shutil.rmtree(it) if it.is_dir() else it.unlink(missing_ok=True)
+    after(it)
+    if outcome() != first:
+        assert Surroundings().difference(trace)
