@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import glob
 import os
 import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from cachingclient.forks.children import free_in_children
 from cachingclient.forks.patience import BYTE, NAME, got
 from cachingclient.hashing.digest import compact, frame
 from cachingclient.hashing.inputs.checksums import OWN, Sums, state_of
+from cachingclient.hashing.inputs.patterns import Search
 from cachingclient.hashing.inputs.remembered import Found, Version, note, recall, version_of
 
 SMALL_FILE = 64 * 1024
@@ -118,10 +118,15 @@ def look_at_folder(path: str, mode: str, most_files: int) -> Fingerprint:
 
 def look_at_pattern(pattern: str, mode: str, most_files: int) -> Fingerprint | None:
     """Return the fingerprint of all files that match a pattern, or None if none does."""
-    matches = sorted(islice(glob.iglob(pattern, recursive=True), most_files + 1))
+    search = Search(pattern)
+    matches = () if search.is_rest_of_a_path else sorted(set(islice(search, most_files + 1)))
     if not matches:
         return None
-    return _look_at_listing(pattern, "pattern", ((match, match) for match in matches), mode, most_files)
+    look = _look_at_listing(pattern, "pattern", ((match, match) for match in matches), mode, most_files)
+    if search.is_cut and not look.note:
+        note = f"only the first {search.most_names} names below {search.base} were looked at: other files go unseen"
+        look = replace(look, note=note)
+    return look
 
 
 def is_unchanged(seen: Fingerprint, most_files: int) -> bool:

@@ -26,10 +26,12 @@ def test_a_text_names_what_exists(here: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["event", "date", "missing.root", "pt/eta", "/", ".", "./", "1.5", "a.root\n", "", "x" * 5000 + "/"]
+    "text",
+    ["event", "date", "missing.root", "pt/eta", "/", ".", "./", "1.5", "a.root\n", "", "x" * 5000 + "/"]
+    + ["/*", "/*/*", "/**", "/**/*"],
 )
 def test_other_texts_are_just_texts(here: Path, text: str) -> None:
-    """Missing files, separators alone and long texts name nothing."""
+    """Missing files, separators alone, long texts, and patterns that the whole machine fits, name nothing."""
     assert Inputs().of(text) is None
 
 
