@@ -10,7 +10,7 @@ from typing import Any
 
 from cachingclient.hashing.inputs.fingerprint import Fingerprint, look_at_path
 from cachingclient.hashing.inputs.inputs import Inputs
-from cachingclient.hashing.inputs.listing import LINK, LISTING, MATCHES, STAMPS, THERE
+from cachingclient.hashing.inputs.listing import LINK, LISTING, MATCHES, STAMPS, THERE, TIME
 from cachingclient.hashing.inputs.merge import appended
 from cachingclient.hashing.inputs.remote_names import may_name_the_same
 from cachingclient.hashing.inputs.signed import unsigned
@@ -193,6 +193,8 @@ def _read(seen: Observed, inputs: Inputs) -> Iterable[tuple[str, Fingerprint | N
     there = ((path, what) for path, what in seen.there.items() if path not in {*seen.reads, *seen.writes})
     yield from ((path, Fingerprint(path, THERE, uuid=what)) for path, what in there)
     yield from ((f"{path} (link)", Fingerprint(path, LINK, checksum=target)) for path, target in seen.links.items())
+    times = ((path, *time) for path, time in seen.times.items() if path not in seen.writes)
+    yield from ((f"{path} (time)", Fingerprint(path, TIME, mtime_ns=ns, uuid=mode)) for path, ns, mode in times)
     yield from ((path, Fingerprint(path, LISTING, checksum=digest)) for path, digest in seen.listings.items())
     for (path, wanted), digest in seen.matches.items():
         if path not in seen.listings:

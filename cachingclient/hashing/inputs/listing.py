@@ -21,6 +21,8 @@ THERE = "there"
 """The kind that says no more than that something is there; what it is stands in its ``uuid``."""
 LINK = "link"
 """The kind that says where a symbolic link leads."""
+TIME = "time"
+"""The kind that holds the time of a file's last change, or None for any, and in its ``uuid`` its mode."""
 MOST_NAMES = 100_000
 """A folder with more files than this is too large to be looked at again."""
 
@@ -92,6 +94,21 @@ def target_of(link: str) -> str | None:
         return os.fsdecode(os.readlink(link))
     except (OSError, ValueError):
         return None
+
+
+def time_of(path: str) -> tuple[int, str] | None:
+    """Return when a file was last changed, in nanoseconds since 1970, and its mode in octal digits; None if it is gone.
+
+    Examples
+    --------
+    >>> time_of("/no/such/file") is None
+    True
+    """
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, f"{found.st_mode:o}"
 
 
 def stamp_folder(folder: str) -> str | None:

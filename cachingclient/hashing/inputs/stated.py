@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
-from cachingclient.hashing.inputs.listing import LINK, MATCHES
+from cachingclient.hashing.inputs.listing import LINK, MATCHES, TIME
 
 
 def as_fields(found: Fingerprint | None) -> list[Any] | None:
@@ -33,7 +33,7 @@ def as_fingerprint(path: str, fields: Any) -> Fingerprint | None:
     if not isinstance(kind, str):
         raise TypeError("the kind of a file is a text")
     # Where several things are known of a folder, each has a name of its own.
-    path = path.removesuffix({LINK: " (link)", MATCHES: f" ({uuid})"}.get(kind, ""))
+    path = path.removesuffix({LINK: " (link)", TIME: " (time)", MATCHES: f" ({uuid})"}.get(kind, ""))
     return Fingerprint(path, kind, _number(size), _number(mtime_ns), as_text(checksum), uuid=as_text(uuid))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,19 +19,10 @@ import xxhash
 
 from cachingclient.forks.patience import NAME, got, in_time
 from cachingclient.hashing.inputs.differs import in_what
-from cachingclient.hashing.inputs.fingerprint import Fingerprint, is_unchanged
-from cachingclient.hashing.inputs.listing import (
-    LINK,
-    LISTING,
-    MATCHES,
-    STAMPS,
-    THERE,
-    list_folder,
-    stamp_folder,
-    target_of,
-    what_is_there,
-)
-from cachingclient.hashing.inputs.merge import APPENDED, merged, one_folder
+from cachingclient.hashing.inputs.fingerprint import Fingerprint
+from cachingclient.hashing.inputs.listing import TIME
+from cachingclient.hashing.inputs.look_again import is_as_it_was
+from cachingclient.hashing.inputs.merge import merged, one_folder
 from cachingclient.hashing.inputs.stated import as_fields, as_fingerprint, as_path, as_text
 from cachingclient.hashing.inputs.told import EVERYTHING, Told, tell_surroundings, view_of_files
 
@@ -52,8 +42,9 @@ class Trace:
         Local files among the arguments, by absolute path, as they were.
     read
         Files and folders that were read or listed without being named; None for one that was looked for in vain. A
-        link that was followed by hand stands there too, under its path and ``" (link)"``; and a folder that was listed
-        for some names, under its path and their pattern.
+        link that was followed by hand stands there too, under its path and ``" (link)"``; a file whose time was asked
+        for, under its path and ``" (time)"``; and a folder that was listed for some names, under its path and their
+        pattern.
     written
         Files that the steps left behind: the result counts only while they are there. One that was only appended to,
         such as a log, may have grown since.
@@ -257,6 +248,10 @@ class Surroundings:
                     continue
                 if unseen is not None and seen is not None and not os.path.lexists(path):
                     unseen.add(name)
+                elif seen is not None and seen.kind == TIME:
+                    return (
+                        f"the time or the mode of {path.removeprefix(_working_folder())}, which it asks for, is another"
+                    )
                 else:
                     how = in_what(path, seen) if files is not trace.written else ""
                     return what.format(path=name.removeprefix(_working_folder())) + (f" ({how})" if how else "")
@@ -274,41 +269,8 @@ class Surroundings:
                 return None
             got(NAME)
             self._now_at = path
-            self._same[known] = self._look(path, seen)
+            self._same[known] = is_as_it_was(path, seen, self._most_files)
         return self._same[known]
-
-    def _look(self, path: str, seen: Fingerprint | None) -> bool:
-        if seen is None:
-            return not os.path.lexists(path)
-        if seen.kind == APPENDED:
-            try:
-                return os.stat(path).st_size >= (seen.size or 0)
-            except OSError:
-                return False
-        if seen.kind == THERE:
-            return what_is_there(path) == seen.uuid if seen.uuid else os.path.lexists(path)
-        if seen.kind == LINK:
-            return target_of(path) == seen.checksum
-        if _is_endless(path):
-            return False
-        if seen.kind == LISTING:
-            return list_folder(path) == seen.checksum
-        if seen.kind == MATCHES:
-            return list_folder(path, seen.uuid or "") == seen.checksum
-        if seen.kind == STAMPS:
-            return stamp_folder(path) == seen.checksum
-        if seen.kind == "folder" and seen.checksum is None:  # one that was made, whatever is in it
-            return os.path.isdir(path)
-        return is_unchanged(seen, self._most_files)
-
-
-def _is_endless(path: str) -> bool:
-    """Whether looking into what lies there may never end: a pipe or a device, which a description may name."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _working_folder() -> str:

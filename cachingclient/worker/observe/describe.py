@@ -46,6 +46,7 @@ def _paths(seen: Observed) -> Iterator[tuple[str, Iterable[str]]]:
     yield "lists", seen.listings
     yield "lists some of", [folder for folder, _ in seen.matches]
     yield "follows", seen.links
+    yield "asks for the time or mode of", seen.times
     done: dict[str, list[str]] = {}
     for path, written in seen.writes.items():
         verb = {"removed": "removes", "folder": "makes the folder", "appended": "appends to"}.get(written.how, "writes")

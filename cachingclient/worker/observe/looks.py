@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from cachingclient.worker.observe.audit import Handler, note_path, tell
-from cachingclient.worker.observe.callers import callers, file_of, is_standard
+from cachingclient.worker.observe.callers import asked_by_user, callers, file_of, is_standard
 from cachingclient.worker.observe.current import Observers
 from cachingclient.worker.observe.open_folders import from_folder
 from cachingclient.worker.observe.record import Observed
@@ -27,12 +27,15 @@ _ASK_WHETHER_THERE = frozenset(
 )
 """Functions of the standard library that take nothing from a look but whether a file is there, and of what kind."""
 _REMOVERS = file_of("shutil")
+_FOR_OTHERS = frozenset(map(file_of, ("genericpath", "pathlib", "os")))
+"""Modules whose functions ask for whoever calls them."""
 
 
 def install() -> None:
     """See what is asked about files from now on."""
-    for name in ("stat", "lstat", "access"):
+    for name in ("stat", "lstat"):
         _replace(name, _look)
+    _replace("access", _try)
     _replace("readlink", _follow)
     stat = os.DirEntry.stat
 
@@ -62,8 +65,21 @@ def _replace(name: str, note: Handler) -> None:
 
 
 def _look(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
-    whether = any(_asks_whether_there(one) for one in islice(callers(frame), 2))
-    note_path(found, from_folder(*args), frame, Observed.asked_for if whether else _note_size)
+    if any(_asks_whether_there(one) for one in islice(callers(frame), 2)):
+        note_path(found, from_folder(*args), frame, Observed.asked_for)
+        return
+    note_path(found, from_folder(*args), frame, _note_size)
+    code = frame.f_code
+    takes_no_time = code.co_name in ("getsize", "samefile") and is_standard(code.co_filename)
+    if not takes_no_time and asked_by_user(frame, _FOR_OTHERS):
+        note_path(found, from_folder(*args), frame, Observed.asked_for_time)
+
+
+def _try(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    path = from_folder(*args)
+    note_path(found, path, frame, _note_size)
+    if asked_by_user(frame):
+        note_path(found, path, frame, Observed.asked_for_mode)
 
 
 def _note_size(seen: Observed, path: str) -> None:
@@ -83,6 +99,8 @@ def _asks_whether_there(frame: FrameType) -> bool:
 def _look_at_entry(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     if frame.f_code.co_filename != _REMOVERS:
         note_path(found, args[0], frame, _note_size)
+        if asked_by_user(frame, _FOR_OTHERS):
+            note_path(found, args[0], frame, Observed.asked_for_time)
 
 
 def _follow(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import Any
 
-from cachingclient.hashing.inputs.listing import list_folder, stamp_folder, target_of, what_is_there
+from cachingclient.hashing.inputs.listing import list_folder, stamp_folder, target_of, time_of, what_is_there
 from cachingclient.worker.observe.stamps import Stamp, Written, after, stamp
 
 MOST_FILES = 1000
@@ -38,6 +38,9 @@ class Observed:
         Folders that were listed for some names alone, by their pattern, with the digest of those that were there.
     links
         Symbolic links that were followed by hand, as ``os.path.realpath`` does, with where they lead.
+    times
+        Files and folders whose time the step's own code asked for, with the mode, as `time_of` has them; without the
+        time where it only asked who may use it.
     writes
         What the step left behind. What it made and removed again is not among it.
     changed
@@ -87,6 +90,7 @@ class Observed:
     listings: dict[str, str] = field(default_factory=dict)
     matches: dict[tuple[str, str], str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    times: dict[str, tuple[int | None, str]] = field(default_factory=dict)
     writes: dict[str, Written] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     variables: dict[str, str | None] = field(default_factory=dict)
@@ -119,8 +123,8 @@ class Observed:
         """Whether nothing was seen, as of most steps."""
         return not (
             self.reads or self.missing or self.there or self.listings or self.matches or self.links or self.folders
-            or self.writes or self.changed or self.variables or self.used_cwd or self.processes or self.connections
-            or self.remote or self.drew or self.perhaps_drew or self.state
+            or self.times or self.writes or self.changed or self.variables or self.used_cwd or self.processes
+            or self.connections or self.remote or self.drew or self.perhaps_drew or self.state
             or self.unknown or self.sent or self.by_name
         )  # fmt: skip
 
@@ -167,6 +171,17 @@ class Observed:
             self.asked_for(path)
         else:
             self.add(self.links, path, target)
+
+    def asked_for_time(self, path: str) -> None:
+        """Note that the step's own code asks when a file was changed, among other things."""
+        if path not in self.writes and (found := time_of(path)) is not None:
+            known = self.times.get(path)
+            self.add(self.times, path, found if known is None or known[0] is None else known)
+
+    def asked_for_mode(self, path: str) -> None:
+        """Note that the step's own code asks who may use a file."""
+        if path not in self.writes and path not in self.times and (found := time_of(path)) is not None:
+            self.add(self.times, path, (None, found[1]))
 
     def wrote(self, path: str, how: str) -> None:
         """Note that a file is about to be written, or removed."""

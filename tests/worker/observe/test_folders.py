@@ -2,6 +2,7 @@
 
 import glob
 import itertools
+import json
 import os
 import shutil
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cachingclient.hashing.inputs.inputs import Inputs
-from cachingclient.hashing.inputs.trace import Surroundings
+from cachingclient.hashing.inputs.trace import Surroundings, Trace
 from cachingclient.worker.observe import observing
 from cachingclient.worker.seen import trace_of_run
 from tests.worker.observe.reading import read
@@ -210,3 +211,55 @@ def test_a_look_holds_only_while_it_would_find_the_same(
     after(it)
     if outcome() != first:
         assert Surroundings().difference(trace)
+
+
+def newest(folder: Path) -> str:
+    return max(folder.iterdir(), key=os.path.getmtime).name
+
+
+def newest_by_stat(folder: Path) -> str:
+    return max(folder.glob("*"), key=lambda path: path.stat().st_mtime_ns).name
+
+
+def newest_entry(folder: Path) -> str:
+    with os.scandir(folder) as entries:
+        return max(entries, key=lambda entry: entry.stat().st_mtime_ns).name
+
+
+@pytest.mark.parametrize("pick", [newest, newest_by_stat, newest_entry])
+def test_the_time_of_a_file_counts_where_the_step_asks_for_it(tmp_path: Path, pick: Callable[[Path], str]) -> None:
+    """The newest of some corrections is another once one is touched, though all hold what they held."""
+    for name, time in (("old", 1_000), ("new", 2_000)):
+        (tmp_path / name).write_text("1")
+        os.utime(tmp_path / name, (time, time))
+    with observing() as seen:
+        assert pick(tmp_path) == "new"
+    trace = Trace.of_json(json.loads(json.dumps(trace_of_run(seen, (), Inputs(), (), ()).as_json())))
+    assert Surroundings().difference(trace) == ""
+    os.utime(tmp_path / "old", (3_000, 3_000))
+    assert "the time or the mode of" in Surroundings().difference(trace)
+
+
+def test_who_may_use_a_file_counts_where_the_step_asks(tmp_path: Path) -> None:
+    """Its time does not."""
+    path = tmp_path / "table"
+    path.write_text("1")
+    path.chmod(0o644)
+    with observing() as seen:
+        os.access(path, os.X_OK)
+    trace = trace_of_run(seen, (), Inputs(), (), ())
+    os.utime(path, (3_000, 3_000))
+    assert Surroundings().difference(trace) == ""
+    path.chmod(0o755)
+    assert "the time or the mode of" in Surroundings().difference(trace)
+
+
+def test_a_size_alone_is_no_question_for_the_time(tmp_path: Path) -> None:
+    """A small file that is touched holds what it held."""
+    (tmp_path / "table").write_text("1")
+    with observing() as seen:
+        os.path.getsize(tmp_path / "table")
+        (tmp_path / "table").read_text()
+    trace = trace_of_run(seen, (), Inputs(), (), ())
+    os.utime(tmp_path / "table", (3_000, 3_000))
+    assert Surroundings().difference(trace) == ""
