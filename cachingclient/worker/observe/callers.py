@@ -8,7 +8,7 @@ import re
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from types import CodeType, FrameType, FunctionType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
@@ -82,7 +82,7 @@ def callers(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def asked_by_user(frame: FrameType | None, accessors: frozenset[str] = frozenset()) -> bool:
+def asked_by_user(frame: FrameType | None, accessors: Set[str] = frozenset()) -> bool:
     """Whether code of the user called what runs in a frame, directly or through modules that only pass on.
 
     Parameters

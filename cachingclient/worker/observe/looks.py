@@ -16,7 +16,8 @@ from typing import Any
 from cachingclient.worker.observe.audit import Handler, note_path, tell
 from cachingclient.worker.observe.callers import asked_by_user, callers, file_of, is_standard
 from cachingclient.worker.observe.current import Observers
-from cachingclient.worker.observe.open_folders import from_folder
+from cachingclient.worker.observe.imports import when_imported
+from cachingclient.worker.observe.open_folders import from_folder, path_of
 from cachingclient.worker.observe.record import Observed
 from cachingclient.worker.observe.wrap import set_in_class
 
@@ -27,13 +28,13 @@ _ASK_WHETHER_THERE = frozenset(
 )
 """Functions of the standard library that take nothing from a look but whether a file is there, and of what kind."""
 _REMOVERS = file_of("shutil")
-_FOR_OTHERS = frozenset(map(file_of, ("genericpath", "pathlib", "os")))
+_FOR_OTHERS = {file_of(name) for name in ("genericpath", "pathlib", "os")}
 """Modules whose functions ask for whoever calls them."""
 
 
 def install() -> None:
     """See what is asked about files from now on."""
-    for name in ("stat", "lstat"):
+    for name in ("stat", "lstat", "fstat"):
         _replace(name, _look)
     _replace("access", _try)
     _replace("readlink", _follow)
@@ -45,6 +46,7 @@ def install() -> None:
         return stat(self, *args, **kwargs)
 
     set_in_class(os.DirEntry, "stat", entry_stat)
+    when_imported("fsspec.implementations.local", lambda module: _FOR_OTHERS.add(file_of(module.__name__)))
 
 
 def _replace(name: str, note: Handler) -> None:
@@ -52,8 +54,10 @@ def _replace(name: str, note: Handler) -> None:
 
     @functools.wraps(original)
     def looked(path: Any, *args: Any, **kwargs: Any) -> Any:
-        if type(path) is not int:
-            folder = kwargs.get("dir_fd")
+        folder = kwargs.get("dir_fd")
+        if type(path) is int:
+            tell(_look_at_open_file, (path,), sys._getframe(1))
+        else:
             tell(note, (path, -1 if folder is None else folder), sys._getframe(1))
         return original(path, *args, **kwargs)
 
@@ -73,6 +77,12 @@ def _look(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     takes_no_time = code.co_name in ("getsize", "samefile") and is_standard(code.co_filename)
     if not takes_no_time and asked_by_user(frame, _FOR_OTHERS):
         note_path(found, from_folder(*args), frame, Observed.asked_for_time)
+
+
+def _look_at_open_file(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    """Note that the time of a file is asked for that is open: what else it tells is noted where it is opened."""
+    if asked_by_user(frame, _FOR_OTHERS) and os.path.isabs(path := path_of(args[0])):
+        note_path(found, path, frame, Observed.asked_for_time)
 
 
 def _try(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:

@@ -59,11 +59,11 @@ def from_folder(path: Any, folder: int) -> Any:
     """
     if folder == -1 or (name := os.fsdecode(path)).startswith(os.sep):
         return path
-    return os.path.join(_path_of(folder), name)
+    return os.path.join(path_of(folder), name)
 
 
-def _path_of(descriptor: int) -> str:
-    """Return where an open folder lies, as Linux tells it, or macOS."""
+def path_of(descriptor: int) -> str:
+    """Return where an open file or folder lies, as Linux tells it, or macOS."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except FileNotFoundError:

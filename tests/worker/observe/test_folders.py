@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from cachingclient.hashing.inputs.inputs import Inputs
@@ -226,7 +227,20 @@ def newest_entry(folder: Path) -> str:
         return max(entries, key=lambda entry: entry.stat().st_mtime_ns).name
 
 
-@pytest.mark.parametrize("pick", [newest, newest_by_stat, newest_entry])
+def newest_open(folder: Path) -> str:
+    def time(path: Path) -> float:
+        with path.open() as file:
+            return os.fstat(file.fileno()).st_mtime
+
+    return max(folder.iterdir(), key=time).name
+
+
+def newest_of_fsspec(folder: Path) -> str:
+    files = fsspec.filesystem("file")
+    return Path(max(files.ls(str(folder), detail=False), key=files.modified)).name
+
+
+@pytest.mark.parametrize("pick", [newest, newest_by_stat, newest_entry, newest_open, newest_of_fsspec])
 def test_the_time_of_a_file_counts_where_the_step_asks_for_it(tmp_path: Path, pick: Callable[[Path], str]) -> None:
     """The newest of some corrections is another once one is touched, though all hold what they held."""
     for name, time in (("old", 1_000), ("new", 2_000)):
