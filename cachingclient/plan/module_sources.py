@@ -39,7 +39,7 @@ def source_digest(module: str, imported_at: Callable[[str], float] | None = None
     ''
     """
     sources: dict[str, bytes] = {}
-    waiting = [module]
+    waiting = list(with_packages(module))
     while waiting:
         name = waiting.pop()
         if name in sources or not is_user_code(name.partition(".")[0]):  # to ask for a part would import the whole
@@ -59,7 +59,7 @@ def source_digest(module: str, imported_at: Callable[[str], float] | None = None
 
 
 def imports(path: str, package: str) -> Iterator[str]:
-    """Yield the names of modules that a file imports, anywhere in it, and of what may be modules.
+    """Yield the names of modules that a file imports, anywhere in it, and of what may be modules, with their packages.
 
     Parameters
     ----------
@@ -75,12 +75,25 @@ def imports(path: str, package: str) -> Iterator[str]:
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (each.name for each in node.names)
+            for each in node.names:
+                yield from with_packages(each.name)
         elif isinstance(node, ast.ImportFrom):
             parts = package.split(".")
             parts = parts[: len(parts) + 1 - node.level] if node.level else []
             base = ".".join([*parts, *([node.module] if node.module else [])])
-            yield from (base, *(f"{base}.{each.name}" for each in node.names))
+            yield from (*with_packages(base), *(f"{base}.{each.name}" for each in node.names))
+
+
+def with_packages(module: str) -> Iterator[str]:
+    """Yield the names of the packages that a module is in, from the outermost, and its own: Python runs each of them.
+
+    Examples
+    --------
+    >>> list(with_packages("analysis.models.linear"))
+    ['analysis', 'analysis.models', 'analysis.models.linear']
+    """
+    parts = module.split(".")
+    return (".".join(parts[:number]) for number in range(1, len(parts) + 1))
 
 
 @functools.lru_cache(maxsize=256)

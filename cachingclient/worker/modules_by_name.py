@@ -16,7 +16,7 @@ import psutil  # type: ignore[import-untyped]
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.keys import Code
-from cachingclient.plan.module_sources import imports
+from cachingclient.plan.module_sources import imports, with_packages
 from cachingclient.plan.user_classes import Scope
 from cachingclient.worker.observe import Observed, stamp
 from cachingclient.worker.observe.audit import imported_at
@@ -43,7 +43,9 @@ def add_modules(
     known = {label.partition(" ")[2] for each in identities for label in each.ingredients}
     if seen.by_name and not holds_packed(result):  # nobody compares the classes of what a library packed
         known |= Scope(result).names()
-    waiting = [module for module, name in seen.by_name if f"{module}.{name}" not in known]
+    waiting = [
+        each for module, name in seen.by_name if f"{module}.{name}" not in known for each in with_packages(module)
+    ]
     waiting += [name for path in seen.reads if path.endswith(".py") for name in imports(path, "")]
     imported: dict[str, float] = {}
     while waiting:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 MODEL = """
+import units.lengths
 from corrections import scale
 
 class Model:
@@ -18,9 +19,13 @@ class Model:
         self.slope = slope
 
     def predict(self, x):
-        return scale() * self.slope * x
+        return scale() * self.slope * x * units.METRE
 """
-CORRECTIONS = "def scale():\n    return 1.0\n"
+FILES = {
+    "corrections": "def scale():\n    return 1.0\n",
+    "units/__init__": "METRE = 1.0\n",
+    "units/lengths": "",
+}
 SCRIPT = """
 import pickle, sys
 from cachingclient import DiracClient
@@ -47,7 +52,8 @@ if __name__ == "__main__":
 @pytest.fixture
 def analyse(tmp_path: Path, store_url: str) -> Callable[[], tuple[float, int]]:
     """Run the script in a process of its own; gives the value and how many steps ran."""
-    for name, text in {"models": MODEL, "corrections": CORRECTIONS, "analysis": SCRIPT}.items():
+    for name, text in {"models": MODEL, **FILES, "analysis": SCRIPT}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.py").write_text(text)
     code = "import pickle, models; pickle.dump(models.Model(3), open('model.pickle', 'wb'))"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
@@ -68,8 +74,9 @@ def analyse(tmp_path: Path, store_url: str) -> Callable[[], tuple[float, int]]:
     [
         ("models.py", "self.slope * x", "self.slope * x * 10", 151.0),
         ("corrections.py", "return 1.0", "return 2.0", 31.0),
+        ("units/__init__.py", "1.0", "3.0", 46.0),
     ],
-    ids=["a method", "a helper in another file"],
+    ids=["a method", "a helper in another file", "a package that a module is in"],
 )
 def test_an_edit_of_the_class_counts(
     analyse: Callable[[], tuple[float, int]], tmp_path: Path, file: str, old: str, new: str, value: float

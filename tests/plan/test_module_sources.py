@@ -12,9 +12,12 @@ from cachingclient.plan.module_sources import source_digest
 
 FILES = {
     "models_of_tests/__init__.py": "raise RuntimeError('imported')",
-    "models_of_tests/linear.py": "import json\nfrom numpy import array\nfrom . import helpers\nfrom .shapes import one",
+    "models_of_tests/linear.py": "import json\nfrom numpy import array\nfrom . import helpers\n"
+    "from .shapes import one\nimport models_of_tests.many.one",
     "models_of_tests/helpers.py": "two = 2",
     "models_of_tests/shapes.py": "one = 1",
+    "models_of_tests/many/__init__.py": "five = 5",
+    "models_of_tests/many/one.py": "six = 6",
     "models_of_tests/beside.py": "three = 3",
 }
 
@@ -31,10 +34,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("edited", "counts"), [("linear", True), ("helpers", True), ("shapes", True), ("beside", False)]
+    ("edited", "counts"),
+    [
+        ("linear", True),
+        ("helpers", True),
+        ("shapes", True),
+        ("many/one", True),
+        ("many/__init__", True),
+        ("__init__", True),
+        ("beside", False),
+    ],
 )
 def test_what_it_imports_counts(folder: Path, edited: str, counts: bool) -> None:
-    """Of the user's modules; nothing is imported to find out."""
+    """Of the user's modules, and the packages that they are in; nothing is imported to find out."""
     before = source_digest("models_of_tests.linear")
     assert before
     (folder / f"{edited}.py").write_text("one = two = three = 4\n# edited")
