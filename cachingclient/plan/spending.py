@@ -1,8 +1,7 @@
-"""What a run spent on keeping results, and what a larger budget would have kept."""
+"""What a run spent on keeping results, and what keeping those that were left out would have taken."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ class Spending:
     >>> left = StepRecord("b", "select", "ran", 1.0, note=BEYOND_BUDGET, keeping=0.03)
     >>> kept = StepRecord("a", "select", "ran", 1.0, kept=True, keeping=0.01)
     >>> print(spending([kept, left]))
-    keeping took 10 ms of processor time, 0.5% of what the steps took; keep-budget left 1 result out, 2% would keep all
+    keeping took 10 ms of processor time, 0.5% of what the steps took; keep-budget left 1 result out (about 30 ms more)
     >>> print(spending([kept]))
     <BLANKLINE>
     """
@@ -34,9 +33,10 @@ class Spending:
             return ""
         line = f"keeping took {units.duration(self.keeping)} of processor time, "
         line += f"{100 * self.keeping / self.steps:.1f}% of what the steps took; "
-        line += f"keep-budget left {self.results_left:,} result{'s' if self.results_left > 1 else ''} out, "
-        enough = math.ceil(100 * (self.keeping + self.left) / self.steps)
-        return line + (f"{enough}% would keep all" if enough <= 100 else "policy='all' would keep all")
+        # No budget is named that would be enough: workers judge by what ran until then, of each step without its waits
+        # for a processor, so these sums may come to less than a budget that left results out.
+        line += f"keep-budget left {self.results_left:,} result{'s' if self.results_left > 1 else ''} out "
+        return line + f"(about {units.duration(self.left)} more)"
 
 
 def spending(records: Collection[StepRecord]) -> Spending:

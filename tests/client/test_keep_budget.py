@@ -65,8 +65,8 @@ def test_a_budget_of_nothing_keeps_the_final_result(make_client: MakeClient) -> 
     assert kept["merge"] == 1
     left = 2 * CHUNKS - kept["select"] - kept["observe"]
     assert left > CHUNKS  # of a step that waits for a busy machine nobody can tell that it is quick
-    assert f"keep-budget left {left} results out" in str(report)
-    assert "would keep all" in str(report)
+    assert f"keep-budget left {left} results out (about " in str(report)
+    assert "policy='all' everything" in str(report)
     assert "beyond the budget for keeping" in str(report)
     assert report.to_dict()["budget"]["results_left"] == left
     again = make_client(policy="auto")
