@@ -26,4 +26,5 @@ def explain(key: str, store: Store, as_json: bool) -> None:
     if as_json:
         print_json({"key": info.key, "step": info.name, "because": told})
     else:
-        click.echo(plain(f"{info.name}: {told}"))
+        # Lines of code that changed are lines here too; of what stands in them a terminal is told nothing else.
+        click.echo("\n".join(map(plain, f"{plain(info.name)}: {told}".split("\n"))))

@@ -101,3 +101,12 @@ def test_sums_of_nothing(cachectl: Cachectl, store: Store) -> None:
 def test_fewer_names_than_there_are(cachectl: Cachectl) -> None:
     """A limit says what it leaves out."""
     assert cachectl("stats", "--limit", "1").stdout.splitlines()[-1] == "and 2 more names (--limit)"
+
+
+def test_explain_prints_the_lines_that_changed_as_lines(cachectl: Cachectl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of code is a line; what a terminal would obey is told as text."""
+    told = "missed because the body of a changed\n    -     return 1\n    +     return 2\x1b[2J"
+    monkeypatch.setattr("cachingclient.cli.explain.explain_entry", lambda info, store: told)
+    lines = cachectl("explain", key(0)).stdout.splitlines()
+    assert lines[0].endswith(": missed because the body of a changed")
+    assert lines[1:] == ["    -     return 1", "    +     return 2\\x1b[2J"]
