@@ -160,7 +160,8 @@ def describe_difference(here: Code | str, clients: bytes, store: Store, function
     )
     values_alone = [label for label in different if split_label(label).kind in _VALUES]
     if values_alone and all(split_label(label).kind in (*_VALUES, *_CODE_LABELS) for label in different):
-        held = ", ".join(f"{name} of {owner}" for _, owner, name in map(split_label, values_alone[:5]))
+        parts = map(split_label, values_alone[:5])
+        held = ", ".join(f"{name} of {owner}" if owner else name for _, owner, name in parts)
         return (
             f"on the worker, {held} is not as it is in the client: an earlier step may have filled or changed it, and "
             f"the result could depend on that; use functools.cache for what is remembered, or restart the workers if "

@@ -72,6 +72,34 @@ def test_a_variable_that_an_earlier_step_filled(
     assert "functools.cache" in record.note
 
 
+class Table:
+    rows: dict[str, int] | None = None
+
+    @classmethod
+    def row(cls, name: str) -> int:
+        if cls.rows is None:
+            cls.rows = {"factor": 3}
+        return cls.rows[name]
+
+
+def reading_a_row(x: int) -> int:
+    return Table.row("factor") * x
+
+
+def test_an_attribute_of_a_class_that_an_earlier_step_filled(
+    store: Store, context: Context, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a table that a class keeps the note says its full name, and no function that it were a variable of."""
+    code = code_of(reading_a_row)
+    for entry in notes_for(code.functions, private=True):  # as a client does
+        store.write(entry)
+    monkeypatch.setattr(Table, "rows", {"factor": 3})
+    assert step(reading_a_row, context, code=code.digest)(2) == 6
+    (record,) = heard.take()
+    assert not record.kept
+    assert "on the worker, tests.worker.test_kept_or_not.Table.rows is not as it is in the client" in record.note
+
+
 def test_results_that_cannot_be_serialised(store: Store, context: Context, heard: Heard) -> None:
     """What no codec takes is handed on, and not kept."""
     assert list(step(generator, context)(3)) == [0, 1, 2]
