@@ -150,6 +150,8 @@ class Merkle:
         plain = PLAIN.get(kind)
         if plain is not None and (encoded := plain(argument)) is not None:
             parts.encodings.append(encoded)
+            if kind is bytearray:  # which, of all that is plain, a step can change
+                self._look_at(argument)
         elif kind is TaskRef or kind is Alias or isinstance(argument, TaskRef):
             self._upstream(argument.key if kind is not Alias else argument.target, done, parts)
         elif kind is DataNode:

@@ -223,7 +223,7 @@ class Attempt:
                 seen.opened_by_itself(path)
         return found
 
-    def look_back(self, function: Callable[..., Any], context: Context, result: Any, seconds: float) -> None:
+    def look_back(self, function: Callable[..., Any], context: Context, result: Any) -> None:
         """Make the trace of what was observed; a result is not kept if its inputs changed, or can't be compared again.
 
         Parameters
@@ -234,12 +234,10 @@ class Attempt:
             What the step shares with the others of its graph.
         result
             What it returned.
-        seconds
-            How long the run took.
         """
         try:
             packed.look_after_run(self, function, context)
-            self._compare_given(function, context, seconds)
+            self._compare_given(function, context)
             if not self.why_not and self.code is not None and self.seen is not None:
                 self._trace(function, self.seen, self.code, context, result)
                 self._compare_code(function, self.code, context)
@@ -249,9 +247,9 @@ class Attempt:
         except Exception as error:  # of the cache: it costs the keeping, never the result
             self.why_not = f"what it depends on can't be told: {type(error).__name__}: {error}"
 
-    def _compare_given(self, function: Callable[..., Any], context: Context, seconds: float) -> None:
+    def _compare_given(self, function: Callable[..., Any], context: Context) -> None:
         """Compare the arguments with what they were before the run."""
-        if self.given.needs_a_look(self.code or "", function, self.arguments, seconds):
+        if self.given.needs_a_look(function):
             what = self.given.changed(context.merkle())
             self.spoiled = bool(what)
             self.why_not = self.why_not or (what and f"it changed what it was given, {what}; work on a copy")

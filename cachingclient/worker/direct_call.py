@@ -33,6 +33,7 @@ from cachingclient.worker.observe.current import observers
 from cachingclient.worker.options import options_of
 from cachingclient.worker.process import process
 from cachingclient.worker.recent_results import recent_results
+from cachingclient.worker.shared_arguments import any_argument
 from cachingclient.worker.tasks import RunAndKeep
 
 WORTH_LOOKING = 10.0
@@ -90,9 +91,8 @@ class Call(RunAndKeep):
     def _is_worth_a_look(self) -> bool:
         return not self._is_hopeless()  # no client found it by a step key: nothing but a look can
 
-    @property
-    def _shares_arguments(self) -> bool:
-        return True
+    def _may_be_seen(self) -> Callable[[object], bool]:
+        return any_argument  # the caller has them all
 
     @property
     def _kind(self) -> tuple[str, int]:
@@ -168,7 +168,7 @@ class Call(RunAndKeep):
     def _finish(self, attempt: Attempt, result: Any, seconds: float) -> None:
         """Remember and keep the result, unless the step changed its arguments or left too much of it unread."""
         note = ""
-        attempt.look_back(self.function, self.context, result, seconds)
+        attempt.look_back(self.function, self.context, result)
         try:
             if attempt.content is None:
                 note = self._why_unknown()

@@ -7,20 +7,17 @@ the result of another step, which other steps may take after it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
-from cachingclient.hashing.content_keys import may_change_arguments
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.identity import Identity
-from cachingclient.hashing.keys import Code
 from cachingclient.hashing.step_keys import Merkle
 
 MERGES = frozenset({"ROOT._distrdf.Backends.Base.distrdf_reducer"})
 """Functions that merge into their first argument, whose library hands it to no other step."""
-_UNCHANGING = frozenset({bytes, str, int, float, complex, bool, type(None)})
-FREE = 0.02
-"""The arguments are always looked at again where that takes less than this part of the run."""
+_UNCHANGING = frozenset({bytes, str, int, float, complex, bool, type(None), FunctionType, BuiltinFunctionType, type})
 
 
 class Given:
@@ -30,42 +27,41 @@ class Given:
     ----------
     looked_at
         The values, each with its identity or the reason why it has none.
-    seconds
-        How long looking at them took.
+    may_be_seen
+        Tells of a value whether anybody else may see what becomes of it.
 
     Examples
     --------
     >>> values = [1, 2]
     >>> merkle = Merkle({})
     >>> _ = merkle.value(values)
-    >>> given = Given(merkle.looked_at, 1e-4)
+    >>> given = Given(merkle.looked_at)
     >>> values.append(3)
     >>> given.changed(Merkle({}))
     'a list'
     """
 
-    def __init__(self, looked_at: Iterable[tuple[object, Identity | str]] = (), seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        looked_at: Iterable[tuple[object, Identity | str]] = (),
+        may_be_seen: Callable[[object], bool] = lambda value: True,
+    ) -> None:
         self._before = [
             (value, found, _attributes(value))
             for value, found in looked_at
-            if isinstance(found, Identity) and type(value) not in _UNCHANGING
+            if isinstance(found, Identity) and type(value) not in _UNCHANGING and may_be_seen(value)
         ]
-        self._seconds = seconds
 
-    def needs_a_look(self, code: Code | str, function: Any, args: tuple[Any, ...], seconds: float) -> bool:
-        """Whether the run may have changed them, or finding out costs next to nothing.
+    def needs_a_look(self, function: Any) -> bool:
+        """Whether the run may have changed them: whatever its code says, since libraries change what they are given.
 
         Parameters
         ----------
-        code, function, args
-            The call, and its code.
-        seconds
-            How long the run took.
+        function
+            The user's function.
         """
         name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
-        if not self._before or name in MERGES:
-            return False
-        return self._seconds < FREE * seconds or may_change_arguments(code, function, args)
+        return bool(self._before) and name not in MERGES
 
     def changed(self, merkle: Merkle) -> str:
         """Return what kind of argument is another now, or an empty text; an attribute that was added is a memory."""

@@ -35,6 +35,7 @@ from cachingclient.worker.others import wait_for_others
 from cachingclient.worker.own_time import OwnTime
 from cachingclient.worker.process import process, size_of
 from cachingclient.worker.run_within import key_of
+from cachingclient.worker.shared_arguments import shared_arguments
 from cachingclient.worker.writer import Job
 
 HOPELESS_AFTER = 4
@@ -181,10 +182,9 @@ class RunAndKeep:
     def _account(self) -> Allowance:
         return process().account(self.context.run, self.context.store.url, self.context.policy.budget)
 
-    @property
-    def _shares_arguments(self) -> bool:
-        """Whether others may see what it does to its arguments: those that came with the task may be its own."""
-        return self.dependencies > 0 or not process().gets_copies
+    def _may_be_seen(self) -> Callable[[object], bool]:
+        """Return what tells of an argument whether others may see what the run does to it."""
+        return shared_arguments(self.dependencies)
 
     @property
     def _kind(self) -> tuple[str, int]:
@@ -208,7 +208,6 @@ class RunAndKeep:
     def _look(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: Attempt) -> tuple[Code | str, bytes | None]:
         """Look at the code, and at the arguments if that may be of use."""
         merkle = self.context.merkle()
-        start = time.perf_counter()
         is_wanted = (self.keep and self._is_worth_a_look()) or self.codes
         if not packed.are_left_alone(self, args, kwargs) and (
             is_wanted or may_change_arguments(code_of_call(self.function, args, merkle), self.function, args)
@@ -226,8 +225,7 @@ class RunAndKeep:
             attempt.looked_at = merkle.looked_at
         if self.code is not None:  # else no key was made elsewhere
             attempt.compare_inputs(self.inputs, self.before)
-        if self._shares_arguments:
-            attempt.given = Given(merkle.looked_at, time.perf_counter() - start)
+        attempt.given = Given(merkle.looked_at, self._may_be_seen())
         return code, key
 
     def _seek(self, attempt: Attempt) -> None:
@@ -250,7 +248,7 @@ class RunAndKeep:
 
     def _finish(self, attempt: Attempt, result: Any, seconds: float) -> None:
         """Keep the result if that is sound and worth it. A fault here costs the keeping, never the result."""
-        attempt.look_back(self.function, self.context, result, seconds)
+        attempt.look_back(self.function, self.context, result)
         self._account.kind(self._kind).changes_arguments |= attempt.spoiled
         self._conclude(attempt, result, seconds)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import collections
+import heapq
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dask.array as da
+import hist
 import numpy as np
 import pytest
 from distributed import LocalCluster
@@ -117,3 +120,106 @@ def test_a_memory_of_an_object_is_no_change(connect: Callable[[], DiracClient]) 
     value, records = run(connect, lambda client: client.submit(size, client.submit(table, 1)).result())
     assert value == 3
     assert records["size"].action == "loaded"
+
+
+def weights(n: int) -> Any:
+    return np.linspace(1, 2, n)
+
+
+def events(n: int) -> list[int]:
+    return list(range(n))
+
+
+def queue(n: int) -> collections.deque[int]:
+    return collections.deque(range(n))
+
+
+def packet(n: int) -> bytearray:
+    return bytearray(n)
+
+
+def filled(n: int) -> hist.Hist:
+    return hist.Hist.new.Reg(n, 0, 1, name="pt").Double().fill(pt=[0.1, 0.2])
+
+
+def source(n: int) -> Any:
+    return np.random.default_rng(n)
+
+
+def exponentiate(values: Any) -> None:
+    np.exp(values, values)
+
+
+def negate(values: Any) -> None:
+    values.__imul__(-1)
+
+
+def push(values: list[int]) -> None:
+    heapq.heappush(values, -4)
+
+
+def take(values: collections.deque[int]) -> int:
+    return values.popleft()
+
+
+def stamp(values: bytearray) -> None:
+    values[0] = 7
+
+
+def empty(histogram: hist.Hist) -> None:
+    histogram.reset()
+
+
+def draw(generator: Any) -> float:
+    return float(generator.normal())
+
+
+def shown(value: Any, after: Any) -> str:
+    if isinstance(value, hist.Hist):
+        return str(value.values().sum())
+    return str(value.bit_generator.state["state"]) if isinstance(value, np.random.Generator) else repr(value)
+
+
+def shown_again(value: Any, after: Any) -> str:
+    return "again " + shown(value, after)
+
+
+CHANGES = [(weights, exponentiate), (weights, negate), (events, push), (queue, take), (packet, stamp)]
+CHANGES += [(filled, empty), (source, draw)]
+
+
+@pytest.mark.parametrize(("made", "change"), CHANGES, ids=lambda function: function.__name__)
+def test_a_change_that_the_code_does_not_show(
+    made: Callable[[int], Any], change: Callable[[Any], Any], make_client: Callable[..., DiracClient]
+) -> None:
+    """A new step after it finds what the first session found: the change is made again, not its result loaded."""
+    told = []
+    for look in (shown, shown_again):
+        client = make_client(policy="all")
+        worker = min(client.scheduler_info()["workers"])  # which holds the one object that all are given
+        value = client.submit(made, 5, workers=worker)
+        changed = client.submit(change, value, workers=worker)
+        told.append(client.submit(look, value, changed, workers=worker).result())
+        client.flush()
+        client.close()
+    expected = made(5)
+    change(expected)
+    assert told == [shown(expected, None), "again " + shown(expected, None)]
+
+
+def toys(counts: Any, generator: np.random.Generator, into: list[float]) -> float:
+    into.append(float(generator.normal()))
+    return float(len(counts) + into[0])
+
+
+def test_what_came_with_the_task_beside_a_result_is_its_own(make_client: Callable[..., DiracClient]) -> None:
+    """A generator and a list of the caller's are copies in another process, which nobody else sees."""
+    expected = 4 + float(np.random.default_rng(3).normal())
+    for action in ("ran", "loaded"):
+        client = make_client(policy="all")
+        made = client.submit(make, 4)
+        assert client.submit(toys, made, np.random.default_rng(3), []).result() == expected
+        client.flush()
+        assert client.report is not None
+        assert [record.action for record in client.report.records if record.name == "toys"] == [action]
+        client.close()
