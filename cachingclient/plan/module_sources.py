@@ -19,11 +19,16 @@ from pathlib import Path
 from cachingclient.hashing.digest import digest
 from cachingclient.hashing.environment.environment import is_user_code
 
+UNNAMED = "*"
+"""What stands for a module that is imported by a name which is computed, or for other code that a file runs."""
+_IMPORT = frozenset({"import_module", "__import__"})
+_RUN_CODE = frozenset({"exec", "exec_module", "run_module", "run_path", "spec_from_file_location"})
+
 
 def source_digest(module: str, imported_at: Callable[[str], float] | None = None) -> str:
     """Return a digest of the sources of a module and of the user's modules that it imports, anywhere in them.
 
-    Empty where the module is not found from this process, or has no source.
+    Empty where the module is not found from this process, has no source, or runs code that its source does not name.
 
     Parameters
     ----------
@@ -52,6 +57,8 @@ def source_digest(module: str, imported_at: Callable[[str], float] | None = None
             sources[name], imported = _read(path, name, status.st_mtime_ns, status.st_size, status.st_ino)
         except OSError:
             continue
+        if UNNAMED in imported:
+            return ""
         waiting += imported
     return (
         digest(b"".join(name.encode() + sources[name] for name in sorted(sources))).hex() if module in sources else ""
@@ -60,6 +67,8 @@ def source_digest(module: str, imported_at: Callable[[str], float] | None = None
 
 def imports(path: str, package: str) -> Iterator[str]:
     """Yield the names of modules that a file imports, anywhere in it, and of what may be modules, with their packages.
+
+    `UNNAMED` is among them where it imports, or runs as code, what only a run can tell.
 
     Parameters
     ----------
@@ -73,6 +82,7 @@ def imports(path: str, package: str) -> Iterator[str]:
             tree = ast.parse(file.read())
     except (OSError, SyntaxError, ValueError, RecursionError):
         return
+    followed: set[ast.AST] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for each in node.names:
@@ -82,6 +92,33 @@ def imports(path: str, package: str) -> Iterator[str]:
             parts = parts[: len(parts) + 1 - node.level] if node.level else []
             base = ".".join([*parts, *([node.module] if node.module else [])])
             yield from (*with_packages(base), *(f"{base}.{each.name}" for each in node.names))
+            yield from (UNNAMED for each in node.names if each.asname and each.name in {*_IMPORT, *_RUN_CODE})
+        elif isinstance(node, ast.Call) and (called := _name_of(node.func)) in _IMPORT:
+            followed.add(node.func)  # which comes after the call
+            yield from _imported_by(node, package, relative=called == "import_module")
+        elif _name_of(node) in _RUN_CODE or (_name_of(node) in _IMPORT and node not in followed):
+            yield UNNAMED
+
+
+def _name_of(node: ast.AST | None) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _imported_by(call: ast.Call, package: str, *, relative: bool) -> Iterator[str]:
+    """Yield the names of the modules that a call imports."""
+    named = {each.arg: each.value for each in call.keywords}
+    name, anchor = (call.args[n] if n < len(call.args) else named.get(key) for n, key in enumerate(("name", "package")))
+    text = _text(name)
+    if relative and text.startswith("."):
+        own = text.lstrip(".")
+        parts = (package if _name_of(anchor) == "__package__" else _text(anchor)).split(".")
+        text = ".".join([*parts[: len(parts) + 1 - (len(text) - len(own))], own]) if any(parts) else ""
+    yield from with_packages(text) if text else (UNNAMED,)
+
+
+def _text(node: ast.AST | None) -> str:
+    """Return the text that a node is; empty where it is computed."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def with_packages(module: str) -> Iterator[str]:

@@ -128,8 +128,10 @@ class UserClasses:
         """
         for reference in _references(names):
             if not reference.qualname:
-                if reference.module not in sys.modules and source_digest(reference.module) != reference.digest:
-                    return f"the module {reference.module} has changed, or is not to be found here"
+                if reference.module not in sys.modules and source_digest(reference.module) != (
+                    reference.digest or None
+                ):
+                    return f"the module {reference.module} has changed, or can't be compared here"
                 continue
             known = [found for source in self.sources for found in source(reference) if isinstance(found, type)]
             if known and not any(self._is(found, reference) for found in known):

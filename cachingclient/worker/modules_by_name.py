@@ -16,11 +16,12 @@ import psutil  # type: ignore[import-untyped]
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.keys import Code
-from cachingclient.plan.module_sources import imports, with_packages
+from cachingclient.plan.module_sources import UNNAMED, imports, with_packages
 from cachingclient.plan.user_classes import Scope
 from cachingclient.worker.observe import Observed, stamp
 from cachingclient.worker.observe.audit import imported_at
 from cachingclient.worker.packed import holds_packed
+from cachingclient.worker.seen import NotKept
 
 
 def add_modules(
@@ -36,6 +37,11 @@ def add_modules(
         The step's code, and its arguments with their identities: what these lead to counts already, and not by files.
     result
         What it returned: the classes and functions in it are compared when it is loaded.
+
+    Raises
+    ------
+    NotKept
+        One of them runs code that can't be told from its source.
     """
     if not seen.by_name and not any(path.endswith(".py") for path in seen.reads):
         return
@@ -46,18 +52,26 @@ def add_modules(
     waiting = [
         each for module, name in seen.by_name if f"{module}.{name}" not in known for each in with_packages(module)
     ]
-    waiting += [name for path in seen.reads if path.endswith(".py") for name in imports(path, "")]
+    waiting += [name for path in seen.reads if path.endswith(".py") for name in _imports(path, "")]
     imported: dict[str, float] = {}
     while waiting:
         name = waiting.pop()
         if (path := _file_of(name)) and path not in imported:
             imported[path] = when_imported(name)
-            waiting += imports(path, getattr(sys.modules[name], "__package__", None) or "")
+            waiting += _imports(path, getattr(sys.modules[name], "__package__", None) or "")
     for path in sorted(imported.keys() - seen.reads.keys()):
         if (found := stamp(path)) is not None:
             seen.reads[path] = found
             if os.stat(path).st_ctime > imported[path] - _CLOCKS_DIFFER:
                 seen.give_reason(f"{path} may have changed since this process imported it; restart the workers")
+
+
+def _imports(path: str, package: str) -> list[str]:
+    """Return what a file imports, as `imports` has it; raises `NotKept` where only a run can tell."""
+    names = list(imports(path, package))
+    if UNNAMED in names:
+        raise NotKept(f"{path}, which it reaches by a name or a path alone, runs code that its source does not name")
+    return names
 
 
 _STARTED = psutil.Process().create_time()

@@ -88,3 +88,15 @@ def test_an_edit_of_the_class_counts(
     path.write_text(path.read_text().replace(old, new))
     assert analyse()[0] == value
     assert analyse() == (value, 0)
+
+
+def test_a_module_that_its_class_imports_by_a_computed_name_counts(
+    analyse: Callable[[], tuple[float, int]], tmp_path: Path
+) -> None:
+    """Its source does not tell which one it is, so nothing of the class is kept."""
+    (tmp_path / "toolbox.py").write_text("def scale():\n    return 1.0\n")
+    text = "import importlib\n\ndef scale():\n    return importlib.import_module('tool' + 'box').scale()\n"
+    (tmp_path / "corrections.py").write_text(text)
+    assert analyse()[0] == 16.0
+    (tmp_path / "toolbox.py").write_text("def scale():\n    return 2.0\n")
+    assert analyse()[0] == 31.0

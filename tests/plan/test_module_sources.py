@@ -54,6 +54,43 @@ def test_what_it_imports_counts(folder: Path, edited: str, counts: bool) -> None
     assert not any(name.startswith("models_of_tests") for name in sys.modules)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import importlib\nimportlib.import_module('models_of_tests.beside')",
+        "from importlib import import_module\nimport_module('.beside', __package__)",
+        "import importlib\nimportlib.import_module('..beside', package='models_of_tests.many')",
+        "__import__('models_of_tests.beside')",
+    ],
+)
+def test_what_a_call_imports_by_a_constant_counts(folder: Path, statement: str) -> None:
+    """As an import statement does."""
+    (folder / "linear.py").write_text(statement)
+    before = source_digest("models_of_tests.linear")
+    (folder / "beside.py").write_text("three = 4")
+    assert before
+    assert source_digest("models_of_tests.linear") != before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import importlib\nimportlib.import_module('models_of_tests.' + 'beside')",
+        "import importlib\nload = importlib.import_module\nload('models_of_tests.beside')",
+        "from importlib import import_module as load\nload('models_of_tests.beside')",
+        "__import__(NAME)",
+        "from importlib import import_module\nimport_module('.beside', PACKAGE)",
+        "exec(TEXT)",
+        "import runpy\nrunpy.run_path('beside.py')",
+        "from importlib.util import spec_from_file_location\nspec_from_file_location('beside', 'beside.py')",
+    ],
+)
+def test_what_runs_other_code_than_it_names_has_none(folder: Path, statement: str) -> None:
+    """Nobody can tell from its source what it is."""
+    (folder / "linear.py").write_text(statement)
+    assert source_digest("models_of_tests.linear") == ""
+
+
 def test_what_is_nowhere_has_none(folder: Path) -> None:
     """Neither have libraries, whose versions count, and what is compiled."""
     assert source_digest("models_of_tests.cubic") == source_digest("json") == source_digest("math.pi") == ""
