@@ -89,7 +89,7 @@ def _encode_masked(array: Any, writer: Any) -> dict[str, Any] | None:
 
 def _describe(dtype: Any) -> Any:
     """The type as JSON, or None if it would not come back equal."""
-    if dtype.hasobject or dtype.itemsize == 0 or dtype.metadata:
+    if dtype.hasobject or dtype.itemsize == 0 or dtype.metadata or _has_records(dtype):
         return None
     descr = dtype.str if dtype.names is None and dtype.subdtype is None else _fields(dtype)
     try:
@@ -97,6 +97,14 @@ def _describe(dtype: Any) -> Any:
     except (TypeError, ValueError):  # also what is no data
         return None
     return descr if back == dtype and back.isalignedstruct == dtype.isalignedstruct else None
+
+
+def _has_records(dtype: Any) -> bool:
+    """Whether the rows have their fields as attributes too, which a type that equals it need not give them."""
+    if dtype.subdtype is not None:
+        return _has_records(dtype.base)
+    is_other = dtype.kind == "V" and dtype.type is not np.void
+    return is_other or any(_has_records(dtype.fields[name][0]) for name in dtype.names or ())
 
 
 def _fields(dtype: Any) -> Any:

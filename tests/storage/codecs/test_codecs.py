@@ -255,3 +255,23 @@ def test_newer_codecs_are_known_as_such() -> None:
     payload = b"".join(encode([np.arange(3)]).frames).replace(b'"codec":"numpy"', b'"codec":"zarrr"')
     with pytest.raises(NewerCodecError, match="zarrr"):
         decode(payload)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        np.dtype((np.record, [("pt", "f8"), ("eta", "f8")])),
+        np.dtype([("jet", np.dtype((np.record, [("pt", "f8")])))]),
+        np.dtype((np.dtype((np.record, [("pt", "f8")])), (2,))),
+    ],
+    ids=["rows", "a field", "a subarray"],
+)
+def test_rows_that_are_records_stay_records(dtype: np.dtype[Any]) -> None:
+    """Their fields are attributes, as ``row.pt``; a type without them equals it."""
+
+    def kinds(dtype: np.dtype[Any]) -> list[type]:
+        return [dtype.base.type, *(kind for name in dtype.base.names or () for kind in kinds(dtype.base[name]))]
+
+    array = np.zeros(3, dtype)
+    _, back = roundtrip(array)
+    assert kinds(back.dtype) == kinds(array.dtype)
