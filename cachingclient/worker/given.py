@@ -7,6 +7,7 @@ the result of another step, which other steps may take after it.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -64,7 +65,7 @@ class Given:
         return bool(self._before) and name not in MERGES
 
     def changed(self, merkle: Merkle) -> str:
-        """Return what kind of argument is another now, or an empty text; an attribute that was added is a memory."""
+        """Return what kind of argument is another now, or an empty text; what its class remembers is no change."""
         for value, before, attributes in self._before:
             if _is_same(merkle, value, before) or (
                 attributes is not None and _is_same(merkle, _with_attributes(value, attributes), before)
@@ -87,11 +88,24 @@ def _attributes(value: object) -> frozenset[str] | None:
 
 
 def _with_attributes(value: Any, names: frozenset[str]) -> Any:
-    """Return a copy that has these attributes alone, of those that were set in the object itself."""
+    """Return a copy without the memories that were added to these attributes."""
     try:
         twin = copy.copy(value)
         for name in vars(twin).keys() - names:
-            del vars(twin)[name]
+            if _is_memory(type(value), name):
+                del vars(twin)[name]
     except Exception:  # of the user's class
         return value
     return twin
+
+
+def _is_memory(kind: type, name: str) -> bool:
+    """Whether a class fills an attribute when first asked for it: a ``cached_property``, or a private name of its."""
+    filler = type(inspect.getattr_static(kind, name, None))
+    if hasattr(filler, "__get__") and not hasattr(filler, "__set__") and filler is not FunctionType:
+        return True
+    if not name.startswith("_"):
+        return False
+    members = [member for each in kind.__mro__ for member in vars(each).values()]
+    functions = [getattr(member, "fget", member) for member in members]
+    return any(name in function.__code__.co_names for function in functions if isinstance(function, FunctionType))

@@ -170,11 +170,21 @@ def empty(histogram: hist.Hist) -> None:
     histogram.reset()
 
 
+def mark(given: Table) -> None:
+    given.extra = 5  # type: ignore[attr-defined]
+
+
+def mark_privately(given: Table) -> None:
+    given._extra = 5  # type: ignore[attr-defined]
+
+
 def draw(generator: Any) -> float:
     return float(generator.normal())
 
 
 def shown(value: Any, after: Any) -> str:
+    if isinstance(value, Table):
+        return str([getattr(value, "extra", 0), getattr(value, "_extra", 0)])
     if isinstance(value, hist.Hist):
         return str(value.values().sum())
     return str(value.bit_generator.state["state"]) if isinstance(value, np.random.Generator) else repr(value)
@@ -185,7 +195,7 @@ def shown_again(value: Any, after: Any) -> str:
 
 
 CHANGES = [(weights, exponentiate), (weights, negate), (events, push), (queue, take), (packet, stamp)]
-CHANGES += [(filled, empty), (source, draw)]
+CHANGES += [(filled, empty), (source, draw), (table, mark), (table, mark_privately)]
 
 
 @pytest.mark.parametrize(("made", "change"), CHANGES, ids=lambda function: function.__name__)
