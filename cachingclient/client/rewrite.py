@@ -6,6 +6,7 @@ import dataclasses
 import uuid
 from collections import Counter
 from collections.abc import Container, Mapping, MutableMapping
+from itertools import chain
 from typing import Any
 
 from dask.utils import key_split
@@ -27,6 +28,7 @@ from cachingclient.graph import (
     with_function,
 )
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
+from cachingclient.hashing.keys import Step
 from cachingclient.plan.nearness import chances
 from cachingclient.plan.plan import Plan
 from cachingclient.plan.steps import Action, PlannedStep
@@ -78,11 +80,15 @@ def rewrite(
     inside = find_inline_loads(plan, lowered, context.store)
     named_before = _inputs_before(plan, lowered)
     read_there = {key for keys in inside.values() for key in keys}
+    takers = Counter(chain.from_iterable(node.dependencies for node in lowered.nodes.values()))
+    others = {key for key, count in takers.items() if count > 1 or key not in lowered.nodes} | plan.wanted
     asked = chances(plan.steps, plan.wanted) if context.policy.budget is not None else {}
     for key, step in plan.steps.items():
         if key not in plan.needed or key in read_there or step.action is Action.HELD:
             continue
         node = _node(step, lowered.nodes[key], plan, context, named_before.get(key, ()), asked.get(key, ALWAYS))
+        if isinstance(node, Task) and isinstance(node.func, RunAndKeep) and not _is_users(plan.details[key]):
+            node.func.only_taker_of = tuple(node.dependencies - others)
         if key in inside:
             node = with_inline_loads(node, {each: _load(plan.steps[each], context, each) for each in inside[key]})
         may_hold = hold and key in plan.wanted
@@ -239,6 +245,10 @@ def _node(
             codes=identity.codes,
         ),
     )
+
+
+def _is_users(identity: Step) -> bool:
+    return identity.code is None or identity.code.is_users
 
 
 def _load(step: PlannedStep, context: Context, known_as: Key | None = None) -> Load:

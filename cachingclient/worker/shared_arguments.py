@@ -6,40 +6,46 @@ generator that it draws from. What another step gave is the very object that the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from distributed import get_worker
 from distributed.worker import thread_state
 
+from cachingclient.graph import Key
 from cachingclient.worker.process import process
 
 
-def shared_arguments(dependencies: int) -> Callable[[object], bool]:
+def shared_arguments(dependencies: int, own: Collection[Key] = ()) -> Callable[[object], bool]:
     """Return what tells of an argument of this thread's task whether others may see what becomes of it.
 
     Parameters
     ----------
     dependencies
         How many steps the task takes results from.
+    own
+        Those of which nobody else takes the result, as in a collection's graph, where a library changes what it made
+        itself.
 
     Examples
     --------
     >>> shared_arguments(1)([1, 2])  # of no worker's task: nothing is known of it
     True
     """
-    if not process().gets_copies:
-        return any_argument
-    if not dependencies:
+    copies = process().gets_copies
+    if copies and not dependencies:
         return _none
+    if not copies and not own:
+        return any_argument
     try:
         worker = get_worker()
-        task = worker.state.tasks[thread_state.key]
-        given: list[Any] = [worker.data[each.key] for each in task.dependencies]
+        keys = {each.key for each in worker.state.tasks[thread_state.key].dependencies}
+        # What came with the task is the caller's too where no copy was made of it.
+        known: list[Any] = [worker.data[key] for key in (keys.difference(own) if copies else keys.intersection(own))]
     except (ValueError, AttributeError, KeyError):  # it runs in a pool, or has no key
         return any_argument
-    ids = {id(each) for each in given}
-    return lambda value: bool(given) and _holds(value, ids)
+    ids = {id(each) for each in known}
+    return lambda value: _holds(value, ids) is copies
 
 
 def any_argument(value: object) -> bool:

@@ -76,8 +76,8 @@ class RunAndKeep:
         The files and URLs that stand in the keys of the steps before it.
     asked
         The chance that its result is asked for again, in proportion; `ALWAYS` for one that is kept beyond any budget.
-    codes
-        The code of the user's among its arguments, as the client has it.
+    codes, only_taker_of
+        The user's code among its arguments, as the client has it; the steps whose results a library's step alone takes.
     """
 
     function: Callable[..., Any]
@@ -95,6 +95,7 @@ class RunAndKeep:
     before: tuple[Fingerprint, ...] = ()
     asked: float = ALWAYS
     codes: tuple[bytes, ...] = ()
+    only_taker_of: tuple[Key, ...] = ()
 
     @property
     def __name__(self) -> str:
@@ -184,7 +185,7 @@ class RunAndKeep:
 
     def _may_be_seen(self) -> Callable[[object], bool]:
         """Return what tells of an argument whether others may see what the run does to it."""
-        return shared_arguments(self.dependencies)
+        return shared_arguments(self.dependencies, self.only_taker_of)
 
     @property
     def _kind(self) -> tuple[str, int]:

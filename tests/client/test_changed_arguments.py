@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import dask.array as da
+import dask.dataframe as dd
 import hist
 import numpy as np
+import pandas as pd
 import pytest
 from distributed import LocalCluster
 
@@ -232,4 +234,17 @@ def test_what_came_with_the_task_beside_a_result_is_its_own(make_client: Callabl
         client.flush()
         assert client.report is not None
         assert [record.action for record in client.report.records if record.name == "toys"] == [action]
+        client.close()
+
+
+def test_a_library_changes_what_only_it_takes(make_client: Callable[..., DiracClient]) -> None:
+    """The last step of dask's ``describe`` gives an index to what a step before it made: nobody else sees that."""
+    frame = pd.DataFrame({"pt": [1.0, 2.0, 4.0, 8.0]})
+    for ran in (True, False):
+        client = make_client(policy="all")
+        described = client.compute(dd.from_pandas(frame, npartitions=2).pt.describe(), sync=True)
+        assert described["max"] == 8.0
+        client.flush()
+        assert client.report is not None
+        assert any(record.action == "ran" for record in client.report.records) == ran
         client.close()

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -28,20 +29,44 @@ def written_at(path: str) -> float:
     return os.path.getmtime(path)
 
 
-def test_the_time_of_a_file_is_none_of_its_content(tmp_path: Path) -> None:
-    """A file that is touched counts as it did; one that is written anew does not."""
+@step
+def archived_at(path: str) -> tuple[int, ...]:
+    """Take its time from a library."""
+    counter()
+    return zipfile.ZipInfo.from_file(path).date_time
+
+
+@step
+def names_of(path: str) -> int:
+    """Count its hard links."""
+    counter()
+    return os.stat(path).st_nlink
+
+
+def test_the_time_of_a_file_counts_where_the_step_asks_for_it(tmp_path: Path) -> None:
+    """A file that is touched is another for such a step, and for no other."""
     file = tmp_path / "corrections.json"
     file.write_text("1.02")
     os.utime(file, (1000, 1000))
     assert written_at(str(file)) == 1000
     as_in_another_process()
     os.utime(file, (2000, 2000))
-    assert written_at(str(file)) == 1000
-    assert counter.count == 1
-    as_in_another_process()
-    file.write_text("1.03")
-    os.utime(file, (2000, 2000))
     assert written_at(str(file)) == 2000
+
+
+def test_what_else_is_told_of_a_file_does_not_count(tmp_path: Path) -> None:
+    """A time that a library asks for and hands on, and what is neither mode nor time of the last change."""
+    file = tmp_path / "corrections.json"
+    file.write_text("1.02")
+    os.utime(file, (800_000_000, 800_000_000))
+    first = archived_at(str(file))
+    assert names_of(str(file)) == 1
+    as_in_another_process()
+    os.link(file, tmp_path / "another")
+    assert names_of(str(file)) == 1
+    os.utime(file, (900_000_000, 900_000_000))
+    assert archived_at(str(file)) == first
+    assert counter.count == 2
 
 
 @pytest.mark.parametrize(
