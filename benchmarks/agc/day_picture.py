@@ -31,6 +31,7 @@ def draw(day: Day, path: Path) -> None:
         total = list(accumulate(each))
         axes.plot(range(len(total)), total, line, color=colour, label=f"{name}: {total[-1]:.0f} s", marker=".")
     axes.set_xticks(range(len(kinds)), kinds, rotation=60 if len(kinds) < 20 else 90, ha="right", fontsize=8)
+    axes.set_xlabel("what was edited, run by run")
     axes.set_ylabel("processor time so far [s]")
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", alpha=0.3)
