@@ -187,6 +187,8 @@ def draw(generator: Any) -> float:
 def shown(value: Any, after: Any) -> str:
     if isinstance(value, Table):
         return str([getattr(value, "extra", 0), getattr(value, "_extra", 0)])
+    if isinstance(value, np.ndarray):
+        return str(value.tolist())  # numpy's own text goes by its settings
     if isinstance(value, hist.Hist):
         return str(value.values().sum())
     return str(value.bit_generator.state["state"]) if isinstance(value, np.random.Generator) else repr(value)
