@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from cachingclient.worker.observe.audit import tell
-from cachingclient.worker.observe.callers import asked_by_user, file_of
+from cachingclient.worker.observe.callers import callers, file_of, is_library
 from cachingclient.worker.observe.current import Observers
 from cachingclient.worker.observe.imports import when_imported
 from cachingclient.worker.observe.wrap import replace
@@ -45,7 +45,9 @@ def _telling(accessors: frozenset[str], original: Callable[..., Any]) -> Callabl
 
 def _note(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
     name, accessors = args
-    if asked_by_user(frame, accessors):
+    asking = next((one for one in callers(frame) if one.f_code.co_filename not in accessors), frame)
+    # What a module of the user's makes of it while it is imported stands in its variables, which count by their values.
+    if not is_library(asking) and asking.f_code.co_name != "<module>":
         for seen in found:
             what = f"whether there is a {name}, and in which version" if name else "which packages are installed"
             seen.give_reason(f"it asks {what}, and no key says so")

@@ -1,8 +1,10 @@
 """What a step asks about installed packages, which no key knows of."""
 
+import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -31,7 +33,20 @@ def test_a_step_that_asks_what_is_installed_is_not_kept(ask: Callable[[], object
 
 
 def test_what_a_library_asks_for_itself_does_not_count() -> None:
-    """Pandas looks for its optional packages: it counts with its own version."""
-    with observing() as seen, pytest.raises(ImportError):
-        pd.DataFrame({"x": [1]}).to_excel("none.xlsx", engine="xlsxwriter")
+    """Pandas looks for its backends by their entry points: it counts with its own version."""
+    with observing() as seen, pytest.raises(ValueError, match="no_such_backend"):
+        pd.DataFrame({"x": [1]}).plot(backend="no_such_backend")
+    assert not seen.unknown
+
+
+def test_what_a_module_asks_while_it_is_imported_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its variables hold what it made of it, and count by their values."""
+    text = "import importlib.metadata\n__version__ = importlib.metadata.version('numpy')\n"
+    (tmp_path / "analysis_with_version.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with observing() as seen:
+        version = importlib.import_module("analysis_with_version").__version__
+    assert version == importlib.metadata.version("numpy")
     assert not seen.unknown
