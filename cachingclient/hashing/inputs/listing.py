@@ -1,4 +1,4 @@
-"""What folders look like: the names in one, and the looks of many files at once."""
+"""What is seen of a path without opening it: the names in a folder, where a link leads, what is there, its time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LISTING = "listing"
 MATCHES = "matches"
 """The kind that holds those names in a folder that match a pattern, which stands in its ``uuid``."""
 STAMPS = "stamps"
-"""The kind that holds the names, sizes and times of the files in a folder."""
+"""The kind that holds the names, sizes, times and modes of the files in a folder."""
 THERE = "there"
 """The kind that says no more than that something is there; what it is stands in its ``uuid``."""
 LINK = "link"
@@ -112,7 +112,7 @@ def time_of(path: str) -> tuple[int, str] | None:
 
 
 def stamp_folder(folder: str) -> str | None:
-    """Return the digest of the files in a folder, without those below: their names, sizes and times.
+    """Return the digest of the files in a folder, without those below: names, sizes, times, modes.
 
     None if there is no such folder, or it holds more than `MOST_NAMES` files.
     """
@@ -125,7 +125,7 @@ def stamp_folder(folder: str) -> str | None:
     if len(files) > MOST_NAMES:
         return None
     for name, found in files:
-        digest.update(os.fsencode(name) + b"\0%d %d\0" % (found.st_size, found.st_mtime_ns))
+        digest.update(os.fsencode(name) + b"\0%d %d %o\0" % (found.st_size, found.st_mtime_ns, found.st_mode))
     return digest.hexdigest()
 
 

@@ -174,13 +174,18 @@ class Observed:
 
     def asked_for_time(self, path: str) -> None:
         """Note that the step's own code asks when a file was changed, among other things."""
-        if path not in self.writes and (found := time_of(path)) is not None:
+        if (
+            os.path.dirname(path) not in self.folders
+            and path not in self.writes
+            and (found := time_of(path)) is not None
+        ):
             known = self.times.get(path)
             self.add(self.times, path, found if known is None or known[0] is None else known)
 
     def asked_for_mode(self, path: str) -> None:
         """Note that the step's own code asks who may use a file."""
-        if path not in self.writes and path not in self.times and (found := time_of(path)) is not None:
+        known = path in self.writes or path in self.times or os.path.dirname(path) in self.folders
+        if not known and (found := time_of(path)) is not None:
             self.add(self.times, path, (None, found[1]))
 
     def wrote(self, path: str, how: str) -> None:
@@ -286,4 +291,5 @@ class Observed:
         for path in [path for path in self.reads if os.path.dirname(path) == most]:
             if self.reads.pop(path) != stamp(path) and path not in self.writes:
                 self.changed.add(path)
-        self.folders[most] = digest
+        self.folders[most] = digest  # which holds their times and modes too
+        self.times = {path: time for path, time in self.times.items() if os.path.dirname(path) != most}

@@ -15,6 +15,7 @@ import pytest
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.inputs.trace import Surroundings, Trace
 from cachingclient.worker.observe import observing
+from cachingclient.worker.observe.record import MOST_FILES
 from cachingclient.worker.seen import trace_of_run
 from tests.worker.observe.reading import read
 
@@ -277,3 +278,23 @@ def test_a_size_alone_is_no_question_for_the_time(tmp_path: Path) -> None:
     trace = trace_of_run(seen, (), Inputs(), (), ())
     os.utime(tmp_path / "table", (3_000, 3_000))
     assert Surroundings().difference(trace) == ""
+
+
+def test_times_of_many_files_are_told_by_their_folder(tmp_path: Path) -> None:
+    """A step that asks for the size and time of thousands is kept, and sees one that is touched or closed to others."""
+    for number in range(2 * MOST_FILES + 100):
+        (tmp_path / str(number)).write_text("1")
+    with observing() as seen:
+        for path in tmp_path.iterdir():
+            path.stat()
+    assert not seen.unknown
+    assert len(seen.times) <= MOST_FILES + 1
+    trace = trace_of_run(seen, (), Inputs(), (), ())
+    assert Surroundings().difference(trace) == ""
+    mode = (tmp_path / "7").stat().st_mode
+    (tmp_path / "7").chmod(0o600)
+    assert Surroundings().difference(trace)
+    (tmp_path / "7").chmod(mode)
+    assert Surroundings().difference(trace) == ""
+    os.utime(tmp_path / "7", (3_000, 3_000))
+    assert Surroundings().difference(trace)
