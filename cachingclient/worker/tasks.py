@@ -226,7 +226,8 @@ class RunAndKeep:
             attempt.looked_at = merkle.looked_at
         if self.code is not None:  # else no key was made elsewhere
             attempt.compare_inputs(self.inputs, self.before)
-        attempt.given = Given(merkle.looked_at, self._may_be_seen())
+        if merkle.looked_at:  # of steps that are too quick to be kept nothing was looked at
+            attempt.given = Given(merkle.looked_at, self._may_be_seen())
         return code, key
 
     def _seek(self, attempt: Attempt) -> None:
