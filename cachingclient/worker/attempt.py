@@ -33,7 +33,7 @@ from cachingclient.worker.given import Given
 from cachingclient.worker.half_set import settles
 from cachingclient.worker.modules_by_name import add_modules, when_imported
 from cachingclient.worker.observe import Observed, Watch
-from cachingclient.worker.observe.places import matches
+from cachingclient.worker.observe.places import is_ignored, is_loaded_source, matches
 from cachingclient.worker.options import options_of
 from cachingclient.worker.outputs import stated_outputs
 from cachingclient.worker.process import process, versions
@@ -219,6 +219,8 @@ class Attempt:
             found.append(each)
         for path in (opened or set()) - {each.url for each in found}:
             folder = os.path.dirname(path)
+            if is_loaded_source(path) or is_ignored(path) or matches(path, self.unobserved):
+                continue  # the kernel tells of imports as well, by whatever process
             if any(each.kind == "folder" and each.url in (path, folder) for each in self.named):
                 seen.opened_by_itself(path)
         return found

@@ -103,14 +103,16 @@ def is_of_library(path: str, frame: FrameType) -> bool:
         return path.endswith(_CODE) or not asked_by_user(frame, _READERS_OF_LINES)
     if is_imported_library(frame):
         return True
-    if path.endswith(".py") and is_library(frame) and _is_loaded(path):
+    if is_library(frame) and is_loaded_source(path):
         return True
     in_cache = path.startswith(_cache_folders()) or any(folder in path for folder in _SCRATCH)
     return in_cache and is_library(frame)
 
 
-def _is_loaded(path: str) -> bool:
-    """Whether a file is the source of a module: a library that compiles or shows it reads code, no data."""
+def is_loaded_source(path: str) -> bool:
+    """Whether a file is the source of a module: who imports, compiles or shows it reads code, no data."""
+    if not path.endswith(".py"):
+        return False
     return any(getattr(module, "__file__", None) == path for module in list(sys.modules.values()))
 
 

@@ -34,6 +34,14 @@ _ENVIRONMENT = (
 )
 _SEARCHED = _PATH + "def f(x):\n    return x + len(list(Path(HERE, 'tables').rglob('*.dat')))\n"
 
+_WARNS = (
+    "import warnings\nHERE = '{HERE}'\ndef f(x):\n    warnings.warn('few jets', UserWarning, stacklevel=1)\n"
+    "    return x * len(HERE)\n"
+)
+_LOGS = (
+    "from cachingclient import step\nHERE = '{HERE}'\n@step(unobserved=['*/notes'])\ndef f(x):\n"
+    "    with open(HERE + '/' + 'notes', 'a') as log:\n        log.write('f')\n    return x\n"
+)
 CASES = [
     Case(
         "observed: a pattern for another folder",
@@ -132,5 +140,17 @@ CASES = [
         {"main.py": _PACKAGE, "helper/__init__.py": "", "helper/read.py": _IN_PACKAGE, "helper/data/n": "2"},
         [("helper/data/n", "2", "33")],
         runs=frozenset({"f"}),
+    ),
+    Case(
+        "observed: a comment in a module of a folder that is named",
+        "the kernel tells that its source was opened, for a warning that shows a line: it is code and counts as such",
+        {"main.py": _WARNS},
+        [("main.py", "def", "# the length\ndef")],
+    ),
+    Case(
+        "observed: a log in a folder that is named",
+        "the kernel tells that it was opened, and the step says that it counts for nothing",
+        {"main.py": _LOGS, "notes": "begun\n"},
+        [("notes", "begun", "begun again")],
     ),
 ]
