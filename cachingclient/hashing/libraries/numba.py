@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import Any
 
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.registry import register_hasher
 from cachingclient.hashing.scalars import encode_str
+from cachingclient.hashing.walk import Walk
 
+_checked = threading.local()
 # As in "function <f at 0x7f0c>" and "jitclass.Jet#7f0c<pt:float64>".
 _ADDRESS = re.compile(r" at 0x|#[0-9a-f]{6}")
-
-if TYPE_CHECKING:
-    from cachingclient.hashing.walk import Walk
 
 
 @register_hasher("numba.core.dispatcher.Dispatcher", subclasses=True)
@@ -22,7 +22,26 @@ def encode_dispatcher(dispatcher: Any, walk: Walk) -> bytes:
     """Return the encoding of a jitted function by its source and options; which types it met so far is chance."""
     fixed = () if dispatcher._can_compile else tuple(str(seen) for seen in dispatcher.signatures)
     options = tuple(sorted(dispatcher.targetoptions.items()))
+    if dispatcher.targetoptions.get("parallel"):
+        _check_draws(dispatcher.py_func, walk)
     return walk.encode((dispatcher.py_func, options, dict(dispatcher.locals), fixed))
+
+
+def _check_draws(function: Any, walk: Walk) -> None:
+    """Refuse a function that draws in Numba's threads: their generators are their own, and a seed is one thread's.
+
+    Workers compare the generator of the thread that runs a step.
+    """
+    if getattr(_checked, "inside", False):  # the function that leads here is being looked through
+        return
+    _checked.inside = True
+    try:
+        alone = Walk(walk.inputs, walk.environment)
+        drawn = [text for text in alone.finish(alone.encode(function)).varying if " draws " in text]
+    finally:
+        _checked.inside = False
+    if drawn:
+        raise Unidentifiable(f"{drawn[0]} in threads of Numba, where draws can't be seen")
 
 
 @register_hasher("numba.np.ufunc.dufunc.DUFunc", subclasses=True)

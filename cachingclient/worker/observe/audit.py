@@ -11,7 +11,13 @@ from typing import Any
 
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.worker.observe import connections, current, frames, open_folders, places
-from cachingclient.worker.observe.callers import asked_by_user, callers, is_imported_library, is_within_users
+from cachingclient.worker.observe.callers import (
+    asked_by_user,
+    callers,
+    is_imported_library,
+    is_within_users,
+    who_calls,
+)
 from cachingclient.worker.observe.current import Observers, mine, observers
 from cachingclient.worker.observe.open_folders import from_folder, from_where_it_is_opened, who_opens
 from cachingclient.worker.observe.patterns import wanted_names
@@ -45,7 +51,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     handle = HANDLERS.get(event)
     if handle is not None:
         if observers():  # before a frame is asked for, which is an event as well
-            tell(handle, args, who_opens(sys._getframe(1)))
+            tell(handle, args, who_opens(who_calls()))
     elif event in LISTENERS:
         LISTENERS[event](*args)
 

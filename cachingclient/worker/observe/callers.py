@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Set
 from types import CodeType, FrameType, FunctionType
+from typing import Any, cast
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
@@ -58,6 +59,25 @@ def is_library(frame: FrameType) -> bool:
 def is_step_boundary(frame: FrameType) -> bool:
     """Whether the frame is this package's: the step was called from there."""
     return frame.f_code.co_filename.startswith(_PACKAGE)
+
+
+def _frame_of_no_python() -> FrameType:
+    """Return a frame that stands for a thread of compiled code: of no library, and called by nobody."""
+    namespace: dict[str, Any] = {"__name__": "compiled code", "taken": sys._getframe}
+    exec(compile("frame = taken()", "<a thread of compiled code>", "exec"), namespace)
+    return cast("FrameType", namespace.pop("frame"))
+
+
+_NO_PYTHON = _frame_of_no_python()
+
+
+def who_calls() -> FrameType:
+    """Return the frame that called the function which asks, or one that stands for none.
+
+    Threads of compiled code, such as numba's and OpenMP's, call functions of Python without running any code of it; to
+    raise an error there ends the process.
+    """
+    return sys._getframe(1).f_back or _NO_PYTHON
 
 
 def is_importing(frame: FrameType) -> bool:

@@ -10,7 +10,6 @@ import functools
 import inspect
 import os
 import re
-import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 from cachingclient.hashing.inputs.listing import MOST_NAMES
 from cachingclient.hashing.inputs.signed import unsigned
 from cachingclient.worker.observe.audit import note_path, note_process, tell
-from cachingclient.worker.observe.callers import asked_by_user
+from cachingclient.worker.observe.callers import asked_by_user, who_calls
 from cachingclient.worker.observe.connections import follow_redirects, note_url
 from cachingclient.worker.observe.current import Observers, observers, unobserved
 from cachingclient.worker.observe.imports import when_imported
@@ -157,7 +156,7 @@ def _wrap(doors: list[Door], original: Any) -> Any:
         if not observers():  # the workers' profiler asks linecache for a line of each frame of each sample
             return original(*args, **kwargs)
         given = {**dict(zip(parameters or [doors[0].parameter, "mode"], args, strict=False)), **kwargs}
-        frame = sys._getframe(1)
+        frame = who_calls()
         trees = [door for door in doors if door.use == "w/"]
         before = {door: _files_below(given.get(door.parameter)) for door in trees}
         for door in doors:
@@ -278,7 +277,7 @@ def _wrap_fsspec(module: Any) -> None:
 
     def make(original: Any) -> Any:
         def sync(loop: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
-            tell(_used_file_system, (getattr(func, "__self__", None), args, kwargs), sys._getframe(1))
+            tell(_used_file_system, (getattr(func, "__self__", None), args, kwargs), who_calls())
             return original(loop, func, *args, **kwargs)
 
         return sync
@@ -306,7 +305,7 @@ def _follow_redirects(module: Any) -> None:
 def _wrap_processes(module: Any) -> None:
     def make(original: Any) -> Any:
         def start(self: Any) -> Any:
-            tell(lambda found, args, frame: note_process(found, "multiprocessing"), (), sys._getframe(1))
+            tell(lambda found, args, frame: note_process(found, "multiprocessing"), (), who_calls())
             return original(self)
 
         return start

@@ -25,6 +25,7 @@ from cachingclient.worker.observe.callers import (
     is_library,
     is_standard,
     is_step_boundary,
+    who_calls,
 )
 from cachingclient.worker.observe.current import Observers
 from cachingclient.worker.observe.imports import when_imported
@@ -54,7 +55,7 @@ def install() -> None:
     @functools.wraps(following)
     def observed_next(self: Any) -> Any:
         name = following(self)
-        tell(_made_up_a_name, (name,), sys._getframe(1))
+        tell(_made_up_a_name, (name,), who_calls())
         return name
 
     names.__next__ = observed_next
@@ -66,7 +67,7 @@ def install() -> None:
 def _drawing(original: Any, source: str) -> Any:
     @functools.wraps(original)
     def drawn(*args: Any, **kwargs: Any) -> Any:
-        tell(_drew_entropy, (source,), sys._getframe(1))
+        tell(_drew_entropy, (source,), who_calls())
         return original(*args, **kwargs)
 
     return drawn
@@ -87,7 +88,7 @@ def _replace_getpid() -> None:
 def _telling(original: Any, handle: Handler) -> Any:
     @functools.wraps(original)
     def asked() -> Any:
-        tell(handle, (), sys._getframe(1))
+        tell(handle, (), who_calls())
         return original()
 
     return asked

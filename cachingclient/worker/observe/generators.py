@@ -14,6 +14,7 @@ from typing import Any
 
 from cachingclient.worker.observe import current
 from cachingclient.worker.observe.audit import tell
+from cachingclient.worker.observe.callers import who_calls
 from cachingclient.worker.observe.current import Observers
 from cachingclient.worker.observe.entropy import forget_draw, made_unseeded
 from cachingclient.worker.observe.imports import when_imported
@@ -74,7 +75,7 @@ def _seeds(original: Any, name: str) -> Any:
 
     def seed(*args: Any, **kwargs: Any) -> Any:
         if next(iter((*args, *kwargs.values())), None) is not None:
-            tell(_seed, (name,), sys._getframe(1))
+            tell(_seed, (name,), who_calls())
         return original(*args, **kwargs)
 
     return functools.wraps(original)(seed) if hasattr(original, "__name__") else seed
@@ -100,7 +101,7 @@ def _observe_python() -> None:
             if self is generator:
                 return _seeds(functools.partial(original, self), _PYTHON)(*args, **kwargs)
             if name == "seed" and not any(value is not None for value in (*args, *kwargs.values())):
-                tell(made_unseeded, (self,), sys._getframe(1))
+                tell(made_unseeded, (self,), who_calls())
             return original(self, *args, **kwargs)
 
         return chosen
@@ -155,12 +156,12 @@ def _observe_twisters(module: Any) -> bool:
     def legacy_seeding(self: Any, value: Any) -> Any:
         were_called.add("seed")
         if value is not None:
-            tell(_seed_twister, (self is module._rand._bit_generator,), sys._getframe(1))
+            tell(_seed_twister, (self is module._rand._bit_generator,), who_calls())
         return seed(self, value)
 
     def set_state(self: Any, value: Any) -> None:
         were_called.add("state")
-        tell(_seed_twister, (self is module._rand._bit_generator,), sys._getframe(1))
+        tell(_seed_twister, (self is module._rand._bit_generator,), who_calls())
         state.__set__(self, value)
 
     set_in_class(twister, "_legacy_seeding", legacy_seeding)

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from cachingclient.worker.observe.audit import Handler, note_path, tell
-from cachingclient.worker.observe.callers import asked_by_user, callers, file_of, is_standard
+from cachingclient.worker.observe.callers import asked_by_user, callers, file_of, is_standard, who_calls
 from cachingclient.worker.observe.current import Observers
 from cachingclient.worker.observe.imports import when_imported
 from cachingclient.worker.observe.open_folders import from_folder, path_of
@@ -42,7 +42,7 @@ def install() -> None:
 
     @functools.wraps(stat)
     def entry_stat(self: os.DirEntry[Any], *args: Any, **kwargs: Any) -> os.stat_result:
-        tell(_look_at_entry, (self.path,), sys._getframe(1))
+        tell(_look_at_entry, (self.path,), who_calls())
         return stat(self, *args, **kwargs)
 
     set_in_class(os.DirEntry, "stat", entry_stat)
@@ -56,9 +56,9 @@ def _replace(name: str, note: Handler) -> None:
     def looked(path: Any, *args: Any, **kwargs: Any) -> Any:
         folder = kwargs.get("dir_fd")
         if type(path) is int:
-            tell(_look_at_open_file, (path,), sys._getframe(1))
+            tell(_look_at_open_file, (path,), who_calls())
         else:
-            tell(note, (path, -1 if folder is None else folder), sys._getframe(1))
+            tell(note, (path, -1 if folder is None else folder), who_calls())
         return original(path, *args, **kwargs)
 
     for module in (os, sys.modules["posix"]):  # it is pickled and identified under the second

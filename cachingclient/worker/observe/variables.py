@@ -22,6 +22,7 @@ from cachingclient.worker.observe.callers import (
     is_standard,
     named_by_user,
     own_prefixes,
+    who_calls,
 )
 from cachingclient.worker.observe.current import Observers
 
@@ -49,12 +50,12 @@ def install() -> None:
 
     @functools.wraps(getitem)
     def observed_getitem(self: Any, key: Any) -> Any:
-        tell(_looked_up, (self, key), sys._getframe(1))
+        tell(_looked_up, (self, key), who_calls())
         return getitem(self, key)
 
     @functools.wraps(iterate)
     def observed_iterate(self: Any) -> Any:
-        tell(_looked_through, (self,), sys._getframe(1))
+        tell(_looked_through, (self,), who_calls())
         return iterate(self)
 
     environ.__getitem__, environ.__iter__ = observed_getitem, observed_iterate
@@ -67,7 +68,7 @@ def install() -> None:
 def _observed_getcwd(original: Any) -> Any:
     @functools.wraps(original)
     def getcwd() -> Any:
-        tell(_asked_for_folder, (), sys._getframe(1))
+        tell(_asked_for_folder, (), who_calls())
         return original()
 
     return getcwd

@@ -95,3 +95,40 @@ def test_a_type_that_holds_a_compiled_class(make: Any) -> None:
     """A container's type names the class by its address alone, so it has no identity."""
     with pytest.raises(Unidentifiable, match="stands for one object of this process"):
         identify(numba.types.ListType(make().Cut.class_type.instance_type))
+
+
+PARALLEL = """
+import numba
+import numpy as np
+
+@numba.njit
+def smear(pt):
+    return pt + np.random.normal()
+
+@numba.njit(parallel=True)
+def toys(pt):
+    drawn = np.empty_like(pt)
+    for event in numba.prange(len(pt)):
+        drawn[event] = smear(pt[event])
+    return drawn
+
+@numba.njit(parallel=True)
+def scaled(pt):
+    drawn = np.empty_like(pt)
+    for event in numba.prange(len(pt)):
+        drawn[event] = 2 * pt[event]
+    return drawn
+
+@numba.njit
+def alone(pt):
+    return smear(pt)
+"""
+
+
+def test_draws_in_threads_of_numba(make: Any) -> None:
+    """A draw there can't be seen, whoever calls it; a kernel that draws nothing, or in no threads, has an identity."""
+    made = make(text=PARALLEL)
+    for drawing in (made.toys, lambda: made.toys(np.ones(3))):
+        with pytest.raises(Unidentifiable, match=r"smear draws random numbers .* in threads of Numba"):
+            identify(drawing)
+    assert digest(made.scaled) != digest(made.alone)
