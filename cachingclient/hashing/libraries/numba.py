@@ -61,7 +61,14 @@ def encode_packed(packed: Any, walk: Walk) -> bytes:
 
     In the bytes functions of other modules are names alone, and equal functions are not equal bytes.
     """
-    return walk.encode((packed._reduce_class(), packed._reduce_states()))
+    states = {name: value for name, value in packed._reduce_states().items() if name != "uuid"}  # drawn in each process
+    return walk.encode((packed._reduce_class(), states))
+
+
+@register_hasher("numba.stencils.stencil.StencilFunc", subclasses=True)
+def encode_stencil(stencil: Any, walk: Walk) -> bytes:
+    """Return the encoding of a stencil by the Python function of its kernel and by its options."""
+    return walk.encode((stencil.kernel_ir.func_id.func, stencil.mode, stencil.options))
 
 
 @register_hasher("numba.core.types.misc.ClassType", subclasses=True)

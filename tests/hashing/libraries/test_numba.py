@@ -13,6 +13,7 @@ import pytest
 
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.identify import identify
+from cachingclient.hashing.walk import Walk
 from tests.support.copies import digest
 
 numba = pytest.importorskip("numba")
@@ -34,6 +35,10 @@ def lazy(pt):
 def whole(pt, passed):
     for event in range(pt.shape[0]):
         passed[event] = pt[event] > thresholds.PT
+
+@numba.stencil
+def slope(pt):
+    return (pt[1] - pt[-1]) / thresholds.PT
 
 @jitclass([("scale", numba.float64)])
 class Cut:
@@ -61,7 +66,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return compiled
 
 
-@pytest.mark.parametrize("name", ["eager", "lazy", "whole", "Cut"])
+@pytest.mark.parametrize("name", ["eager", "lazy", "whole", "Cut", "slope"])
 def test_counts_by_what_it_was_made_of(make: Any, name: str) -> None:
     """A variable of another module counts, and its edit is named; the address that a compiled class has does not."""
     first = identify(getattr(make(), name))
@@ -132,3 +137,15 @@ def test_draws_in_threads_of_numba(make: Any) -> None:
         with pytest.raises(Unidentifiable, match=r"smear draws random numbers .* in threads of Numba"):
             identify(drawing)
     assert digest(made.scaled) != digest(made.alone)
+
+
+def test_an_intrinsic_is_known_without_the_name_that_it_drew() -> None:
+    """Numba names each by a UUID, anew in each process."""
+
+    def constant(typing: Any, pt: Any) -> Any:
+        return numba.float64(pt), lambda context, *_: context.get_constant(numba.float64, 30.0)
+
+    made = [numba.extending._Intrinsic("constant", constant) for _ in range(2)]
+    assert made[0]._uuid != made[1]._uuid
+    assert Walk().encode(made[0]) == Walk().encode(made[1])
+    assert Walk().encode(made[0]) != Walk().encode(numba.extending._Intrinsic("other", constant))
