@@ -107,7 +107,7 @@ class Checkpointer(CheckpointerABC):
         identity = identify(parts, Inputs(config.inputs()), config.environment())
         for reason in (*identity.varying, *identity.rebinds):
             raise Unidentifiable(reason)
-        return identity.digest
+        return identity.key
 
     @contextlib.contextmanager
     def _forgiven(self, what: str) -> Any:

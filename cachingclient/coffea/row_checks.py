@@ -207,7 +207,7 @@ def row_wise(functions: Iterable[tuple[str, Callable[..., Any]]]) -> dict[int, s
 def _marker(function: Callable[..., Any]) -> str:
     """Return the key under which is noted that this code is not row-wise; empty if the code has no identity."""
     try:
-        return identify(("not row-wise", function), Inputs(config.inputs()), config.environment()).digest
+        return identify(("not row-wise", function), Inputs(config.inputs()), config.environment()).key
     except Unidentifiable:
         return ""
 

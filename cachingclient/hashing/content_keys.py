@@ -12,8 +12,8 @@ from cachingclient.graph import execute_subgraph, lower_collections
 from cachingclient.hashing.code.stores_into import may_store_into
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
-from cachingclient.hashing.keys import Code, Step
-from cachingclient.hashing.step_keys import Merkle, join
+from cachingclient.hashing.keys import Code, Step, join, join_held
+from cachingclient.hashing.step_keys import Merkle
 from cachingclient.hashing.walk import Walk
 
 
@@ -61,7 +61,8 @@ def look_at_call(
     parts = merkle.arguments(function, args, kwargs)
     if isinstance(code, str):
         return Call(code)
-    key = None if parts.reason else join(b"content" + code.digest, parts.encodings)
+    held = (*code.held, *parts.held)
+    key = None if parts.reason else join_held(b"content" + code.digest, parts.encodings, held)
     return Call(code, key, (*parts.inputs, *code.inputs), tuple(parts.codes))
 
 

@@ -40,6 +40,9 @@ class Identity:
         run leaves them as they are.
     places
         Where each function among the ingredients stands, and where code first uses a container as a whole.
+    held
+        A digest of what its objects hold beside what their classes give a pickle; empty if there is nothing. It is no
+        part of the digest: what is unpickled elsewhere may hold something else, such as nothing yet.
     made
         What was made of it, so that the next look at the same code need not make it again.
     """
@@ -52,7 +55,13 @@ class Identity:
     rebinds: tuple[str, ...] = ()
     memories: tuple[Any, ...] = field(default=(), compare=False)
     places: dict[str, Place] = field(default_factory=dict, compare=False)
+    held: str = ""
     made: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @property
+    def key(self) -> str:
+        """The digest together with what is held."""
+        return digest(f"{self.digest} {self.held}".encode()).hex() if self.held else self.digest
 
     @property
     def users_code(self) -> bytes:

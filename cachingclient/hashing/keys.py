@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import xxhash
+
 from cachingclient.graph import Key
+from cachingclient.hashing.digest import CANONICAL_VERSION
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 
+VERSION = bytes([CANONICAL_VERSION])
+_LENGTHS = [bytes([length]) for length in range(256)]
 CONTAINER = b"["
 """How the encoding of an argument begins that is a container with results of other steps in it."""
 
@@ -31,6 +36,9 @@ class Code:
         The encodings of arguments inside it: those of a `functools.partial`, and of the calls of a fused subgraph.
     values
         The identities of those arguments that have code of the user's, such as a coffea processor.
+    held
+        What objects in it hold beside their states: a part of a step's key, and not of the digest, which workers make
+        again of what they were sent.
     """
 
     digest: bytes
@@ -38,6 +46,7 @@ class Code:
     inputs: tuple[Fingerprint, ...] = ()
     bound: tuple[bytes, ...] = field(default=(), compare=False)
     values: tuple[Identity, ...] = field(default=(), compare=False)
+    held: tuple[bytes, ...] = ()
 
     @property
     def noted(self) -> tuple[str, ...]:
@@ -81,7 +90,9 @@ def code_of_one(identity: Identity) -> Code:
     """
     code: Code | None = identity.made.get("code")
     if code is None:
-        code = identity.made["code"] = Code(bytes.fromhex(identity.digest), (identity,), identity.inputs)
+        code = identity.made["code"] = Code(
+            bytes.fromhex(identity.digest), (identity,), identity.inputs, held=held_by(identity)
+        )
     return code
 
 
@@ -125,6 +136,7 @@ class Parts:
     reason: str = ""
     codes: list[bytes] = field(default_factory=list)
     containers: set[int] = field(default_factory=set)
+    held: list[bytes] = field(default_factory=list)
 
     @property
     def told(self) -> tuple[bytes, ...]:
@@ -133,6 +145,17 @@ class Parts:
             return tuple(self.encodings)
         numbered = enumerate(self.encodings)
         return tuple(CONTAINER + each if number in self.containers else each for number, each in numbered)
+
+
+def held_by(identity: Identity) -> tuple[bytes, ...]:
+    """Return what an identity has beside its digest, as a key takes it.
+
+    Examples
+    --------
+    >>> held_by(Identity("0f" * 16)), held_by(Identity("0f" * 16, held="0a0b"))
+    ((), (b'\\n\\x0b',))
+    """
+    return (bytes.fromhex(identity.held),) if identity.held else ()
 
 
 def arguments_inside(steps: Iterable[Step]) -> Iterator[bytes]:
@@ -159,3 +182,17 @@ class Known(Protocol):
 
     def get(self, key: Key, /) -> Step | None:
         """Return the step behind a key, None if it is not known."""
+
+
+def join_held(tag: bytes, encodings: Iterable[bytes], held: Collection[bytes]) -> bytes:
+    """Return the digest of a tagged sequence of encodings, and of what objects among them hold beside their states."""
+    key = join(tag, encodings)
+    return join(b"held" + key, held) if held else key
+
+
+def join(tag: bytes, encodings: Iterable[bytes]) -> bytes:
+    """Return the digest of a tagged sequence of encodings."""
+    pieces = [VERSION, tag, b"\0"]
+    for encoding in encodings:
+        pieces += _LENGTHS[len(encoding)], encoding
+    return xxhash.xxh3_128_digest(b"".join(pieces))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from copyreg import __newobj__ as _new_object  # type: ignore[attr-defined]
 from typing import Any
 
+from cachingclient.hashing.beside import encode_beside
 from cachingclient.hashing.code.modules import named_in_library
 from cachingclient.hashing.code.names import told_by
 from cachingclient.hashing.digest import frame
@@ -50,6 +51,10 @@ def encode_object(obj: Any, walk: Walk) -> bytes:
         parts.append(encode_pairs(pairs, walk, f"of {cls.__qualname__}"))
     if setter is not None:
         parts.append(walk.encode(setter))
+    if (beside := encode_beside(obj, state, walk)) and walk.describing:
+        parts.append(beside)
+    elif beside:
+        walk.held.append(beside)
     return frame(b"o", parts)
 
 

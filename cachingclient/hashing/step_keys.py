@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import xxhash
 from dask.utils import key_split
 
 from cachingclient.graph import (
@@ -23,19 +22,16 @@ from cachingclient.graph import (
     moves_data,
 )
 from cachingclient.hashing.code.names import told_by
-from cachingclient.hashing.digest import CANONICAL_VERSION
 from cachingclient.hashing.environment.environment import Environment
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.identify import identify
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.inputs import Inputs
-from cachingclient.hashing.keys import Code, Known, Parts, Step, arguments_inside, code_of_one
+from cachingclient.hashing.keys import Code, Known, Parts, Step, arguments_inside, code_of_one, held_by, join, join_held
 from cachingclient.hashing.memo import identify_again, parts_of
 from cachingclient.hashing.relevant import narrowed, packed_among, passed_on, relevant_arguments
 from cachingclient.hashing.scalars import PLAIN
 
-VERSION = bytes([CANONICAL_VERSION])
-_LENGTHS = [bytes([length]) for length in range(256)]
 _NOTHING: Mapping[Key, Step] = {}
 
 
@@ -121,7 +117,7 @@ class Merkle:
         if parts.reason:
             return Step(None, parts.reason, code)
         inputs, packed = (*parts.inputs, *code.inputs), passed_on(task.func, task.args)
-        key = join(code.digest, parts.encodings)
+        key = join_held(code.digest, parts.encodings, (*code.held, *parts.held))
         return Step(key, "", code, parts.told, inputs, packed, tuple(parts.codes))
 
     def arguments(
@@ -179,6 +175,7 @@ class Merkle:
             parts.containers.add(len(parts.encodings))
             parts.encodings.append(join(node.klass.__name__.encode(), encodings))
             parts.inputs += inner.inputs
+            parts.held += inner.held
             parts.codes += inner.codes
             parts.reason = parts.reason or inner.reason
             return
@@ -198,6 +195,7 @@ class Merkle:
             return
         parts.encodings.append(b"V" + bytes.fromhex(identity.digest))
         parts.inputs += identity.inputs
+        parts.held += held_by(identity)
         parts.codes += filter(None, [identity.users_code])
 
     def _look_at(self, value: Any) -> Identity | str:
@@ -220,7 +218,7 @@ class Merkle:
         self._argument(value, done, parts)
         if parts.reason:
             return Step(None, parts.reason)
-        key, packed, codes = join(b"data", parts.encodings), packed_among(value), tuple(parts.codes)
+        key, packed, codes = join_held(b"data", parts.encodings, parts.held), packed_among(value), tuple(parts.codes)
         return Step(key, inputs=tuple(parts.inputs), packed=packed, codes=codes)
 
     def identity(self, value: Any) -> Identity | str:
@@ -266,7 +264,8 @@ class Merkle:
             return inner if isinstance(inner, str) else parts.reason
         digest, bound = join(b"partial" + inner.digest, parts.encodings), (*inner.bound, *parts.told)
         values = tuple(self._users_among((*partial.args, *partial.keywords.values())))
-        return Code(digest, inner.functions, (*inner.inputs, *parts.inputs), bound, (*inner.values, *values))
+        held = (*inner.held, *parts.held)
+        return Code(digest, inner.functions, (*inner.inputs, *parts.inputs), bound, (*inner.values, *values), held)
 
     def _users_among(self, arguments: Iterable[Any]) -> Iterator[Identity]:
         """Yield the identities of those arguments that have code of the user's; all were looked at."""
@@ -308,11 +307,3 @@ class Merkle:
         inner = type(self)(holes, self.inputs, self.environment)
         inner.codes, inner._values, inner._users = self.codes, self._values, self._users
         return inner
-
-
-def join(tag: bytes, encodings: Iterable[bytes]) -> bytes:
-    """Return the digest of a tagged sequence of encodings."""
-    pieces = [VERSION, tag, b"\0"]
-    for encoding in encodings:
-        pieces += _LENGTHS[len(encoding)], encoding
-    return xxhash.xxh3_128_digest(b"".join(pieces))

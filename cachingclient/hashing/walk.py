@@ -41,6 +41,10 @@ class Walk:
         self.rebinds: list[str] = []
         self.memories: list[Any] = []
         self.files: dict[str, Fingerprint] = {}
+        self.held: list[bytes] = []
+        """What objects hold beside their states, as `encode_beside` has it, but for those that code refers to."""
+        self.beside: dict[int, object] = {}
+        """The objects of which it was asked what they hold beside their states."""
         self.may_change = False
         """Whether more than its files may change: a file may appear, an object may change its state."""
         self._distributions: set[str] = set()
@@ -175,10 +179,17 @@ class Walk:
             or alone.warnings
             or alone.ingredients
             or alone.rebinds
+            or alone.held
         )
         if encoded is None or depends or alone.may_change:
             return None
         return Noted(encoded, frozenset(alone._distributions), tuple(alone.files.values()))
+
+    def alone(self, obj: object) -> Identity:
+        """Return the identity of an object apart from what this walk is about."""
+        other = Walk(self.inputs, self.environment)
+        other.beside = self.beside
+        return other.finish(other.encode(obj))
 
     def again(self, noted: Noted) -> bytes | None:
         """Return a noted encoding; None if one of its files looks different now."""
@@ -214,8 +225,9 @@ class Walk:
         varying = tuple(text for text, varies in self.warnings.items() if varies)
         inputs, rebinds = tuple(self.files.values()), tuple(self.rebinds)
         memories, warnings = tuple(self.memories), tuple(self.warnings)
+        held = digest(b"".join(self.held)).hex() if self.held else ""
         return Identity(
-            digest(whole).hex(), self.ingredients, warnings, varying, inputs, rebinds, memories, self.places
+            digest(whole).hex(), self.ingredients, warnings, varying, inputs, rebinds, memories, self.places, held
         )
 
     def _describe_hidden(self) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from dask._task_spec import List
 
 from cachingclient.graph import Task, TaskRef
-from cachingclient.hashing.keys import Code, Step
-from cachingclient.hashing.step_keys import Merkle, join
+from cachingclient.hashing.keys import Code, Step, join
+from cachingclient.hashing.step_keys import Merkle
 
 ENCODED = ["6901", "69d4fe", "640000000000000440", "734576656e7473", "4e", "74", "6278", "690000000000000000000001"]
 

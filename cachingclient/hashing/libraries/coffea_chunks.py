@@ -14,8 +14,8 @@ from cachingclient.hashing.inputs.fingerprint import KNOWN
 from cachingclient.hashing.inputs.remote import look_at_remote
 from cachingclient.hashing.inputs.same_content import Held
 from cachingclient.hashing.inputs.signed import unsigned
-from cachingclient.hashing.keys import Code
-from cachingclient.hashing.step_keys import Merkle, join
+from cachingclient.hashing.keys import Code, join_held
+from cachingclient.hashing.step_keys import Merkle
 
 NAMELESS = "any://name"
 """What the file of an item is called in the key that leaves its name out."""
@@ -56,7 +56,8 @@ class ChunkCall:
         parts = merkle.arguments(self.function, (item if self.heavy is None else (item, self.heavy),), {})
         if parts.reason:
             return None
-        return join(b"chunk" + code.digest, [self.held.size.to_bytes(8, "little"), *parts.encodings]).hex()
+        encodings = [self.held.size.to_bytes(8, "little"), *parts.encodings]
+        return join_held(b"chunk" + code.digest, encodings, (*code.held, *parts.held)).hex()
 
     def still_held(self) -> Held | None:
         """Return what the file held while the call ran, None if it changed meanwhile."""

@@ -33,6 +33,11 @@ _ENVIRONMENT = (
     "def g(x):\n    environ['ANA_OTHER'] = str(x)\n    return x\n"
 )
 _SEARCHED = _PATH + "def f(x):\n    return x + len(list(Path(HERE, 'tables').rglob('*.dat')))\n"
+_MADE_AGAIN = (
+    _PATH + "class Scale:\n    def __init__(self, name):\n        self.name = name\n"
+    "        self.factor = int(Path(HERE, name).read_text())\n"
+    "    def __reduce__(self):\n        return Scale, (self.name,)\n"
+)
 
 _WARNS = (
     "import warnings\nHERE = '{HERE}'\ndef f(x):\n    warnings.warn('few jets', UserWarning, stacklevel=1)\n"
@@ -43,6 +48,17 @@ _LOGS = (
     "    with open(HERE + '/' + 'notes', 'a') as log:\n        log.write('f')\n    return x\n"
 )
 CASES = [
+    Case(
+        "observed: by an object that a pickle makes again",
+        "what an object holds counts, and not only the name by which its class has it made again",
+        {
+            "scale.py": _MADE_AGAIN,
+            "main.py": "from scale import Scale\nSCALE = Scale('sf')\ndef f(x):\n    return x * [SCALE][0].factor\n",
+            "sf": "2",
+        },
+        {"sf": "3"},
+        runs=frozenset({"f"}),
+    ),
     Case(
         "observed: a pattern for another folder",
         "a pattern in the code is none of the working folder where the step searches another",
