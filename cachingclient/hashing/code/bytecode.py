@@ -101,6 +101,8 @@ class _Reader:
         self.assigned = _assigned_names(self.instructions) if _is_class_body(code) else frozenset()
         self.imported = dict(_imported_names(self.instructions))
         self.lines: list[tuple[int, int, int | None]] | None = None
+        # attrs writes the hash of the class's name into it, which differs from process to process.
+        self.is_salted = code.co_name == "__hash__" and code.co_filename.startswith("<attrs generated ")
 
     def read(self) -> CodeShape:
         """Return the shape."""
@@ -148,6 +150,8 @@ class _Reader:
             return frame(b"$::", map(self._constant, (value.start, value.stop, value.step)))
         if isinstance(value, str):
             return compact(b"$s:", value.encode("utf-8", "surrogatepass"))
+        if self.is_salted and type(value) is int:
+            return b"$salt"
         return PLAIN[type(value)](value) or b""
 
     def _nested(self, code: CodeType) -> bytes:

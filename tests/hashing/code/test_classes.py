@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,3 +52,39 @@ def test_a_static_method_without_more_is_as_it_was() -> None:
     """What a static method has of its function counts once, with the function."""
     source = "class C:\n    @staticmethod\n    def m():\n        {}\n        return 1\ndef f(): return C.m()"
     assert identify(made(source.format("'one'"))).digest == identify(made(source.format("'two'"))).digest
+
+
+FROZEN = """
+import attrs
+
+@attrs.frozen(cache_hash={cached})
+class Region:
+    low: float
+    name: str = attrs.field(eq=str.lower)
+
+if __name__ == "__main__":
+    from cachingclient.hashing.identify import identify
+    region = Region({low}, "signal")
+    hash(region)
+    print(identify(Region).digest, identify(region).digest)
+"""
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_the_hash_of_a_frozen_class_of_attrs_counts_without_its_salt(cached: bool, tmp_path: Path) -> None:
+    """attrs writes a number into the method that differs from process to process; what is hashed counts."""
+
+    def digests(low: int, seed: int, *edit: str) -> list[str]:
+        text = FROZEN.format(cached=cached, low=low)
+        (tmp_path / "regions.py").write_text(text.replace(*edit) if edit else text)
+        env = {**os.environ, "PYTHONHASHSEED": str(seed)}
+        return subprocess.run(
+            [sys.executable, "regions.py"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        ).stdout.split()
+
+    kind, region = digests(20, seed=1)
+    assert digests(20, seed=2) == [kind, region]
+    same, other = digests(30, seed=2)
+    assert same == kind
+    assert other != region
+    assert digests(20, 2, "eq=str.lower", "eq=str.upper")[0] != kind
