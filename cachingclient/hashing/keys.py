@@ -69,14 +69,32 @@ class Code:
         return any(function.is_users for function in self.functions)
 
     @functools.cached_property
-    def memories(self) -> tuple[Any, ...]:
-        """The functions behind `functools.cache` that it reaches."""
-        return tuple(memory for function in self.functions for memory in function.memories)
-
-    @functools.cached_property
     def rebinds(self) -> tuple[str, ...]:
         """Where it rebinds global variables: its result may be kept only if a run left their values as they were."""
         return tuple(place for function in self.functions for place in function.rebinds)
+
+
+def memories_of(code: Code, arguments: Iterable[tuple[object, Identity | str]]) -> tuple[Any, ...]:
+    """Return the functions behind `functools.cache` that a call may reach: by its code, or by an argument's.
+
+    Parameters
+    ----------
+    code
+        Its code.
+    arguments
+        What was looked at of its arguments, with their identities: a processor has code of its own.
+    """
+    return tuple(memory for each in _identities(code, arguments) for memory in each.memories)
+
+
+def is_of_users(code: Code, arguments: Iterable[tuple[object, Identity | str]]) -> bool:
+    """Tell whether a call may run code of the user's: its own, or an argument's."""
+    return any(each.is_users for each in _identities(code, arguments))
+
+
+def _identities(code: Code, arguments: Iterable[tuple[object, Identity | str]]) -> Iterator[Identity]:
+    yield from (*code.functions, *code.values)
+    yield from (found for _, found in arguments if isinstance(found, Identity))
 
 
 def code_of_one(identity: Identity) -> Code:

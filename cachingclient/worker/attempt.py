@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from cachingclient.hashing.inputs.fingerprint import Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.inputs.same_content import Held
 from cachingclient.hashing.inputs.trace import Trace
-from cachingclient.hashing.keys import Code
+from cachingclient.hashing.keys import Code, is_of_users, memories_of
 from cachingclient.hashing.libraries.coffea_chunks import ChunkCall
 from cachingclient.hashing.step_keys import Merkle
 from cachingclient.plan.hidden import details_of_code, for_description, shown_values
@@ -33,11 +32,11 @@ from cachingclient.worker.given import Given
 from cachingclient.worker.half_set import settles
 from cachingclient.worker.modules_by_name import add_modules, when_imported
 from cachingclient.worker.observe import Observed, Watch
-from cachingclient.worker.observe.places import is_ignored, is_loaded_source, matches
+from cachingclient.worker.observe.places import matches
 from cachingclient.worker.options import options_of
 from cachingclient.worker.outputs import stated_outputs
 from cachingclient.worker.process import process, versions
-from cachingclient.worker.seen import NotKept, folder_of_pattern, is_unread, trace_of_run, with_memories
+from cachingclient.worker.seen import NotKept, folder_of_pattern, is_unread, note_opened_in, trace_of_run, with_memories
 
 
 class Nameless(Protocol):
@@ -202,13 +201,17 @@ class Attempt:
         watched = [each.url for each in self.named if each.kind in ("file", "folder") and not each.in_key]
         return Watch([*watched, *(folder for each in self.named if (folder := folder_of_pattern(each)))])
 
+    def reached(self) -> tuple[Any, ...]:
+        """Return the functions behind `functools.cache` that it may call: its code does, or an argument's."""
+        return () if self.code is None else memories_of(self.code, self.looked_at)
+
     def named_and_read(self, seen: Observed) -> list[Fingerprint]:
         """Return the inputs that count: of local files those that were opened, or were by an earlier step.
 
         What an earlier step of this process read may be remembered by any code of the user's, and used without being
         opened. A library's function that only hands file names on, as a merge does, remembers nothing.
         """
-        is_users = self.code is not None and self.code.is_users
+        is_users = self.code is not None and is_of_users(self.code, self.looked_at)
         opened, memories = self.opened, process().memories
         found = []
         for each in self.named:
@@ -217,12 +220,8 @@ class Attempt:
             if unread and not each.in_key and not remembered:
                 continue
             found.append(each)
-        for path in (opened or set()) - {each.url for each in found}:
-            folder = os.path.dirname(path)
-            if is_loaded_source(path) or is_ignored(path) or matches(path, self.unobserved):
-                continue  # the kernel tells of imports as well, by whatever process
-            if any(each.kind == "folder" and each.url in (path, folder) for each in self.named):
-                seen.opened_by_itself(path)
+        folders = {each.url for each in self.named if each.kind == "folder"}
+        note_opened_in(folders, seen, (opened or set()) - {each.url for each in found}, self.unobserved)
         return found
 
     def look_back(self, function: Callable[..., Any], context: Context, result: Any) -> None:
@@ -264,14 +263,14 @@ class Attempt:
             url = self.unplanned[0]
             raise NotKept(f"it reads {url}, which came with the result of another step: no key says how it looked")
         outputs = stated_outputs(function, self.arguments, self.keywords)
-        if not seen.is_empty or self.named or self.inherited or outputs or code.memories:
+        if not seen.is_empty or self.named or self.inherited or outputs or self.reached():
             memories, named = process().memories, self.named_and_read(seen)
             named = [each for each in named if each.url not in outputs and not matches(each.url, self.unobserved)]
             add_modules(seen, code, self.looked_at, result)
             trace = trace_of_run(seen, named, Inputs(context.inputs), self.inherited, outputs)
             memories.saw_opened({**trace.read, **trace.named})
             memories.filled(self.memories, trace)
-            self.trace = with_memories(trace, seen, named, self.opened or (), code.memories, memories)
+            self.trace = with_memories(trace, seen, named, self.opened or (), self.reached(), memories)
         self.adds(self.classes.classes_of(self.looked_at, when_imported))
 
     def _compare_code(self, function: Callable[..., Any], code: Code, context: Context) -> None:

@@ -18,6 +18,7 @@ from cachingclient.hashing.inputs.trace import Trace
 from cachingclient.units import without_password
 from cachingclient.worker.memories import Memories
 from cachingclient.worker.observe import Observed
+from cachingclient.worker.observe.places import is_ignored, is_loaded_source, matches
 
 MOST_FILES = 10_000
 _MAGIC = re.compile(r"[*?\[]")
@@ -140,6 +141,29 @@ def is_unread(named: Fingerprint, opened: Collection[str], seen: Observed) -> bo
     if folder in seen.listings or folder in seen.folders or any(folder == each for each, _ in seen.matches):
         return False
     return not any(fnmatchcase(path, named.url) for path in (*opened, *seen.reads))
+
+
+def note_opened_in(
+    folders: Collection[str], seen: Observed, opened: Iterable[str], unobserved: tuple[str, ...]
+) -> None:
+    """Note the files in some folders that compiled code opened, and folders that it listed.
+
+    Parameters
+    ----------
+    folders
+        The folders that the arguments or the code name.
+    seen
+        What was observed of the step.
+    opened
+        What was opened in folders that are watched, by whatever code: the kernel tells of imports as well.
+    unobserved
+        The globs of files that count for nothing.
+    """
+    for path in opened:
+        if is_loaded_source(path) or is_ignored(path) or matches(path, unobserved):
+            continue
+        if path in folders or os.path.dirname(path) in folders:
+            seen.opened_by_itself(path)
 
 
 def folder_of_pattern(named: Fingerprint) -> str:

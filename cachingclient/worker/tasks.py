@@ -166,7 +166,7 @@ class RunAndKeep:
                 self._seek(attempt)
                 self._account.sought(self._kind, self.context.run, attempt.found)
             if not attempt.found and attempt.code is not None:
-                attempt.memories = process().memories.fill(attempt.code.memories)
+                attempt.memories = process().memories.fill(attempt.reached())
         except Exception as error:
             attempt.found = False
             attempt.why_not = f"{type(error).__name__}: {error}"

@@ -99,3 +99,41 @@ def test_edits_run_what_they_reach(run_program: Callable[..., str], two_files: l
         assert processed == (4 if named else 0), edit
         assert (count == first) == (not named), edit
         assert named in because, edit
+
+
+REMEMBERED = """
+import functools, json
+from pathlib import Path
+
+
+@functools.cache
+def thresholds():
+    return json.loads((Path(__file__).parent / "thresholds.json").read_text())
+
+
+def good(pt, cut):
+    return pt > thresholds()["pt"]
+"""
+
+
+def test_a_file_that_the_first_chunk_reads_counts_for_all(
+    run_program: Callable[..., str], two_files: list[Path], tmp_path: Path
+) -> None:
+    """Chunks that take what an earlier one of their worker read, by `functools.cache`, run again after its edit."""
+    log, thresholds = tmp_path / "log", tmp_path / "thresholds.json"
+    for name, text in {"main.py": MAIN, "analysis.py": ANALYSIS, "selection.py": REMEMBERED}.items():
+        (tmp_path / name).write_text(text)
+
+    def session(threshold: int, cut: str) -> tuple[int, int]:
+        thresholds.write_text(json.dumps({"pt": threshold}))
+        (tmp_path / "analysis.py").write_text(ANALYSIS.replace("CUT = 30", cut))
+        log.write_text("")
+        told = json.loads(run_program("main.py", str(log), *map(str, two_files)).splitlines()[-1])
+        return told["count"], len(log.read_text().splitlines())
+
+    first, processed = session(30, "CUT = 30")
+    assert processed == 4
+    edited, processed = session(60, "CUT = 30")
+    assert processed == 4
+    assert edited == session(60, "CUT = 31")[0] < first  # where all chunks run for another reason
+    assert session(30, "CUT = 30") == (first, 0)
