@@ -10,7 +10,7 @@ from typing import Any
 
 from cachingclient.hashing.inputs.fingerprint import Fingerprint, look_at_path
 from cachingclient.hashing.inputs.inputs import Inputs
-from cachingclient.hashing.inputs.listing import LINK, LISTING, MATCHES, STAMPS, THERE, TIME
+from cachingclient.hashing.inputs.listing import LINK, LISTING, MATCHES, STAMPS, THERE, TIME, target_of
 from cachingclient.hashing.inputs.merge import appended
 from cachingclient.hashing.inputs.remote_names import may_name_the_same
 from cachingclient.hashing.inputs.signed import unsigned
@@ -239,7 +239,8 @@ def _written(seen: Observed) -> Iterable[tuple[str, Fingerprint | None]]:
         if written.how == "removed":
             yield path, None
         elif written.how == "folder":
-            yield path, Fingerprint(path, "folder")
+            is_link = os.path.islink(path)
+            yield path, Fingerprint(path, LINK, checksum=target_of(path)) if is_link else Fingerprint(path, "folder")
         elif written.how == "appended" and written.after is not None:
             yield path, appended(path, written.after.size)
         else:

@@ -60,7 +60,8 @@ def after(path: str, written: Written, was_read: bool) -> Written | None:
             return None
         return written._replace(how="removed", after=None)
     if stat.S_ISDIR(found.st_mode):
-        return written if written.how == "folder" else None
+        is_made = written.how == "folder" or os.path.islink(path)  # a link to a folder is there as the folder is
+        return written._replace(how="folder", after=None) if is_made else None
     if not stat.S_ISREG(found.st_mode):
         return None
     now = Stamp(found.st_size, found.st_mtime_ns, found.st_ino)

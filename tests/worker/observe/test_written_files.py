@@ -242,3 +242,15 @@ def test_times_and_modes_that_are_set_count(tmp_path):
         str(tmp_path / "copy" / "below" / "table"): "created",
     }
     assert not seen.unknown
+
+
+def test_a_link_to_a_folder_is_written(tmp_path, monkeypatch):
+    """One that a step makes, or puts in the place of another, has to be there as a folder that it makes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for _ in range(2):
+        with observing() as seen:
+            if os.path.lexists("latest"):
+                os.remove("latest")
+            os.symlink(tmp_path / "runs", "latest")
+        assert {path: made.how for path, made in seen.writes.items()} == {str(tmp_path / "latest"): "folder"}
