@@ -243,6 +243,7 @@ def _node(
             before=before,
             asked=asked,
             codes=identity.codes,
+            remade=identity.remade,
         ),
     )
 

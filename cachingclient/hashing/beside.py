@@ -19,7 +19,9 @@ from cachingclient.hashing.errors import Unidentifiable
 if TYPE_CHECKING:
     from cachingclient.hashing.walk import Walk
 
-_SAYS_HOW = frozenset({"__getstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__"})
+_SAYS_HOW = frozenset(
+    {"__getstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__", "__setstate__"}
+)
 _BASES: dict[type, Callable[[Any], object]] = {
     float: float.__float__, int: int.__int__, complex: complex.__complex__, str: str.__str__,
     bytes: lambda data: b"".join([data]),
@@ -28,9 +30,10 @@ _BASES: dict[type, Callable[[Any], object]] = {
 
 
 def encode_beside(obj: object, state: object, walk: Walk) -> bytes:
-    """Return a digest of what an object holds beside its state; empty if its class leaves all of it to Python.
+    """Return a digest for each thing that an object holds beside its state; none where its class says nothing.
 
-    What has no identity is left out, such as an open file: the step that reads it is seen to do so.
+    None stands for what is not there yet. What has no identity is left out, such as an open file: the step that reads
+    it is seen to do so.
 
     Parameters
     ----------
@@ -50,17 +53,17 @@ def encode_beside(obj: object, state: object, walk: Walk) -> bytes:
     if not _says_how(type(obj)) or id(obj) in walk.beside:
         return b""
     walk.beside[id(obj)] = obj
-    parts: list[str] = []
+    walk.remade = True
+    parts: list[bytes] = []
     for name, value in _held(obj, state):
-        try:
-            parts.append(f"{name} {walk.alone(value).key}")
-        except (Unidentifiable, RecursionError):
-            continue
-    return digest("\n".join(parts).encode()) if parts else b""
+        if value is not None:
+            with contextlib.suppress(Unidentifiable, RecursionError):
+                parts.append(digest(f"{type(obj).__qualname__}.{name} {walk.alone(value).key}".encode()))
+    return b"".join(parts)
 
 
 def _says_how(cls: type) -> bool:
-    """Whether code of the user's says what of the objects of a class goes into a pickle."""
+    """Whether code of the user's says what of the objects of a class goes into a pickle, or is made of it."""
     if cls in copyreg.dispatch_table:
         return is_user_code(str(getattr(copyreg.dispatch_table[cls], "__module__", "")))
     return any(_is_users(vars(each)[name], each) for each in cls.__mro__ for name in _SAYS_HOW & vars(each).keys())

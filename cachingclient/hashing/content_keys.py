@@ -61,8 +61,7 @@ def look_at_call(
     parts = merkle.arguments(function, args, kwargs)
     if isinstance(code, str):
         return Call(code)
-    held = (*code.held, *parts.held)
-    key = None if parts.reason else join_held(b"content" + code.digest, parts.encodings, held)
+    key = None if parts.reason else join_held(b"content" + code.digest, parts.encodings, (*code.remade, *parts.remade))
     return Call(code, key, (*parts.inputs, *code.inputs), tuple(parts.codes))
 
 

@@ -41,8 +41,10 @@ class Identity:
     places
         Where each function among the ingredients stands, and where code first uses a container as a whole.
     held
-        A digest of what its objects hold beside what their classes give a pickle; empty if there is nothing. It is no
-        part of the digest: what is unpickled elsewhere may hold something else, such as nothing yet.
+        A digest of 32 characters for each thing that its objects hold beside what their classes give a pickle. They are
+        no part of the digest: what is unpickled elsewhere may hold something else, such as nothing yet.
+    remade
+        Whether code of the user's makes some of it again where it is unpickled.
     made
         What was made of it, so that the next look at the same code need not make it again.
     """
@@ -56,12 +58,33 @@ class Identity:
     memories: tuple[Any, ...] = field(default=(), compare=False)
     places: dict[str, Place] = field(default_factory=dict, compare=False)
     held: str = ""
+    remade: bool = False
     made: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def key(self) -> str:
         """The digest together with what is held."""
         return digest(f"{self.digest} {self.held}".encode()).hex() if self.held else self.digest
+
+    def is_what_was_sent(self, remade: bytes) -> bool:
+        """Whether it is what somebody sent, as `as_remade` has it: it may hold less, and nothing else.
+
+        Examples
+        --------
+        >>> sent = Identity("0f" * 16, held="0a" * 16 + "0b" * 16, remade=True)
+        >>> here = [Identity("0f" * 16, held=held * 16) for held in ("", "0b", "0c")]
+        >>> [each.is_what_was_sent(*sent.as_remade()) for each in here]
+        [True, True, False]
+        """
+        sent = remade.hex()
+        known = {sent[at : at + 32] for at in range(32, len(sent), 32)}
+        return sent.startswith(self.digest) and all(
+            self.held[at : at + 32] in known for at in range(0, len(self.held), 32)
+        )
+
+    def as_remade(self) -> tuple[bytes, ...]:
+        """Return what tells a worker whether what it unpickled is this; nothing where Python alone unpickles it."""
+        return (bytes.fromhex(self.digest + self.held),) if self.remade else ()
 
     @property
     def users_code(self) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import xxhash
 
 from cachingclient.graph import Key
-from cachingclient.hashing.digest import CANONICAL_VERSION
+from cachingclient.hashing.digest import CANONICAL_VERSION, digest
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 
@@ -36,9 +36,8 @@ class Code:
         The encodings of arguments inside it: those of a `functools.partial`, and of the calls of a fused subgraph.
     values
         The identities of those arguments that have code of the user's, such as a coffea processor.
-    held
-        What objects in it hold beside their states: a part of a step's key, and not of the digest, which workers make
-        again of what they were sent.
+    remade
+        What in it is made again where it is unpickled, as `Identity.as_remade` has it.
     """
 
     digest: bytes
@@ -46,7 +45,7 @@ class Code:
     inputs: tuple[Fingerprint, ...] = ()
     bound: tuple[bytes, ...] = field(default=(), compare=False)
     values: tuple[Identity, ...] = field(default=(), compare=False)
-    held: tuple[bytes, ...] = ()
+    remade: tuple[bytes, ...] = ()
 
     @property
     def noted(self) -> tuple[str, ...]:
@@ -109,7 +108,10 @@ def code_of_one(identity: Identity) -> Code:
     code: Code | None = identity.made.get("code")
     if code is None:
         code = identity.made["code"] = Code(
-            bytes.fromhex(identity.digest), (identity,), identity.inputs, held=held_by(identity)
+            bytes.fromhex(identity.digest),
+            (identity,),
+            identity.inputs,
+            remade=identity.as_remade(),
         )
     return code
 
@@ -134,6 +136,8 @@ class Step:
         The bytes that it gives, where a library may have packed an object into them of which not all counts.
     codes
         The digests of code of the user's among its arguments.
+    remade
+        What of its code and its arguments is made again where it is unpickled, as `Identity.as_remade` has it.
     """
 
     key: bytes | None
@@ -143,6 +147,7 @@ class Step:
     inputs: tuple[Fingerprint, ...] = ()
     packed: bytes | None = field(default=None, compare=False, repr=False)
     codes: tuple[bytes, ...] = ()
+    remade: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True)
@@ -154,7 +159,7 @@ class Parts:
     reason: str = ""
     codes: list[bytes] = field(default_factory=list)
     containers: set[int] = field(default_factory=set)
-    held: list[bytes] = field(default_factory=list)
+    remade: list[bytes] = field(default_factory=list)
 
     @property
     def told(self) -> tuple[bytes, ...]:
@@ -163,17 +168,6 @@ class Parts:
             return tuple(self.encodings)
         numbered = enumerate(self.encodings)
         return tuple(CONTAINER + each if number in self.containers else each for number, each in numbered)
-
-
-def held_by(identity: Identity) -> tuple[bytes, ...]:
-    """Return what an identity has beside its digest, as a key takes it.
-
-    Examples
-    --------
-    >>> held_by(Identity("0f" * 16)), held_by(Identity("0f" * 16, held="0a0b"))
-    ((), (b'\\n\\x0b',))
-    """
-    return (bytes.fromhex(identity.held),) if identity.held else ()
 
 
 def arguments_inside(steps: Iterable[Step]) -> Iterator[bytes]:
@@ -202,9 +196,9 @@ class Known(Protocol):
         """Return the step behind a key, None if it is not known."""
 
 
-def join_held(tag: bytes, encodings: Iterable[bytes], held: Collection[bytes]) -> bytes:
+def join_held(tag: bytes, encodings: Iterable[bytes], remade: Iterable[bytes]) -> bytes:
     """Return the digest of a tagged sequence of encodings, and of what objects among them hold beside their states."""
-    key = join(tag, encodings)
+    key, held = join(tag, encodings), [digest(each[16:]) for each in remade if len(each) > 16]
     return join(b"held" + key, held) if held else key
 
 

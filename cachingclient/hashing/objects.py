@@ -12,7 +12,7 @@ from typing import Any
 from cachingclient.hashing.beside import encode_beside
 from cachingclient.hashing.code.modules import named_in_library
 from cachingclient.hashing.code.names import told_by
-from cachingclient.hashing.digest import frame
+from cachingclient.hashing.digest import digest, frame
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
@@ -52,7 +52,7 @@ def encode_object(obj: Any, walk: Walk) -> bytes:
     if setter is not None:
         parts.append(walk.encode(setter))
     if (beside := encode_beside(obj, state, walk)) and walk.describing:
-        parts.append(beside)
+        parts.append(digest(beside))
     elif beside:
         walk.held.append(beside)
     return frame(b"o", parts)

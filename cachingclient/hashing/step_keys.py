@@ -27,7 +27,7 @@ from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.identify import identify
 from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.inputs import Inputs
-from cachingclient.hashing.keys import Code, Known, Parts, Step, arguments_inside, code_of_one, held_by, join, join_held
+from cachingclient.hashing.keys import Code, Known, Parts, Step, arguments_inside, code_of_one, join, join_held
 from cachingclient.hashing.memo import identify_again, parts_of
 from cachingclient.hashing.relevant import narrowed, packed_among, passed_on, relevant_arguments
 from cachingclient.hashing.scalars import PLAIN
@@ -117,8 +117,9 @@ class Merkle:
         if parts.reason:
             return Step(None, parts.reason, code)
         inputs, packed = (*parts.inputs, *code.inputs), passed_on(task.func, task.args)
-        key = join_held(code.digest, parts.encodings, (*code.held, *parts.held))
-        return Step(key, "", code, parts.told, inputs, packed, tuple(parts.codes))
+        remade = (*code.remade, *parts.remade)
+        key = join_held(code.digest, parts.encodings, remade)
+        return Step(key, "", code, parts.told, inputs, packed, tuple(parts.codes), remade)
 
     def arguments(
         self,
@@ -175,12 +176,13 @@ class Merkle:
             parts.containers.add(len(parts.encodings))
             parts.encodings.append(join(node.klass.__name__.encode(), encodings))
             parts.inputs += inner.inputs
-            parts.held += inner.held
+            parts.remade += inner.remade
             parts.codes += inner.codes
             parts.reason = parts.reason or inner.reason
             return
         step = self._step(node, done)
         parts.inputs += step.inputs
+        parts.remade += step.remade
         parts.codes += step.codes
         if step.key is None:
             parts.reason = parts.reason or step.reason
@@ -195,7 +197,7 @@ class Merkle:
             return
         parts.encodings.append(b"V" + bytes.fromhex(identity.digest))
         parts.inputs += identity.inputs
-        parts.held += held_by(identity)
+        parts.remade += identity.as_remade()
         parts.codes += filter(None, [identity.users_code])
 
     def _look_at(self, value: Any) -> Identity | str:
@@ -218,7 +220,7 @@ class Merkle:
         self._argument(value, done, parts)
         if parts.reason:
             return Step(None, parts.reason)
-        key, packed, codes = join_held(b"data", parts.encodings, parts.held), packed_among(value), tuple(parts.codes)
+        key, packed, codes = join_held(b"data", parts.encodings, parts.remade), packed_among(value), tuple(parts.codes)
         return Step(key, inputs=tuple(parts.inputs), packed=packed, codes=codes)
 
     def identity(self, value: Any) -> Identity | str:
@@ -264,8 +266,8 @@ class Merkle:
             return inner if isinstance(inner, str) else parts.reason
         digest, bound = join(b"partial" + inner.digest, parts.encodings), (*inner.bound, *parts.told)
         values = tuple(self._users_among((*partial.args, *partial.keywords.values())))
-        held = (*inner.held, *parts.held)
-        return Code(digest, inner.functions, (*inner.inputs, *parts.inputs), bound, (*inner.values, *values), held)
+        inputs, remade = (*inner.inputs, *parts.inputs), (*inner.remade, *parts.remade)
+        return Code(digest, inner.functions, inputs, bound, (*inner.values, *values), remade)
 
     def _users_among(self, arguments: Iterable[Any]) -> Iterator[Identity]:
         """Yield the identities of those arguments that have code of the user's; all were looked at."""
@@ -299,8 +301,9 @@ class Merkle:
         if inner.key is None:
             return Step(None, inner.reason, code)
         upstream = sorted(b"^" + step.key for step in bound.values() if step.key is not None)
+        remade = tuple(found for step in own for found in step.remade)
         codes = (found for step in (*own, *bound.values()) for found in step.codes)
-        return Step(join(b"subgraph", [inner.key]), "", code, tuple(upstream), inputs, codes=tuple(codes))
+        return Step(join(b"subgraph", [inner.key]), "", code, tuple(upstream), inputs, None, tuple(codes), remade)
 
     def _within(self, holes: Known) -> Merkle:
         """Return a Merkle for a graph inside a task, sharing what has been looked at."""

@@ -43,6 +43,8 @@ class Walk:
         self.files: dict[str, Fingerprint] = {}
         self.held: list[bytes] = []
         """What objects hold beside their states, as `encode_beside` has it, but for those that code refers to."""
+        self.remade = False
+        """Whether code of the user's makes some of it again where it is unpickled."""
         self.beside: dict[int, object] = {}
         """The objects of which it was asked what they hold beside their states."""
         self.may_change = False
@@ -179,7 +181,7 @@ class Walk:
             or alone.warnings
             or alone.ingredients
             or alone.rebinds
-            or alone.held
+            or alone.remade
         )
         if encoded is None or depends or alone.may_change:
             return None
@@ -225,9 +227,18 @@ class Walk:
         varying = tuple(text for text, varies in self.warnings.items() if varies)
         inputs, rebinds = tuple(self.files.values()), tuple(self.rebinds)
         memories, warnings = tuple(self.memories), tuple(self.warnings)
-        held = digest(b"".join(self.held)).hex() if self.held else ""
+        held = b"".join(self.held).hex()
         return Identity(
-            digest(whole).hex(), self.ingredients, warnings, varying, inputs, rebinds, memories, self.places, held
+            digest(whole).hex(),
+            self.ingredients,
+            warnings,
+            varying,
+            inputs,
+            rebinds,
+            memories,
+            self.places,
+            held,
+            self.remade,
         )
 
     def _describe_hidden(self) -> None:

@@ -34,6 +34,7 @@ from cachingclient.worker.options import options_of
 from cachingclient.worker.others import wait_for_others
 from cachingclient.worker.own_time import OwnTime
 from cachingclient.worker.process import process, size_of
+from cachingclient.worker.remade import came_as_sent
 from cachingclient.worker.run_within import key_of
 from cachingclient.worker.shared_arguments import shared_arguments
 from cachingclient.worker.writer import Job
@@ -76,8 +77,8 @@ class RunAndKeep:
         The files and URLs that stand in the keys of the steps before it.
     asked
         The chance that its result is asked for again, in proportion; `ALWAYS` for one that is kept beyond any budget.
-    codes, only_taker_of
-        The user's code among its arguments, as the client has it; the steps whose results a library's step alone takes.
+    codes, remade, only_taker_of
+        The user's code among its arguments, and what unpickling makes again; of whose results it is the only taker.
     """
 
     function: Callable[..., Any]
@@ -96,6 +97,7 @@ class RunAndKeep:
     asked: float = ALWAYS
     codes: tuple[bytes, ...] = ()
     only_taker_of: tuple[Key, ...] = ()
+    remade: tuple[bytes, ...] = ()
 
     @property
     def __name__(self) -> str:
@@ -138,16 +140,14 @@ class RunAndKeep:
             result, seconds = run_timed(self.function, self.context, args, kwargs)
         attempt.spent, own = clock.ends(seconds)
         self._account.ran(own)
-        attempt.opened = watch.opened
-        attempt.peak = peak_since(before)
+        attempt.opened, attempt.peak = watch.opened, peak_since(before)
         attempt.keeping -= processor_seconds()  # until it is given to the writer
         with unobserved():
             self._finish(attempt, result, seconds)
         return result
 
     def _note_without_look(self, result: Any, seconds: float) -> str:
-        """Return what to tell of a run that nothing was known of before it."""
-        return ""
+        return ""  # what to tell of a run that nothing was known of before it
 
     def _is_measured(self) -> bool:
         return process().typical.get(self.name, MEASURED_SECONDS) >= MEASURED_SECONDS
@@ -201,7 +201,7 @@ class RunAndKeep:
             attempt.why_not = code
         elif self.code not in (None, code.digest):
             attempt.why_not = describe_difference(code, self.code or b"", self.context.store, self.function)
-        elif not attempt.why_not and attempt.has_all_of(self.codes, self.function, self.context.merkle()):
+        elif not attempt.why_not and came_as_sent(self, code, attempt):
             attempt.code = code
             if key is not None and not code.varying:
                 attempt.content = key.hex()
@@ -209,7 +209,7 @@ class RunAndKeep:
     def _look(self, args: tuple[Any, ...], kwargs: dict[str, Any], attempt: Attempt) -> tuple[Code | str, bytes | None]:
         """Look at the code, and at the arguments if that may be of use."""
         merkle = self.context.merkle()
-        is_wanted = (self.keep and self._is_worth_a_look()) or self.codes
+        is_wanted = (self.keep and self._is_worth_a_look()) or self.codes or self.remade
         if not packed.are_left_alone(self, args, kwargs) and (
             is_wanted or may_change_arguments(code_of_call(self.function, args, merkle), self.function, args)
         ):

@@ -57,7 +57,7 @@ class ChunkCall:
         if parts.reason:
             return None
         encodings = [self.held.size.to_bytes(8, "little"), *parts.encodings]
-        return join_held(b"chunk" + code.digest, encodings, (*code.held, *parts.held)).hex()
+        return join_held(b"chunk" + code.digest, encodings, (*code.remade, *parts.remade)).hex()
 
     def still_held(self) -> Held | None:
         """Return what the file held while the call ran, None if it changed meanwhile."""
