@@ -28,7 +28,7 @@ _WORD = re.compile(r"[^\W\d]\w*")
 
 def looked_at(frame: FrameType) -> None:
     """Note that somebody takes a frame, by which its variables can be looked up."""
-    if is_library(frame) or not (found := observers()):
+    if is_library(frame) or _is_for_a_traceback(frame) or not (found := observers()):
         return
     token = mine.set(None)
     try:
@@ -37,6 +37,19 @@ def looked_at(frame: FrameType) -> None:
         mine.reset(token)
     for seen in found if reason else ():
         seen.give_reason(reason)
+
+
+def _is_for_a_traceback(frame: FrameType) -> bool:
+    """Whether it is a frame that code of Cython's makes of itself, to have a line for it in a traceback.
+
+    Code for CPython's limited interface runs the text ``_getframe()`` for that, with nothing else among its variables;
+    what Python itself evaluates has ``__builtins__`` there.
+    """
+    return frame.f_code.co_names == ("_getframe",) and "__builtins__" not in frame.f_globals and _takes_itself(frame)
+
+
+def _takes_itself(frame: FrameType) -> bool:
+    return next((one for one in callers(sys._getframe(1)) if not _is_ours(one)), None) is frame
 
 
 def _why_not(frame: FrameType) -> str:

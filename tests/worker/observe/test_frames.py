@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -108,3 +109,13 @@ def test_a_message_that_says_where_it_comes_from_reads_no_variables(made: Any) -
     """Logging, warnings and libraries take frames to name a file and a line."""
     source = "import logging, warnings\ndef f(table):\n    logging.getLogger('cuts').warning('few')\n"
     assert not reasons(made(f"{source}    warnings.warn('few', stacklevel=2)"))
+
+
+def test_a_frame_that_compiled_code_makes_for_a_traceback_is_none_that_is_read() -> None:
+    """As Cython's for the limited interface, in PyTables among others; the same text in `eval` takes one."""
+    run = ctypes.pythonapi.PyEval_EvalCode
+    run.restype, run.argtypes = ctypes.py_object, [ctypes.py_object] * 3
+    text, names = compile("_getframe()", "tables/file.pyx", "eval"), {"_getframe": sys._getframe}
+
+    assert reasons(lambda table: run(text, names, names)) == set()
+    assert reasons(lambda table: eval(text, dict(names))) != set()
