@@ -41,6 +41,8 @@ from cachingclient.worker.computation_code import without_own_modules
 from cachingclient.worker.held import resolve
 
 CLOSED = "this client is closed; its reports are still there"
+ANSWER = 30.0
+"""Seconds that workers may take to say what code they have."""
 _impure: contextvars.ContextVar[bool] = contextvars.ContextVar("impure", default=False)
 """Whether the call of `submit` under way said ``pure=False``: dask keeps that to itself."""
 
@@ -132,6 +134,31 @@ class HookedClient(Client):
             return self._submission.send_unplanned(expr, keys, *args, **options)
         return self._submission.submit(expr, keys, *args, impure=_impure.get(), **options)
 
+    # ---- what may give the workers other code, or other values of variables, than the client has ----
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """As `distributed.Client.run`; from then on the workers are asked for their code before anything is loaded."""
+        return self._stirring(super().run, *args, **kwargs)
+
+    def register_plugin(self, *args: Any, **kwargs: Any) -> Any:
+        """As `distributed.Client.register_plugin`, by which files are uploaded too; as after `run`."""
+        return self._stirring(super().register_plugin, *args, **kwargs)
+
+    def restart_workers(self, *args: Any, **kwargs: Any) -> Any:
+        """As `distributed.Client.restart_workers`; as after `run`."""
+        return self._stirring(super().restart_workers, *args, **kwargs)
+
+    def _stirring(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._stir()
+        try:
+            return call(*args, **kwargs)
+        finally:
+            self._stir()  # what was asked meanwhile may have been answered before
+
+    def _stir(self) -> None:
+        if self._submission is not None:
+            self._submission.workers_code.stir()
+
     _get_computation_code = staticmethod(without_own_modules(Client._get_computation_code))
 
     async def _scatter(self, data: Any, *args: Any, **kwargs: Any) -> Any:
@@ -200,6 +227,7 @@ class HookedClient(Client):
 
     def _handle_restart(self) -> None:
         super()._handle_restart()
+        self._stir()
         self._registry.clear()
         if self._submission is not None:
             self._recovery.asked.clear()
@@ -253,6 +281,15 @@ class _DaskPort(Port):
 
     async def run_on_workers(self, function: Callable[..., Any], *args: Any, **options: Any) -> dict[str, Any]:
         return await self._client._run(function, *args, **options)
+
+    def ask_workers(self, function: Callable[..., Any], *args: Any) -> Mapping[str, Any] | None:
+        if self._client.asynchronous:  # the loop that the answers come by would wait for them
+            return None
+        try:
+            asking = Client._run
+            return self._client.sync(asking, self._client, function, *args, on_error="return", callback_timeout=ANSWER)
+        except Exception:  # the graph is sent all the same
+            return None
 
     async def log_event(self, topic: str, message: Mapping[str, Any]) -> None:
         await self._client.log_event(topic, message)

@@ -52,6 +52,9 @@ class Port(Protocol):
     async def run_on_workers(self, function: Callable[..., Any], *args: Any, **options: Any) -> dict[str, Any]:
         """Run a function on each worker, and return what it gave by the worker's address."""
 
+    def ask_workers(self, function: Callable[..., Any], *args: Any) -> Mapping[str, Any] | None:
+        """Run a function on each worker and wait; return what it gave or raised, None where waiting is not possible."""
+
     async def log_event(self, topic: str, message: Mapping[str, Any]) -> None:
         """Add to the scheduler's events."""
 

@@ -148,7 +148,7 @@ class Recovery:
 
     def _send_again(self, run: Run, keys: Iterable[Key]) -> None:
         """Have the scheduler compute some keys of a run without the lost entries."""
-        with self.submission.planning, self.port.lock:
+        with self.submission.planning, self.submission.workers_code.unasked(), self.port.lock:
             keys = {key for key in keys if key in self.port.states}
             needed = {key for node in run.lowered.nodes.values() for key in node.dependencies}
             self._run_again(key for key in needed if self.registry.step_key_of(key) in run.lost)
@@ -174,7 +174,7 @@ class Recovery:
 
     def _run_again(self, keys: Iterable[Key]) -> dict[Key, Future[Any]]:
         """Send the steps of unread hits with lost entries under new keys; return their futures by the old keys."""
-        with self.submission.planning, self.port.lock:
+        with self.submission.planning, self.submission.workers_code.unasked(), self.port.lock:
             keys = list(keys)
             lost: dict[Run, dict[Key, Key]] = {}
             for key in keys:

@@ -20,6 +20,7 @@ from cachingclient.client.reports import Records
 from cachingclient.client.rewrite import needs_of_runs, read_what_is_held, rewrite, sites_of_loads
 from cachingclient.client.sent import Registry, Run
 from cachingclient.client.session_classes import SessionClasses
+from cachingclient.client.workers_code import WorkersCode
 from cachingclient.forks.children import free_in_children
 from cachingclient.graph import Key, TaskGraph, is_of_single_calls, lower, to_dask
 from cachingclient.hashing.inputs.inputs import Inputs
@@ -89,6 +90,7 @@ class Submission:
         self.lost: set[str | None] = set()
         self._policy = policy
         self._mode = mode
+        self.workers_code = WorkersCode(port)
         self._records = records
         self._surroundings = surroundings
         self._environment = config.environment()
@@ -260,7 +262,8 @@ class Submission:
             nodes = {key: node for key, node in nodes.items() if key not in constraints.held}
         merkle = Merkle(self.registry, Inputs(self._inputs), self._environment)
         classes = SessionClasses(self._environment)
-        constraints = constraints.objecting(classes.objection)
+        elsewhere = functools.partial(self.workers_code.refused, context=self._common)
+        constraints = constraints.objecting(classes.objection, elsewhere)
         here = surroundings(self.store, classes.changed, self._surroundings())
         look_up = LookUp(self.store, self.notes, here)
         find = functools.partial(self.find, look_up=look_up)

@@ -62,6 +62,7 @@ def make_plan(lowered: TaskGraph, wanted: Iterable[Key], merkle: Merkle, find: F
     identities = merkle.steps(lowered.nodes, wanted)
     refused = dict.fromkeys(constraints.impure & identities.keys(), "the user called it not pure")
     refused |= _what_moves(identities, lowered.nodes)
+    refused |= constraints.elsewhere(merkle, identities)
     refused |= _what_varies(identities, lowered.nodes, constraints.drawn)
     if refused:
         _refuse(refused, identities, lowered.nodes)

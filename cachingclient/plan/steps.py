@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cachingclient.graph import GraphNode, Key
 from cachingclient.hashing.keys import Step
+from cachingclient.hashing.step_keys import Merkle
 from cachingclient.storage import EntryInfo
 
 CODE = "code"
 """The kind of the entries that keep the ingredients of a function."""
 MOST_COMPARED = 10
 """How many steps of one name and code are compared with what is kept; they stand for the others."""
+Elsewhere = Callable[[Merkle, Mapping[Key, Step]], Mapping[Key, str]]
 Find = Callable[[Iterable[str]], Mapping[str, EntryInfo]]
 
 
@@ -92,6 +94,8 @@ class Constraints:
         The digests of functions that the store is known to have seen; what is found is added.
     objection
         Tells why an entry must not be loaded for a node, such as a class in it that has changed since; else empty.
+    elsewhere
+        Tells which steps workers may run with other code than this, and why: those are known by their contents alone.
     """
 
     impure: frozenset[Key] = frozenset()
@@ -101,16 +105,17 @@ class Constraints:
     drawn: MutableMapping[bytes, Key] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     objection: Callable[[EntryInfo, GraphNode], str] = lambda info, node: ""
+    elsewhere: Elsewhere = lambda merkle, steps: {}
 
-    def objecting(self, objection: Callable[[EntryInfo, GraphNode], str]) -> Constraints:
-        """Return the same constraints with another objection.
+    def objecting(self, objection: Callable[[EntryInfo, GraphNode], str], elsewhere: Elsewhere) -> Constraints:
+        """Return the same constraints with other ways to object.
 
         Examples
         --------
-        >>> Constraints(frozenset({"a"})).objecting(lambda info, node: "no").impure
+        >>> Constraints(frozenset({"a"})).objecting(lambda info, node: "no", lambda merkle, steps: {}).impure
         frozenset({'a'})
         """
-        return Constraints(self.impure, self.unkept, self.held, self.lost, self.drawn, self.seen, objection)
+        return replace(self, objection=objection, elsewhere=elsewhere)
 
 
 def compared(steps: Mapping[Key, PlannedStep], details: Mapping[Key, Step]) -> Iterator[Key]:

@@ -1,0 +1,129 @@
+"""Whether the workers would run the code that a graph is planned with: else a hit is not what running would give.
+
+A task names the functions of modules; what they are, a worker's own modules say. A worker compares its code with the
+client's before it keeps a result, but for a hit nothing runs. So once the user did something that may give workers
+other code or other values of variables than the client has, a restart, `Client.run`, a plugin or an uploaded file, they
+are asked, once for each function, before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from distributed.protocol.pickle import dumps, loads
+
+from cachingclient.client.port import Port
+from cachingclient.graph import Key
+from cachingclient.hashing.identity import Identity
+from cachingclient.hashing.keys import Code, Step
+from cachingclient.hashing.step_keys import Merkle
+from cachingclient.worker.context import Context
+from cachingclient.worker.half_set import settles
+
+OTHER = (
+    "a worker has other code of it, or other values: a restart, `client.run`, a plugin or `upload_file` may have "
+    "changed them; reload a module that was edited, or restart the workers"
+)
+UNASKED = (
+    "workers may have other code of it since a restart, `client.run`, a plugin or `upload_file`, and could not be asked"
+)
+_may_ask: contextvars.ContextVar[bool] = contextvars.ContextVar("may_ask", default=True)
+
+
+class WorkersCode:
+    """Asks workers for their code, once they may have another than the client.
+
+    Parameters
+    ----------
+    port
+        The client whose workers they are.
+    """
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._stirred = False
+        self._same: dict[bytes, bool] = {}
+
+    def stir(self) -> None:
+        """Take note that from now on the workers may have other code."""
+        self._stirred = True
+        self._same = {}
+
+    @contextlib.contextmanager
+    def unasked(self) -> Iterator[None]:
+        """Ask nobody in this block: whoever holds the client's lock must not wait for its loop."""
+        token = _may_ask.set(False)
+        try:
+            yield
+        finally:
+            _may_ask.reset(token)
+
+    def refused(self, merkle: Merkle, steps: Mapping[Key, Step], context: Context) -> dict[Key, str]:
+        """Return the steps that a worker would run with other code, or may, each with the reason.
+
+        Parameters
+        ----------
+        merkle
+            What looked at the functions and values of the steps.
+        steps
+            The steps of a graph.
+        context
+            Says how the workers look at theirs.
+        """
+        if not self._stirred:
+            return {}
+        users = _code_of_user(merkle)
+        new = {digest: each for digest, each in users.items() if digest not in self._same}
+        if new and _may_ask.get():
+            packed = [dumps(each) for each in new.values()]
+            answers = self._port.ask_workers(_codes_here, packed, list(new), context)
+            if answers is None:
+                return dict(_with(set(new), steps, UNASKED))
+            for number, digest in enumerate(new):
+                self._same[digest] = all(_says_so(said, number) for said in answers.values())
+        return dict(_with({digest for digest in users if not self._same.get(digest, True)}, steps, OTHER))
+
+
+def _says_so(said: object, number: int) -> bool:
+    """Tell whether a worker has the code of a number; one that could not say so may have any."""
+    return isinstance(said, list) and bool(said[number])
+
+
+def _code_of_user(merkle: Merkle) -> dict[bytes, object]:
+    """Return the functions, and the values with code in them, that are the user's: by the digest of their code."""
+    found = {
+        code.digest: function
+        for function, code in merkle.codes.values()
+        if isinstance(code, Code) and code.is_users and code.digest == bytes.fromhex(code.functions[0].digest)
+    }
+    values = ((value, each.users_code) for value, each in merkle.looked_at if isinstance(each, Identity))
+    return found | {code: value for value, code in values if code}
+
+
+def _with(codes: set[bytes], steps: Mapping[Key, Step], why: str) -> Iterator[tuple[Key, str]]:
+    """Yield the steps that have one of some codes, each with a reason."""
+    for key, step in steps.items() if codes else ():
+        functions = (bytes.fromhex(each.digest) for each in step.code.functions) if step.code is not None else ()
+        values = (each.users_code for each in step.code.values) if step.code is not None else ()
+        if not codes.isdisjoint([*functions, *step.codes, *(each for each in values if each)]):
+            yield key, why
+
+
+def _codes_here(packed: Sequence[bytes], digests: Sequence[bytes], context: Context) -> list[bool]:
+    """Return which functions and values have the same code in this process; run on each worker."""
+    return [_is_here(each, digest, context.merkle) for each, digest in zip(packed, digests, strict=True)]
+
+
+def _is_here(packed: bytes, digest: bytes, look: Callable[[], Merkle]) -> bool:
+    """Tell whether a function has this digest in this process, or the user's code in a value has."""
+    try:
+        value: Any = loads(packed)
+    except Exception:  # such as of a module that is not there
+        return False
+    identity = look().identity(value)
+    if isinstance(identity, Identity) and digest in (bytes.fromhex(identity.digest), identity.users_code):
+        return True
+    return callable(value) and settles(look().code(value), digest, lambda: look().code(value))
