@@ -8,11 +8,17 @@ are asked, once for each function, before anything is loaded.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
+import functools
+import importlib.util
+import pickletools
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from distributed import Worker
 from distributed.protocol.pickle import dumps, loads
 
 from cachingclient.client.port import Port
@@ -112,8 +118,39 @@ def _with(codes: set[bytes], steps: Mapping[Key, Step], why: str) -> Iterator[tu
             yield key, why
 
 
-def _codes_here(packed: Sequence[bytes], digests: Sequence[bytes], context: Context) -> list[bool]:
-    """Return which functions and values have the same code in this process; run on each worker."""
+async def _codes_here(
+    packed: Sequence[bytes], digests: Sequence[bytes], context: Context, dask_worker: Worker
+) -> list[bool]:
+    """Return which functions and values have the same code in this process; run on each worker.
+
+    Modules that it takes are imported where steps run: the event loop does not wait for a large one.
+    """
+    look = functools.partial(_are_here, packed, digests, context)
+    if all(map(_is_imported, packed)):
+        return look()
+    return await asyncio.get_running_loop().run_in_executor(dask_worker.executors["default"], look)
+
+
+def _is_imported(packed: bytes) -> bool:
+    """Whether nothing has to be imported for what a pickle holds: each text in it that names a module counts."""
+    texts = (text for code, text, _ in pickletools.genops(packed) if isinstance(text, str) and code.name != "PROTO")
+    names = (text.split(" ")[0] for text in texts)
+    return all(name in sys.modules or not _is_module(name) for name in names)
+
+
+def _is_module(name: str) -> bool:
+    top, dot, _ = name.partition(".")
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
+    if top in sys.modules:
+        return bool(dot)  # perhaps: to find out would import what it is in
+    try:
+        return importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _are_here(packed: Sequence[bytes], digests: Sequence[bytes], context: Context) -> list[bool]:
     return [_is_here(each, digest, context.merkle) for each, digest in zip(packed, digests, strict=True)]
 
 

@@ -27,6 +27,7 @@ from cachingclient.worker import packed, sent_tasks
 from cachingclient.worker.allowance import Ran, mark_of
 from cachingclient.worker.as_planned import as_planned
 from cachingclient.worker.context import Context
+from cachingclient.worker.fills import account_for, note_fills
 from cachingclient.worker.fleeting import Fleeting
 from cachingclient.worker.given import Given
 from cachingclient.worker.half_set import settles
@@ -119,10 +120,8 @@ class Attempt:
         Whether the run changed them in place.
     unobserved
         Globs of files that do not count.
-    started
-        When the run began, in seconds since 1970.
-    spent
-        The seconds that the run took but for those in which others had the processor.
+    started, spent
+        When the run began, in seconds since 1970; how long it took but for when others had the processor.
     keeping
         The seconds of processor time that it takes to keep its result.
     codes
@@ -247,6 +246,8 @@ class Attempt:
             self.why_not = str(why)
         except Exception as error:  # of the cache: it costs the keeping, never the result
             self.why_not = f"what it depends on can't be told: {type(error).__name__}: {error}"
+        if self.why_not:
+            note_fills(self, context)
 
     def _compare_given(self, function: Callable[..., Any], context: Context) -> None:
         """Compare the arguments with what they were before the run."""
@@ -270,6 +271,7 @@ class Attempt:
             trace = trace_of_run(seen, named, Inputs(context.inputs), self.inherited, outputs)
             memories.saw_opened({**trace.read, **trace.named})
             memories.filled(self.memories, trace)
+            account_for(self, context)
             self.trace = with_memories(trace, seen, named, self.opened or (), self.reached(), memories)
         self.adds(self.classes.classes_of(self.looked_at, when_imported))
 

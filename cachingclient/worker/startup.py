@@ -14,6 +14,7 @@ from distributed.threadpoolexecutor import ThreadPoolExecutor
 
 from cachingclient.hashing.inputs.told import Told, tell_surroundings
 from cachingclient.versions import TOLD, own_version
+from cachingclient.worker.fills import follow_fills
 from cachingclient.worker.observe import install
 
 _ALWAYS = (
@@ -43,10 +44,13 @@ def ready_worker(dask_worker: Worker) -> Told | None:
     if not isinstance(dask_worker.executors["default"], ThreadPoolExecutor):
         return None
     install()
+    if not dask_worker.address.startswith("inproc://"):  # there a user's program runs, which reads much else
+        follow_fills()
     return tell_surroundings()
 
 
 async def dask_setup(worker: Worker) -> None:
     """Observe what the worker imports from now on, and add the version to what it says when it connects."""
     install()
+    follow_fills()
     worker.startup_information[TOLD] = lambda _: {"version": own_version()}

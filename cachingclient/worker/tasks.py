@@ -26,6 +26,7 @@ from cachingclient.worker.allowance import ALWAYS, FILING_SECONDS, Allowance, Gr
 from cachingclient.worker.as_planned import look_again
 from cachingclient.worker.attempt import Attempt, details_of
 from cachingclient.worker.context import Context, collecting, leave_out, run_timed
+from cachingclient.worker.fills import note_fills
 from cachingclient.worker.given import Given
 from cachingclient.worker.half_set import settles
 from cachingclient.worker.memory_peak import mark_out_of_memory, peak_since, reset_peak
@@ -115,9 +116,11 @@ class RunAndKeep:
             return attempt.value
         attempt.keeping = processor_seconds() - before
         try:
-            return self._run(attempt, args, kwargs)
+            with process().memories.in_use(attempt):
+                return self._run(attempt, args, kwargs)
         except BaseException as error:
             attempt.lease.release()
+            note_fills(attempt, self.context)
             mark_out_of_memory(error, key_of(self))
             raise
 
@@ -132,11 +135,7 @@ class RunAndKeep:
         before = reset_peak() if self._is_measured() else None
         attempt.unobserved = (*self.context.unobserved, *options_of(self.function).unobserved)
         attempt.started, clock = time.time(), OwnTime()
-        with (
-            attempt.watch() as watch,
-            observing(attempt.unobserved) as attempt.seen,
-            collecting(attempt.inherited),
-        ):
+        with attempt.watch() as watch, observing(attempt.unobserved) as attempt.seen, collecting(attempt.inherited):
             result, seconds = run_timed(self.function, self.context, args, kwargs)
         attempt.spent, own = clock.ends(seconds)
         self._account.ran(own)

@@ -13,6 +13,7 @@ from typing import Any
 import dask
 from dask.delayed import delayed
 from dask.utils import key_split
+from distributed import Client
 
 from cachingclient import DiracClient
 from cachingclient.plan.steps import Action
@@ -57,7 +58,7 @@ def run(case: Case, folder: Path, store: str, client: DiracClient, style: str) -
     """Run a program with the cache and without; return what happened."""
     home = sys.modules["__main__"]
     enter(str(folder))
-    client.run(enter, str(folder))
+    Client.run(client, enter, str(folder))  # no matter of the client's own: it would ask the worker for its code
     try:
         wanted = _graph(load(folder, style), case.graph)
         submission = client._submission

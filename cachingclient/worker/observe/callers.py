@@ -13,6 +13,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any, cast
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
+_OBSERVERS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 _FOR_THEMSELVES = ("/tempfile.py", "/_colorize.py")
 _PREFIX = re.compile("[A-Z][A-Z0-9]*_")
@@ -78,6 +79,20 @@ def who_calls() -> FrameType:
     raise an error there ends the process.
     """
     return sys._getframe(1).f_back or _NO_PYTHON
+
+
+def is_by_user_outside() -> bool:
+    """Whether code of the user's called what observes now, in a process in which no step of this thread runs.
+
+    The outermost frame is that by which the process was started, such as dask's own program or multiprocessing's.
+    """
+    for one in callers(sys._getframe(1)):
+        if not one.f_code.co_filename.startswith(_OBSERVERS):
+            if is_step_boundary(one):
+                return False
+            if not is_library(one):
+                return one.f_back is not None
+    return False
 
 
 def is_importing(frame: FrameType) -> bool:

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from cachingclient.forks.children import free_in_children
+from cachingclient.worker.observe.callers import is_by_user_outside
 from cachingclient.worker.observe.record import Observed
 
 Observers = tuple[Observed, ...]
@@ -26,6 +27,8 @@ mine: ContextVar[Observers | None] = ContextVar("cachingclient_observed", defaul
 
 running: Observers = ()
 """The observations that are open in this process."""
+outside: Observed | None = None
+"""What code of the user's did outside of steps, where that is observed: `observe_outside` says why."""
 
 _lock = free_in_children(threading.Lock())
 _OWNED_THREADS = ("Dask-", "IO loop", "Profile", "Nanny", "AsyncProcess", "cachingclient")
@@ -37,14 +40,16 @@ def observers() -> Observers:
     A thread that belongs to no step, such as one of a library's long-lived pool, may work for any of those that run:
     it counts for all of them.
     """
-    if not running:
+    if not running and outside is None:
         return ()
     found = mine.get()
     if found is None:
         return ()
     if found and found[-1].is_open:
         return found if len(found) == 1 else tuple(one for one in found if one.is_open)
-    return running if _belongs_to_nobody() else ()
+    if running and _belongs_to_nobody():
+        return running
+    return () if outside is None or not is_by_user_outside() else (outside,)
 
 
 def _belongs_to_nobody() -> bool:
@@ -52,6 +57,16 @@ def _belongs_to_nobody() -> bool:
     if thread is threading.main_thread() or thread.name.startswith(_OWNED_THREADS):
         return False
     return asyncio._get_running_loop() is None
+
+
+def observe_outside() -> None:
+    """Observe what code of the user's does outside of steps too, as while its modules are imported, from now on.
+
+    What it reads there may come back in a step: a module may call its own loader behind `functools.cache`.
+    """
+    global outside
+    if outside is None:
+        outside = Observed()
 
 
 def open_observation(observed: Observed) -> None:
