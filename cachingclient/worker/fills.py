@@ -21,6 +21,8 @@ from cachingclient.worker.observe import Observed, current, install, unobserved
 from cachingclient.worker.process import process
 from cachingclient.worker.seen import NotKept, trace_of_run
 
+_MEMORY = type(functools.cache(len))
+
 
 class Run(memories.Run, Protocol):
     """One run of a step that ended."""
@@ -99,5 +101,5 @@ def follow_fills() -> None:
     if current.outside is None:
         install()
         current.observe_outside()
-        found = (each for each in gc.get_objects() if type(each) is functools._lru_cache_wrapper)
+        found = (each for each in gc.get_objects() if type(each) is _MEMORY)
         process().memories.filled({each: -1 for each in found if each.cache_info().misses}, None)

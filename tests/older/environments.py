@@ -29,7 +29,7 @@ COMMON = (
     "xxhash",
 )
 """What the package and its tests need; no dask, no numpy, which are the environment's own."""
-CURRENT = ("awkward", "coffea>=2026.9", "pandas", "pyarrow", "sparse", "uproot", *COMMON)
+CURRENT = ("awkward", "coffea>=2026.9", "pandas", "pip", "pyarrow", "sparse", "uproot", *COMMON)
 RELEASES = ("2025.3.0", "2025.5.1", "2025.7.0", "2025.12.0", "2026.1.2", "2026.3.0", "2026.7.1", "2026.8.0")
 
 
