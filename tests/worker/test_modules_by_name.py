@@ -19,7 +19,7 @@ import yaml
 from cachingclient import step
 from cachingclient.worker import modules_by_name
 from cachingclient.worker.context import configured_context
-from cachingclient.worker.observe import observing
+from cachingclient.worker.observe import Observed, current, observing
 from cachingclient.worker.observe.observing import install
 from cachingclient.worker.recent_results import recent_results
 from tests.worker.running import Heard
@@ -188,9 +188,12 @@ def test_what_numba_compiles_counts_by_what_it_does(analysis: Analysis) -> None:
 
 @pytest.mark.parametrize("within", [False, True], ids=["outside", "within a step"])
 @pytest.mark.parametrize("how", ["import missing_of_tests", "importlib.import_module('missing_of_tests')"])
-def test_an_import_that_fails_has_the_traceback_of_plain_python(how: str, within: bool) -> None:
-    """Only what a step imports by a call passes through a function of this package."""
+def test_an_import_that_fails_has_the_traceback_of_plain_python(
+    how: str, within: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what a step imports by a call passes through a function of this package, also in a worker."""
     install()
+    monkeypatch.setattr(current, "outside", Observed())
     with pytest.raises(ImportError) as caught, observing() if within else nullcontext():
         exec(compile(how, "script.py", "exec"), {"importlib": importlib})
     ours = [str(entry.path) for entry in caught.traceback if "imports_by_name" in str(entry.path)]
@@ -200,6 +203,7 @@ def test_an_import_that_fails_has_the_traceback_of_plain_python(how: str, within
 def test_a_warning_of_a_module_names_who_imports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python looks for that by the frames around the module's."""
     install()
+    monkeypatch.setattr(current, "outside", Observed())
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "old_of_tests.py").write_text("import warnings\nwarnings.warn('old', UserWarning, stacklevel=2)\n")
     for how in ("import old_of_tests", "importlib.import_module('old_of_tests')"):

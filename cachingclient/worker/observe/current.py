@@ -52,6 +52,12 @@ def observers() -> Observers:
     return () if outside is None or not is_by_user_outside() else (outside,)
 
 
+def is_of_step() -> bool:
+    """Whether what happens now counts for a step, and not only for what is done outside of steps."""
+    found = observers()
+    return bool(found) and found[0] is not outside
+
+
 def _belongs_to_nobody() -> bool:
     thread = threading.current_thread()
     if thread is threading.main_thread() or thread.name.startswith(_OWNED_THREADS):

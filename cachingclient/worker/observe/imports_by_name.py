@@ -21,7 +21,7 @@ from cachingclient.hashing.environment.environment import OWN_PACKAGE, is_user_c
 from cachingclient.worker.observe import audit
 from cachingclient.worker.observe.audit import imported_at, tell
 from cachingclient.worker.observe.callers import callers, is_library, is_within_users
-from cachingclient.worker.observe.current import Observers, observers
+from cachingclient.worker.observe.current import Observers, is_of_step
 
 _CALL = "__import__"
 _WITH_LEVEL = 4  # arguments after the name, of which the level is the last
@@ -79,7 +79,7 @@ def _names_import(code: CodeType) -> bool:
 def _wrap_import(original: Any) -> Callable[..., Any]:
     def __import__(name: str, *rest: Any, **named: Any) -> Any:
         module = original(name, *rest, **named)
-        if observers() and not (rest[3] if len(rest) == _WITH_LEVEL else named.get("level")):
+        if is_of_step() and not (rest[3] if len(rest) == _WITH_LEVEL else named.get("level")):
             _note(name, sys._getframe(1))
         return module
 
@@ -100,7 +100,7 @@ class _Choice:
         name = sys._getframe(1).f_locals.get("name")  # of ``import_module``
         if type(name) is str and name not in sys.modules:
             imported_at[name] = time.time()  # of which no event tells
-        return self._noting if observers() else self.original
+        return self._noting if is_of_step() else self.original
 
     def _noting(self, name: str, package: str | None = None, level: int = 0) -> Any:
         module = self.original(name, package, level)
