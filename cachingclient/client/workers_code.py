@@ -133,8 +133,7 @@ async def _codes_here(
 
 def _is_imported(packed: bytes) -> bool:
     """Whether nothing has to be imported for what a pickle holds: each text in it that names a module counts."""
-    texts = (text for code, text, _ in pickletools.genops(packed) if isinstance(text, str) and code.name != "PROTO")
-    names = (text.split(" ")[0] for text in texts)
+    names = (text.split(" ")[0] for _, text, _ in pickletools.genops(packed) if isinstance(text, str))
     return all(name in sys.modules or not _is_module(name) for name in names)
 
 

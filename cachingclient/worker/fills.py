@@ -59,7 +59,7 @@ def note_fills(run: Run, context: Context) -> None:
 
 
 def account_for(run: Run, context: Context) -> None:
-    """Have what others read count for the memories that they filled before a run: outside of steps, or in another.
+    """Have what was read outside of steps, or by steps that still run, count for a run that takes it from memory.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def account_for(run: Run, context: Context) -> None:
     if name := known.unknown(run.memories):
         raise NotKept(
             f"it calls {name}, whose functools.cache was filled where nobody saw what that reads, or by a step that is "
-            "not kept; restart the workers"
+            "not kept; restart the workers, or the program where steps run in it"
         )
 
 
