@@ -19,7 +19,7 @@ from cachingclient.hashing.inputs.signed import unsigned
 from cachingclient.worker.observe.audit import note_path, note_process, tell
 from cachingclient.worker.observe.callers import asked_by_user, who_calls
 from cachingclient.worker.observe.connections import follow_redirects, note_url
-from cachingclient.worker.observe.current import Observers, observers, unobserved
+from cachingclient.worker.observe.current import Observers, carry, observers, unobserved
 from cachingclient.worker.observe.imports import when_imported
 from cachingclient.worker.observe.record import Observed
 from cachingclient.worker.observe.stamps import Stamp, Written, stamp
@@ -139,6 +139,12 @@ def install() -> None:
     when_imported("fsspec.asyn", _wrap_fsspec)
     when_imported("http.client", _follow_redirects)
     when_imported("multiprocessing.process", _wrap_processes)
+    when_imported("distributed.profile", _leave_out_profiler)
+
+
+def _leave_out_profiler(module: Any) -> None:
+    """Let the lines that dask's profiler takes from linecache count for nobody: it asks for each frame of a sample."""
+    replace(module, "info_frame", lambda original: carry(original, None))
 
 
 def _wrap_all(doors: dict[str, list[Door]], module: Any) -> None:
