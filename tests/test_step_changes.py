@@ -185,6 +185,45 @@ def test_a_step_that_changes_its_argument_after_many_looks_is_not_kept(analysis:
     assert len(analysis.ran) == 3
 
 
+def test_a_step_that_is_given_what_remembers_is_kept(analysis: Any) -> None:
+    """The object works out an attribute when it is first asked for it, which is no change of what it stands for."""
+    text = """
+import functools
+
+class Table:
+    def __init__(self, offset):
+        self.offset = offset
+
+    @functools.cached_property
+    def factors(self):
+        return [self.offset, 2 * self.offset]
+
+@step
+def corrected(values, table):
+    ran.append(1)
+    return values * table.factors[1]
+"""
+    cell(analysis, text)
+    values = np.arange(3.0)
+    assert [analysis.corrected(values, analysis.Table(offset)).tolist() for offset in (1, 1, 3)] == [
+        [0, 2, 4],
+        [0, 2, 4],
+        [0, 6, 12],
+    ]
+    assert len(analysis.ran) == 2
+
+
+def test_a_step_whose_argument_is_a_function_that_counts_is_not_kept(analysis: Any) -> None:
+    """What it counts in is another after each call, so that each call gives another result."""
+    cell(analysis, "calls = [0]\ndef counting(x):\n    calls[0] += 1\n    return x + calls[0]")
+    cell(analysis, "@step\ndef applied(function, values):\n    ran.append(1)\n    return function(values)")
+    with pytest.warns(match="a function that it was given, reads"):
+        assert [analysis.applied(analysis.counting, number) for number in (1, 1)] == [2, 3]
+    analysis.calls[0] = 0
+    assert analysis.applied(analysis.counting, 1) == 2
+    assert len(analysis.ran) == 3
+
+
 def test_what_a_task_in_this_program_fills_is_filled_in_each_session(tmp_path: Any) -> None:
     """An array that its code holds, which dask hands over as it is: loading the result would leave it as it was."""
     from cachingclient import DiracClient

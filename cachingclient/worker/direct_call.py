@@ -10,13 +10,17 @@ import multiprocessing.util
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from types import FunctionType
 from typing import Any
 
 from dask.base import is_dask_collection
 from dask.utils import funcname
 from distributed.worker import thread_state
 
+from cachingclient.hashing.content_keys import code_of_call
+from cachingclient.hashing.identity import Identity
 from cachingclient.hashing.inputs.trace import Trace
+from cachingclient.hashing.keys import Code
 from cachingclient.hashing.libraries.awkward.links import link, loses_by_keeping, objection
 from cachingclient.hashing.relevant import relevant_arguments
 from cachingclient.plan.lookup import surroundings
@@ -173,7 +177,7 @@ class Call(RunAndKeep):
             if attempt.content is None:
                 note = self._why_unknown()
             elif attempt.sound and self._is_slower_than_looking(seconds):
-                note = self._objection(attempt.content, result)
+                note = self._objection(attempt, result)
                 if not note:
                     attempt.encoded = self._remember(attempt, result, seconds)
             elif attempt.why_not:
@@ -228,13 +232,16 @@ class Call(RunAndKeep):
         """Whether a result in memory may be returned without a check of its age."""
         return options_of(self.function).ttl is None and not self.context.overwrite
 
-    def _objection(self, content: str, result: Any) -> str:
-        """Return why a result must not be kept, or an empty text."""
-        again = Attempt()
+    def _objection(self, attempt: Attempt, result: Any) -> str:
+        """Return why a result must not be kept, or nothing; of its arguments only functions are left to compare."""
         assert self.arguments is not None
-        self._identify(*self.arguments, again)
-        if again.content != content:
-            return f"not kept: {self.name} changed what it was given, or a variable that it reads; work on a copy"
+        merkle = self.context.merkle()
+        now = code_of_call(self.function, self.arguments[0], merkle)
+        functions = [(value, before) for value, before in attempt.looked_at if isinstance(value, (FunctionType, type))]
+        if _digest(now) != _digest(attempt.code) or any(
+            _digest(merkle.identity(value)) != _digest(before) for value, before in functions
+        ):
+            return f"not kept: {self.name} changed a variable that it, or a function that it was given, reads"
         lost = objection(result, self._given())
         return f"not kept: {self.name} {lost}" if lost else ""
 
@@ -254,6 +261,10 @@ class Call(RunAndKeep):
         """Warn in this process if there is no client to warn."""
         if getattr(thread_state, "key", None) is None:
             _notes.add(f"step {self.name}: {note}")
+
+
+def _digest(found: Code | Identity | str | None) -> object:
+    return found.digest if isinstance(found, (Code, Identity)) else None
 
 
 def _extent_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
