@@ -89,6 +89,37 @@ def resolve(value: Any) -> Any:
 vars(resolve)["function"] = toolz.identity
 
 
+class WithoutReferences:
+    """A worker's data as a client may take them in a task: without references, which it asks for as if from elsewhere.
+
+    Parameters
+    ----------
+    worker
+        The worker, or anything that has `data`.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> there = WithoutReferences(SimpleNamespace(data={"x": 7, "y": DeferredResult(None)})).data
+    >>> "x" in there, there["x"], "y" in there
+    (True, 7, False)
+    """
+
+    def __init__(self, worker: Any) -> None:
+        self._data: Mapping[Key, Any] = worker.data
+
+    @property
+    def data(self) -> WithoutReferences:
+        """What is looked up in."""
+        return self
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._data and type(self._data[key]) is not DeferredResult
+
+    def __getitem__(self, key: Key) -> Any:
+        return self._data[key]
+
+
 def type_known(info: EntryInfo) -> type | None:
     """Return the type of a kept result by its description, or None if this process has not imported the type.
 

@@ -90,3 +90,13 @@ def test_a_task_that_sends_by_a_caching_client_says_so(store_url: str) -> None:
         client.flush()
         told = "\n".join(str(report) for report in client.reports)
         assert "inside_get_client: not kept: it sends tasks by a caching client" in told
+
+
+def test_a_task_gathers_hits_through_this_very_client(store_url: str) -> None:
+    """What a task gathers that this session loads is the results, not references to them, from its own worker too."""
+    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
+    for _ in range(2):
+        with LocalCluster(**options) as cluster, DiracClient(cluster, cache=store_url, policy="all") as client:
+            assert client.submit(inside_get_client, 3).result() == [1, 2, 3]
+            client.flush()
+    assert sum(report.summary().total.loaded for report in client.reports) == 3
