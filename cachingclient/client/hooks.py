@@ -38,7 +38,7 @@ from cachingclient.storage import Store
 from cachingclient.warn_once import NoteKeeper
 from cachingclient.worker import nanny
 from cachingclient.worker.computation_code import without_own_modules
-from cachingclient.worker.held import WithoutReferences, resolve
+from cachingclient.worker.held import resolve
 
 CLOSED = "this client is closed; its reports are still there"
 ANSWER = 30.0
@@ -205,12 +205,6 @@ class HookedClient(Client):
         for key, nbytes in sizes.items():
             total[key_split(key)] += nbytes
         return dict(total)
-
-    async def _gather(self, futures: Any, errors: str = "raise", direct: Any = None, local_worker: Any = None) -> Any:
-        # Inside a task dask takes what the task's worker has from there, be it a reference to an unread hit.
-        if self._submission is not None and local_worker is not None:
-            local_worker = WithoutReferences(local_worker)
-        return await super()._gather(futures, errors, direct, local_worker)
 
     async def _gather_remote(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         if self._submission is None:

@@ -15,6 +15,7 @@ from distributed.threadpoolexecutor import ThreadPoolExecutor
 from cachingclient.hashing.inputs.told import Told, tell_surroundings
 from cachingclient.versions import TOLD, own_version
 from cachingclient.worker.fills import follow_fills
+from cachingclient.worker.held import gather_without_references
 from cachingclient.worker.observe import install
 
 _ALWAYS = (
@@ -32,10 +33,11 @@ _BESIDE = {
 
 
 def warm_up() -> None:
-    """Import what the first graph takes."""
+    """Import what the first graph takes, and have tasks gather results instead of references to unread hits."""
     beside = [name for library, names in _BESIDE.items() if library in sys.modules for name in names]
     for name in (*_ALWAYS, *beside):
         importlib.import_module(name)
+    gather_without_references()
 
 
 def ready_worker(dask_worker: Worker) -> Told | None:

@@ -30,6 +30,11 @@ def inside_get_client(x: int) -> list[int]:
     return client.gather(client.map(increment, range(x)))
 
 
+def inside_gathers_published(name: str) -> list[int]:
+    with worker_client() as client:
+        return client.gather(client.get_dataset(name))
+
+
 def inside_reads(folder: str) -> str:
     return str(get_client().submit(read_table, folder).result())
 
@@ -98,5 +103,16 @@ def test_a_task_gathers_hits_through_this_very_client(store_url: str) -> None:
     for _ in range(2):
         with LocalCluster(**options) as cluster, DiracClient(cluster, cache=store_url, policy="all") as client:
             assert client.submit(inside_get_client, 3).result() == [1, 2, 3]
+            client.flush()
+    assert sum(report.summary().total.loaded for report in client.reports) == 3
+
+
+def test_a_task_gathers_hits_that_a_client_published(store_url: str) -> None:
+    """The client in the task is plain dask's: it finds the results in the data of its worker, or asks another."""
+    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": ":0"}
+    for _ in range(2):
+        with LocalCluster(**options) as cluster, DiracClient(cluster, cache=store_url, policy="all") as client:
+            client.publish_dataset(client.map(increment, range(3)), name="numbers")
+            assert client.submit(inside_gathers_published, "numbers").result() == [1, 2, 3]
             client.flush()
     assert sum(report.summary().total.loaded for report in client.reports) == 3
