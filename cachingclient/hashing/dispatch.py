@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from cachingclient.hashing.code.functions import CODE_TYPES, encode_code
 from cachingclient.hashing.digest import compact, digest, frame
 from cachingclient.hashing.errors import Unidentifiable
+from cachingclient.hashing.mixins import steady_pairs
 from cachingclient.hashing.objects import encode_input, encode_object, encode_pairs, encode_within, located
 from cachingclient.hashing.registry import Hasher, find_hasher, on_registration, unpack
 from cachingclient.hashing.scalars import PLAIN, encode_str
@@ -185,7 +186,7 @@ CONTAINERS: dict[type, Callable[[Any, Walk], bytes]] = {
     bytes: _encode_bytes,
     list: _encode_sequence(b"l"),
     tuple: _encode_sequence(b"("),
-    dict: lambda mapping, walk: encode_pairs(mapping.items(), walk),
+    dict: lambda mapping, walk: encode_pairs(steady_pairs(mapping), walk),
     set: _encode_set(b"<"),
     frozenset: _encode_set(b">"),
     range: lambda span, walk: frame(b"r", map(walk.encode, (span.start, span.stop, span.step))),
