@@ -142,6 +142,20 @@ def _look_at_remote(url: str, walk: Walk) -> Fingerprint:
     return replace(found, url=url, kind=KNOWN, checksum=checksum)
 
 
+@register_hasher("coffea.jetmet_tools.CorrectedMETFactory.CorrectedMETFactory")
+@register_hasher("coffea.jetmet_tools.CorrectedJetsFactory.CorrectedJetsFactory")
+def encode_corrections(factory: Any, walk: Walk) -> bytes:
+    """Return the encoding of what corrects jets or missing energy; the names of its columns have no order.
+
+    A stack of corrections makes the table of names out of a set, so each process has another order. Only the text of
+    an error lists them.
+    """
+    attributes = dict(vars(factory))
+    attributes.pop("real_sig", None)  # the values of the table once more
+    names = encode_unordered(attributes.pop("name_map", None), walk)
+    return frame(b"(", [walk.encode(type(factory)), names, walk.encode(attributes)])
+
+
 @register_hasher("coffea.nanoevents.factory.NanoEventsFactory", subclasses=True)
 def encode_factory(factory: Any, walk: Walk) -> bytes:
     """Return the encoding of a factory of events by its file, its range and its schema."""
