@@ -19,6 +19,7 @@ from cachingclient.plan.user_classes import Source, UserClasses, from_modules, s
 from cachingclient.storage import EntryInfo, EntryLost, Store
 from cachingclient.worker.context import Context
 from cachingclient.worker.process import process
+from cachingclient.worker.shared_arguments import read_for_task
 
 MOST_AT_ONCE = 32
 """How many results one task reads at the same time from a remote store."""
@@ -107,7 +108,11 @@ class RunOnLoaded:
     def __call__(self, *results: Any) -> Any:
         """Read the kept inputs and run the step."""
         read = load_all(list(self.loads.values()))
-        return self.task(dict(zip((*self.given, *self.loads), (*results, *read), strict=True)))
+        token = read_for_task.set(tuple(read))
+        try:
+            return self.task(dict(zip((*self.given, *self.loads), (*results, *read), strict=True)))
+        finally:
+            read_for_task.reset(token)
 
 
 @dataclass(frozen=True, slots=True)

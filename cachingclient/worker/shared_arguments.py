@@ -7,6 +7,7 @@ generator that it draws from. What another step gave is the very object that the
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from typing import Any
 
 from distributed import get_worker
@@ -14,6 +15,9 @@ from distributed.worker import thread_state
 
 from cachingclient.graph import Key
 from cachingclient.worker.process import process
+
+read_for_task: ContextVar[tuple[Any, ...]] = ContextVar("cachingclient_read_for_task", default=())
+"""The kept results that the task of this thread read for itself alone."""
 
 
 def shared_arguments(dependencies: int, own: Collection[Key] = ()) -> Callable[[object], bool]:
@@ -35,13 +39,15 @@ def shared_arguments(dependencies: int, own: Collection[Key] = ()) -> Callable[[
     copies = process().gets_copies
     if copies and not dependencies:
         return _none
-    if not copies and not own:
+    read = () if copies else read_for_task.get()
+    if not copies and not own and not read:
         return any_argument
     try:
         worker = get_worker()
         keys = {each.key for each in worker.state.tasks[thread_state.key].dependencies}
         # What came with the task is the caller's too where no copy was made of it.
         known: list[Any] = [worker.data[key] for key in (keys.difference(own) if copies else keys.intersection(own))]
+        known += read
     except (ValueError, AttributeError, KeyError):  # it runs in a pool, or has no key
         return any_argument
     ids = {id(each) for each in known}

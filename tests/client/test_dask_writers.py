@@ -56,3 +56,22 @@ def test_what_is_gone_or_changed_is_written_again(
     shutil.rmtree(folder)
     assert session() == written
     assert [bool(each) for each in ran] == [True, False, True, True, True]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_what_a_writer_reads_of_the_store_is_its_own_in_this_program_too(
+    writer: str, store_url: str, tmp_path: Path
+) -> None:
+    """A writer changes the frame that it writes: where it alone loaded that, its result is kept."""
+    folder = tmp_path / "written"
+    ran: list[int] = []
+    for remove in (False, True, False):
+        if remove:
+            shutil.rmtree(folder)
+        folder.mkdir(exist_ok=True)
+        with DiracClient(processes=False, n_workers=1, cache=store_url, policy="all", dashboard_address=":0") as client:
+            WRITERS[writer](folder)
+            client.flush()
+            ran.append(counts(client)[0])
+            assert not any("not kept" in record.note for run in client.reports for record in run.records)
+    assert [bool(each) for each in ran] == [True, True, False]
