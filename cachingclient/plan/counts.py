@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cachingclient.graph import Key
-from cachingclient.plan.record import StepRecord
+from cachingclient.plan.record import StepRecord, last_of_each
 from cachingclient.plan.steps import PlannedStep
 from cachingclient.plan.unkept import NOT_KEPT
 
@@ -63,7 +63,7 @@ def count(steps: Steps, records: Collection[StepRecord] | None) -> tuple[list[Ro
     """
     rows: dict[str, Row] = {}
     reasons: Counter[tuple[str, str]] = Counter()
-    by_key = {(record.key, record.name): record for record in records or ()}
+    by_key = last_of_each(records or ())
     inside = _seconds_inside(steps, by_key.values())
     for key, step in steps.items():
         if step.action in ("data", "alias"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachingclient.plan.boxes import BOX_HEIGHT, BOX_WIDTH, Box, arrange, join, place
 from cachingclient.plan.counts import Steps, name_order, state
-from cachingclient.plan.record import StepRecord
+from cachingclient.plan.record import StepRecord, last_of_each
 from cachingclient.plan.summary import summarise
 from cachingclient.plan.table import COLOURS, state_title
 
@@ -75,7 +75,7 @@ def draw(steps: Steps, path: str | Path, records: Iterable[StepRecord] | None = 
 
 def _boxes(steps: Steps, records: list[StepRecord] | None) -> list[Box]:
     """One box a step name, in the order of the work, joined where any of their steps are."""
-    by_key = {(record.key, record.name): record for record in records or ()}
+    by_key = last_of_each(records or ())
     called = _called_inside(steps, by_key.values())
     names = [*_order_of_calls(called), *name_order(steps)]
     rank = {name: number for number, name in enumerate(dict.fromkeys(names))}

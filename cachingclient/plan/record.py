@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -76,3 +77,23 @@ class StepRecord:
     least: float = 0.0
     keeping: float = 0.0
     peak: int | None = None
+
+
+def last_of_each(records: Iterable[StepRecord]) -> dict[tuple[Any, str], StepRecord]:
+    """Return the one record that tells what became of each step, by its key and name: the last.
+
+    A step that ran has run, though: if its result was needed once more in the same run, as after a lost entry or a
+    worker that ended, and was loaded then, that is neither a hit nor time that was saved.
+
+    Examples
+    --------
+    >>> twice = [StepRecord("a", "fill", "ran", 2.0, kept=True), StepRecord("a", "fill", "loaded", 0.1, saved=2.0)]
+    >>> last_of_each(twice)["a", "fill"].action
+    'ran'
+    """
+    last: dict[tuple[Any, str], StepRecord] = {}
+    for record in records:
+        before = last.get((record.key, record.name))
+        if before is None or before.action != "ran" or record.action == "ran":
+            last[record.key, record.name] = record
+    return last

@@ -52,6 +52,15 @@ def test_a_lost_entry_that_ran_again_counts_as_run(edited: Plan) -> None:
     assert summary.reasons["select", "entry lost: its blob is missing"] == 1
 
 
+def test_a_step_that_ran_and_was_then_loaded_counts_as_run(edited: Plan) -> None:
+    """A result that was computed in this run and is read back, after a lost entry or worker, is no hit of it."""
+    ran = StepRecord("fill-1", "fill", "ran", 4.0, 1000, kept=True)
+    summary = RunReport(edited, [ran, StepRecord("fill-1", "fill", "loaded", 0.1, 1000, saved=4.0)]).summary()
+    fill = next(row for row in summary.rows if row.name == "fill")
+    assert (fill.ran, fill.loaded, fill.kept, fill.bytes_kept) == (2, 0, 1, 1000)
+    assert (fill.seconds_spent, fill.seconds_saved) == (4.0, 0.0)
+
+
 def test_steps_called_inside_a_task_are_counted(edited: Plan) -> None:
     """A record of a name or key that no plan has is a step of its own."""
     records = [*RECORDS, StepRecord("fill-1", "weights", "loaded", 0.1, 10, saved=2.0)]
