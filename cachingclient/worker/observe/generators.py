@@ -27,7 +27,7 @@ _STATE_BYTES = 625 * 4  # of a Mersenne twister: 624 words and a position
 _NUMBA_BYTES = _STATE_BYTES + 12  # numba keeps the twin of a normal number behind it: whether there is one, and which
 _PYTHON, _NUMPY, _NUMBA, _TORCH = "random", "numpy.random", "numba's generators", "torch"
 _MACHINERY = (
-    *(f"distributed.{name}" for name in ("utils_comm", "worker", "comm.core", "scheduler")),
+    *(f"distributed.{name}" for name in ("utils_comm", "worker", "comm.core", "protocol.compression", "scheduler")),
     *("tornado.ioloop", "urllib3.util.retry", "botocore.retryhandler", "botocore.utils", "aiohttp.connector"),
     *("dask.sizeof", "rich.style"),
 )

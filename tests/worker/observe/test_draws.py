@@ -130,6 +130,7 @@ def test_entropy_that_names_something_is_no_draw(tmp_path):
     """Temporary files, and identifiers that libraries make for themselves."""
     import dask.sizeof
     import rich.style
+    from distributed.protocol.compression import byte_sample
     from urllib3.filepost import choose_boundary
 
     with observing() as seen:
@@ -138,6 +139,7 @@ def test_entropy_that_names_something_is_no_draw(tmp_path):
         choose_boundary()
         rich.style.Style(link="https://dask.org")
         dask.sizeof.sizeof([[]] * 100)
+        byte_sample(bytes(10_000), 100, 5)  # what is spilled or sent while a step runs is tried for compression
         dask.delayed(abs)(-1).compute(scheduler="sync")
         sys.modules.pop("random")
         try:
