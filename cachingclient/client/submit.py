@@ -15,6 +15,7 @@ from cachingclient import config
 from cachingclient.client.annotations import apply_annotations, impure_keys, uncached
 from cachingclient.client.collecting import collecting_rarely
 from cachingclient.client.links import Links
+from cachingclient.client.outdated import with_held
 from cachingclient.client.port import Port
 from cachingclient.client.reports import Records
 from cachingclient.client.rewrite import needs_of_runs, read_what_is_held, rewrite, sites_of_loads
@@ -196,10 +197,8 @@ class Submission:
 
     def read_held_inputs(self, graph: TaskGraph) -> tuple[TaskGraph, dict[Key, Key]]:
         """Return a graph whose tasks read the unread hits they take, and the tasks added to read some, by the hit."""
-        registry = self.registry
-        nodes, readers = read_what_is_held(
-            graph.nodes, registry.taken, registry.steps, registry.readers, registry.again
-        )
+        known = self.registry
+        nodes, readers = read_what_is_held(graph.nodes, known.taken, known.steps, known.readers, known.again)
         return TaskGraph(nodes, graph.annotations), readers
 
     def send(
@@ -263,8 +262,9 @@ class Submission:
         merkle = Merkle(self.registry, Inputs(self._inputs), self._environment)
         classes = SessionClasses(self._environment)
         elsewhere = functools.partial(self.workers_code.refused, context=self._common)
-        constraints = constraints.objecting(classes.objection, elsewhere)
         here = surroundings(self.store, classes.changed, self._surroundings())
+        constraints = constraints.objecting(classes.objection, elsewhere)
+        constraints = with_held(constraints, self.port.states, self.registry, self.links, here)
         look_up = LookUp(self.store, self.notes, here)
         find = functools.partial(self.find, look_up=look_up)
         plan = make_plan(TaskGraph(nodes, lowered.annotations), wanted, merkle, find, constraints)

@@ -56,6 +56,7 @@ def search(
     hits: dict[Key, EntryInfo] = {}
     refused: dict[Key, str] = {}
     asked: set[Key] = set()
+    untold = _after(constraints.untold, nodes, identities)
     frontier = list(wanted)
     depth = 1
     while frontier:
@@ -65,7 +66,7 @@ def search(
             key: step.key.hex()
             for key in batch
             if (step := identities[key]).key is not None and type(nodes[key]) is Task
-            and key not in constraints.unkept and key not in constraints.lost
+            and key not in constraints.unkept and key not in constraints.lost and key not in untold
         }  # fmt: skip
         found = find(by_step_key.values()) if by_step_key else {}
         for key in [key for key, step_key in by_step_key.items() if step_key in found]:
@@ -77,6 +78,15 @@ def search(
         frontier = list(_unasked(frontier, nodes, asked, hits, constraints))
         depth *= 2
     return Found(hits, refused)
+
+
+def _after(untold: frozenset[Key], nodes: Mapping[Key, GraphNode], order: Iterable[Key]) -> set[Key]:
+    """Return the steps that take some results, and those after them; what a step needs comes before it in the order."""
+    found = set(untold)
+    for key in order if untold else ():
+        if key in nodes and not found.isdisjoint(nodes[key].dependencies):
+            found.add(key)
+    return found
 
 
 def _below(

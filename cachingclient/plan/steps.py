@@ -96,6 +96,8 @@ class Constraints:
         Tells why an entry must not be loaded for a node, such as a class in it that has changed since; else empty.
     elsewhere
         Tells which steps workers may run with other code than this, and why: those are known by their contents alone.
+    untold
+        Held keys of which nobody knows yet what they depend on: the steps that take them are not looked up.
     """
 
     impure: frozenset[Key] = frozenset()
@@ -106,6 +108,7 @@ class Constraints:
     seen: set[str] = field(default_factory=set)
     objection: Callable[[EntryInfo, GraphNode], str] = lambda info, node: ""
     elsewhere: Elsewhere = lambda merkle, steps: {}
+    untold: frozenset[Key] = frozenset()
 
     def objecting(self, objection: Callable[[EntryInfo, GraphNode], str], elsewhere: Elsewhere) -> Constraints:
         """Return the same constraints with other ways to object.
