@@ -139,7 +139,7 @@ def test_entropy_that_names_something_is_no_draw(tmp_path):
         choose_boundary()
         rich.style.Style(link="https://dask.org")
         dask.sizeof.sizeof([[]] * 100)
-        byte_sample(bytes(10_000), 100, 5)  # what is spilled or sent while a step runs is tried for compression
+        byte_sample(memoryview(bytes(10_000)), 100, 5)  # of what is spilled
         dask.delayed(abs)(-1).compute(scheduler="sync")
         sys.modules.pop("random")
         try:
