@@ -18,7 +18,7 @@ def steady_pairs(mapping: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
     >>> list(steady_pairs({"b": 1, "a": 2}))
     [('b', 1), ('a', 2)]
     """
-    if not any(_is_overload(key, value) for key, value in mapping.items()):
+    if not any(type(key) is tuple and _is_overload(key, mapping[key]) for key in mapping):
         return mapping.items()
     in_order = [pair for pair in mapping.items() if not _is_overload(*pair)]
     of_sets = [pair for pair in mapping.items() if _is_overload(*pair)]
