@@ -71,6 +71,20 @@ def test_what_is_held_stays_what_it_was(
     assert found == [2 * (99 - first) for first, _ in TO_AND_FRO]
 
 
+def test_what_takes_it_is_found_by_what_it_holds(client: DiracClient, tmp_path: Path) -> None:
+    """The same was counted before, and is not counted again."""
+    cut = tmp_path / "cut"
+    cut.write_text("20")
+    assert by_submit(client, cut, "first")().result() == 158
+    client.flush()
+    send = by_submit(client, cut, "second")
+    client.flush()
+    cut.write_text("40")
+    assert send().result() == 158
+    client.flush()
+    assert [report.summary().total.cut_off for report in client.reports][-2:] == [1, 1]
+
+
 def test_what_is_made_of_it_is_kept_as_that(make_client: Callable[..., DiracClient], tmp_path: Path) -> None:
     """A later session gets what the file gives that is there now, whatever was made of held results before."""
     cut = tmp_path / "cut"
