@@ -1,9 +1,9 @@
-"""Which results that the scheduler holds are not what their steps would give now: a file that they read was edited.
+"""Outdated results: the scheduler holds them, and a file that their steps read was edited since.
 
-A future keeps its result, whatever becomes of the files behind it. The key of a step that takes it says nothing of
-these files: what is kept under that key is told apart by them as they are now. So a step that takes a result of before
-has no key by its graph, and is found by what that result holds. Until a worker has told what a result depends on, no
-entry is looked up for the steps that take it.
+A future keeps its result, whatever becomes of the files behind it. The step key of a step that takes it says nothing of
+these files: entries of one step key are told apart by the files as they are now. So a step that takes an outdated
+result has no step key, and is found by its content key. Until a worker has told what a result depends on, no entry is
+looked up for the steps that take it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cachingclient.plan.variants import trace_of
 def with_held(
     constraints: Constraints, states: Mapping[Key, Any], registry: Registry, links: Links | None, here: Surroundings
 ) -> Constraints:
-    """Return constraints that know which held results are of before, and of which nobody has told.
+    """Return constraints that name the held results that are outdated, and those of which no worker has told yet.
 
     Parameters
     ----------
