@@ -54,10 +54,13 @@ def _annotations(obj: Any, walk: Walk) -> bytes:
 
 
 def _order(obj: Any) -> bytes:
-    """Encode the order of a class's attributes. A class of a script reaches workers sorted by name, so it has none."""
+    """Encode the order of a class's attributes. A class of a script reaches workers sorted by name, so it has none.
+
+    What pickling an object of the class leaves in it is none of them: a process that pickled one would differ.
+    """
     if not isinstance(obj, type) or obj.__module__ == "__main__":
         return b"N"
-    return frame(b"$order:", map(encode_str, vars(obj)))
+    return frame(b"$order:", [encode_str(name) for name in vars(obj) if name != "__slotnames__"])
 
 
 def _subclasses(obj: Any, walk: Walk) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pickle
 import subprocess
 import sys
 import types
@@ -69,6 +71,17 @@ if __name__ == "__main__":
     print(identify(Region).digest, identify(region).digest)
 """
 
+REGIONS = """
+class Region:
+    low = high = None
+
+    def __init__(self, low):
+        self.low = low
+
+def names():
+    return list(vars(Region))
+"""
+
 
 @pytest.mark.parametrize("cached", [False, True])
 def test_the_hash_of_a_frozen_class_of_attrs_counts_without_its_salt(cached: bool, tmp_path: Path) -> None:
@@ -88,3 +101,18 @@ def test_the_hash_of_a_frozen_class_of_attrs_counts_without_its_salt(cached: boo
     assert same == kind
     assert other != region
     assert digests(20, 2, "eq=str.lower", "eq=str.upper")[0] != kind
+
+
+def test_that_an_object_was_pickled_is_no_change_of_its_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python leaves a note of slots in the class; code that goes through the class's variables has it as before."""
+    (tmp_path / "regions.py").write_text(REGIONS)
+    monkeypatch.syspath_prepend(tmp_path)
+    regions = importlib.import_module("regions")
+    before = identify(regions.names).digest
+    pickle.dumps(regions.Region(30))
+    assert "__slotnames__" in vars(regions.Region)
+    assert identify(regions.names).digest == before
+    (tmp_path / "same.py").write_text(REGIONS)
+    (tmp_path / "other.py").write_text(REGIONS.replace("low = high = None", "high = low = None"))
+    same, other = (identify(importlib.import_module(name).names).digest for name in ("same", "other"))
+    assert same == before != other
