@@ -14,6 +14,8 @@ from cachingclient.hashing.inputs.fingerprint import KNOWN, Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.scalars import PLAIN, literal
 
+WITHOUT_ORDER = b"$looked-up:"
+"""How the encoding of a dict begins that code only looks things up in."""
 Describe = Callable[[Any, str, "Walk"], bytes]
 _others: list[Callable[[Any, Walk], bytes]] = []
 
@@ -53,6 +55,7 @@ class Walk:
         self._also: list[bytes] = []
         self._effects: dict[str, bytes] = {}
         self._demanded: dict[str, Describe] = {}
+        self._say_less: set[str] = set()
         self._numbers: dict[int, int] = {}
         self._queue: list[tuple[object, str, Callable[[Any, Walk], bytes]]] = []
         self._open: dict[int, int] = {}
@@ -129,8 +132,13 @@ class Walk:
             told = f"={encoded.hex()}"
         else:
             told = f"{digest(encoded).hex()} {literal(value)}".rstrip()
-        if (other := self.ingredients.get(label, told)) != told:  # two objects have a part of that name
-            told = digest(f"{other}, {told}".encode()).hex()
+        other, says_less = self.ingredients.get(label, told), encoded.startswith(WITHOUT_ORDER)
+        if other != told:
+            if (label in self._say_less) == says_less:  # two objects have a part of that name
+                told = digest(f"{other}, {told}".encode()).hex()
+            elif says_less:
+                return
+        (self._say_less.add if says_less else self._say_less.discard)(label)
         self.ingredients[label] = told
 
     def warn(self, text: str, *, varies: bool = False) -> None:

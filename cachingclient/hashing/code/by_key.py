@@ -11,7 +11,7 @@ from typing import Any
 from cachingclient.hashing.code.bytecode import shape, shape_of_call
 from cachingclient.hashing.code.functions import describe_function
 from cachingclient.hashing.code.given import Facts, Given
-from cachingclient.hashing.code.paths import ABSENT, Path, Uses
+from cachingclient.hashing.code.paths import ABSENT, LOOKED_UP, Path, Uses
 from cachingclient.hashing.code.references import Reference
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.identity import Place
@@ -81,7 +81,11 @@ def by_key(function: object, entries: Collection[Facts]) -> ByKey | None:
             uses |= shape_of_call(function.__code__, entry).uses_of(reference, function.__code__)
         given = {path: place for path, place in uses.items() if any(isinstance(taken.key, Given) for taken in path)}
         taken, value = _variable(function, reference)
-        if given and type(value) in (dict, list, tuple) and all(len(path) > taken for path in uses):
+        if (
+            given
+            and type(value) in (dict, list, tuple)
+            and all(len(path) > taken and path[taken] != LOOKED_UP for path in uses)
+        ):
             always[reference] = {path: place for path, place in uses.items() if path not in given}
             by_call[reference] = given
     return ByKey(function, always, by_call) if by_call else None

@@ -15,7 +15,8 @@ from types import CodeType
 from cachingclient.hashing.code.control_flow import canonical_flow, operation
 from cachingclient.hashing.code.given import Facts, Known
 from cachingclient.hashing.code.instructions import Instruction, decode
-from cachingclient.hashing.code.paths import Path, path_after
+from cachingclient.hashing.code.look_ups import path_to_look_up
+from cachingclient.hashing.code.paths import Path, nothing_known
 from cachingclient.hashing.code.references import NO_ARGUMENTS, CodeShape, Reference
 from cachingclient.hashing.digest import compact, frame
 from cachingclient.hashing.scalars import PLAIN
@@ -200,7 +201,7 @@ class _Reader:
 
     def _path(self, number: int) -> Path:
         """Return what is taken of what an instruction loads."""
-        return path_after(self.instructions, number, *([] if self.known is None else [self.known.at]))
+        return path_to_look_up(self.instructions, number, nothing_known if self.known is None else self.known.at)
 
     def _is_passed_on(self, found: Instruction) -> bool:
         """Tell whether a load makes up a closure for nested code: from 3.13 it looks like one of a plain variable."""

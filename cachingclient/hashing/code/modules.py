@@ -12,6 +12,7 @@ from typing import Any
 
 from cachingclient.hashing.code.dynamic_use import check_use, library_name
 from cachingclient.hashing.code.import_effects import effects_of
+from cachingclient.hashing.code.look_ups import encode_looked_up, is_only_looked_up_in
 from cachingclient.hashing.code.names import find_named, gives_name_alone, told_by
 from cachingclient.hashing.code.paths import ABSENT, WHOLE, Uses, parts_taken, taken_as_a_whole
 from cachingclient.hashing.code.references import Reference
@@ -112,7 +113,8 @@ def _of_user(owner: ModuleType, found: object, name: str, where: str, walk: Walk
 def encode_variable(name: str, value: object, where: str, walk: Walk, uses: Uses = WHOLE) -> bytes:
     """Encode the value of a variable, naming it in the reason when it has no identity."""
     try:
-        encoded = walk.encode(value)
+        looked_up = is_only_looked_up_in(value, uses)
+        encoded = encode_looked_up(value, walk) if looked_up else walk.encode(value)
     except Unidentifiable as error:
         raise Unidentifiable(f"{error.reason}, which {where} reads as {name!r}") from None
     told = _attributes_beside(name, value, uses, walk)

@@ -28,15 +28,21 @@ MOST_KEYS = 100_000
 
 
 class Taken(NamedTuple):
-    """One thing that is taken: an attribute by ``"."``, an item by ``"["``, or an item if it is there by ``"get"``."""
+    """One thing that is taken: an attribute by ``"."``, an item by ``"["``, or an item if it is there by ``"get"``.
+
+    At the end of a path `LOOKED_UP` stands for an item by a key that can't be known, and for a question for one.
+    """
 
     how: str
     key: Any
 
     def __str__(self) -> str:
+        if self.how == LOOKED_UP.how:
+            return ""
         return f".{self.key}" if self.how == "." else f"[{self.key!r}]"
 
 
+LOOKED_UP = Taken("look-up", None)
 Path = tuple[Taken, ...]
 Uses = Mapping[Path, Place]
 """What code takes of something, each with where it first does."""
@@ -46,11 +52,11 @@ KnownKeys = Callable[[int], tuple[Any, int] | None]
 """Returns the key that an instruction begins to load, and the number of the next one after that; None for another."""
 
 
-def _nothing_known(number: int) -> None:
-    return None
+def nothing_known(number: int) -> None:
+    """Know of no key but the constants of the code."""
 
 
-def path_after(instructions: list[Instruction], number: int, known: KnownKeys = _nothing_known) -> Path:
+def path_after(instructions: list[Instruction], number: int, known: KnownKeys = nothing_known) -> Path:
     """Return what is taken, one from the other, of what an instruction loads.
 
     Parameters
@@ -73,7 +79,7 @@ def path_after(instructions: list[Instruction], number: int, known: KnownKeys = 
 
 
 def steps_after(
-    instructions: list[Instruction], number: int, known: KnownKeys = _nothing_known, most: int = sys.maxsize
+    instructions: list[Instruction], number: int, known: KnownKeys = nothing_known, most: int = sys.maxsize
 ) -> Iterator[tuple[Taken, int]]:
     """Yield what is taken from there on, each with the number of the instruction after it."""
     while number < len(instructions) and most:
@@ -84,7 +90,7 @@ def steps_after(
             key = _key_at(instructions, number, known) if found.value == "get" else None
             if key is not None and (length := _length_of_call(instructions[key[1] : key[1] + 2])):
                 taken, number = Taken("get", key[0]), key[1] + length
-        elif (key := _key_at(instructions, number, known)) is not None and _is_subscript(instructions[key[1] :][:1]):
+        elif (key := _key_at(instructions, number, known)) is not None and is_subscript(instructions[key[1] :][:1]):
             taken, number = Taken("[", key[0]), key[1] + 1
         if taken is None:
             return
@@ -113,7 +119,14 @@ def is_key(value: object) -> bool:
     return type(value) in (str, int)
 
 
-def _is_subscript(following: list[Instruction]) -> bool:
+def is_subscript(following: list[Instruction]) -> bool:
+    """Tell whether the first of some instructions takes an item.
+
+    Examples
+    --------
+    >>> is_subscript([])
+    False
+    """
     return bool(following) and following[0].name == _SUBSCRIPT[0] and _SUBSCRIPT[1] in (None, following[0].value)
 
 
@@ -159,6 +172,8 @@ def _follow(value: Any, path: Path, walk: Walk) -> tuple[str, object]:
     words = ""
     for how, key in path:
         kind = type(value)
+        if how == LOOKED_UP.how:
+            break
         if how != "." and kind is dict:
             if len(value) > MOST_KEYS or not all(type(each) in PLAIN for each in list(value)):
                 break  # a key of the user's may call itself equal to anything
