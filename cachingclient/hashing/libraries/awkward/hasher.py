@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -35,6 +36,7 @@ from cachingclient.hashing.scalars import PLAIN, encode_str
 if TYPE_CHECKING:
     from cachingclient.hashing.walk import Walk
 
+_NO_DIGESTS: Mapping[int, bytes] = MappingProxyType({})
 UNORDERED_RECORDS: set[str] = set()
 """Names of records whose fields are in an order of chance, because a library took them out of a set."""
 
@@ -109,8 +111,10 @@ def encode_form(form: Any, walk: Walk) -> bytes:
 
 
 @register_hasher(VirtualNDArray)
-def encode_buffer(buffer: Any, walk: Walk) -> bytes:
-    """Return the encoding of a buffer: of where it comes from if that is known, else of its content."""
+def encode_buffer(buffer: Any, walk: Walk, digests: Mapping[int, bytes] = _NO_DIGESTS) -> bytes:
+    """Return the encoding of a buffer: of where it comes from if that is known, else of its content or its digest."""
+    if (known := digests.get(id(buffer))) is not None:
+        return frame(b"(", [encode_dtype(buffer.dtype, walk), walk.encode(buffer.shape), known])
     if isinstance(buffer, VirtualNDArray):
         if (reading := reading_of(buffer)) is not None:
             return frame(b"(", [b"virtual", encode_dtype(buffer.dtype, walk), _source(reading, walk)])
@@ -122,7 +126,7 @@ def encode_buffer(buffer: Any, walk: Walk) -> bytes:
     return frame(b"(", [encode_dtype(values.dtype, walk), walk.encode(values.shape), encode_content(values, walk)])
 
 
-def _encode_node(node: Any, walk: Walk, *, chosen: bool = False) -> bytes:
+def _encode_node(node: Any, walk: Walk, digests: Mapping[int, bytes] = _NO_DIGESTS, *, chosen: bool = False) -> bytes:
     """Return the encoding of one level of a layout and all below it.
 
     Below a list its offsets choose what can be reached: the length of what lies there does not count,
@@ -137,12 +141,12 @@ def _encode_node(node: Any, walk: Walk, *, chosen: bool = False) -> bytes:
         elif name != "_length" or not chosen:
             value = getattr(node, name)
             parts.append(walk.encode(value) if type(value) in PLAIN or type(value) is list else encode_str(repr(value)))
-    parts += [encode_buffer(buffer, walk) for buffer in own_buffers(node)]
+    parts += [encode_buffer(buffer, walk, digests) for buffer in own_buffers(node)]
     chosen = chosen or kind in _CHOOSING
     children = children_of(node)
     if unordered:
         children = [content for _, content in sorted(zip(node._fields, children, strict=True), key=itemgetter(0))]
-    parts += [_encode_node(content, walk, chosen=chosen) for content in children]
+    parts += [_encode_node(content, walk, digests, chosen=chosen) for content in children]
     if node.parameter("__array__") == "string" and _is_at_hand(node._offsets if kind == "ListOffsetArray" else None):
         parts.append(_files_named(node, walk))
     return frame(b"(", parts)
@@ -167,6 +171,8 @@ def _is_packed(node: Any) -> bool:
 def _is_at_hand(buffer: Any) -> bool:
     if isinstance(buffer, ak.index.Index):
         buffer = buffer.data
+    if type(buffer) is np.ndarray:
+        return True
     if isinstance(buffer, VirtualNDArray):
         return bool(buffer.is_materialized) and not was_read(buffer)
     return buffer is not None and not isinstance(buffer, (TypeTracerArray, PlaceholderArray))

@@ -3,13 +3,14 @@
 Notes
 -----
 Awkward never changes a layout, so its nodes are gone through once. What a program can write to is looked at each
-time: the numbers in its buffers, parameters, and the list of a record's contents.
+time: the numbers in its buffers, parameters, and the list of a record's contents. Numbers are read once for an encoding
+that is remembered: it is made of the very digests that are compared later.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from awkward._nplikes.virtual import VirtualNDArray
 
-from cachingclient.hashing.libraries.awkward.nodes import buffers_of, layout_nodes
+from cachingclient.hashing.libraries.awkward.nodes import buffers_of, is_numbers, layout_nodes
 from cachingclient.hashing.libraries.awkward.virtual import content_of, reading_of
 from cachingclient.hashing.memo import has_the_same_items, items_of
 from cachingclient.hashing.objects import encode_unordered
@@ -40,12 +41,12 @@ class _Seen:
     containers: tuple[tuple[Any, tuple[object, ...]], ...]
     nested: tuple[tuple[Any, bytes], ...]
 
-    def still_holds(self) -> bool:
-        """Tell whether nobody has written to the layout since."""
+    def still_holds(self, read: Collection[int] = ()) -> bool:
+        """Tell whether nobody has written to the layout since; buffers with these numbers need not be read again."""
         return (
             all(has_the_same_items(container, held) for container, held in self.containers)
             and all(encode_unordered(parameters, Walk()) == then for parameters, then in self.nested)
-            and all(_look(buffer) == then for buffer, then in self.buffers)
+            and all(_look(buffer) == then for buffer, then in self.buffers if id(buffer) not in read)
         )
 
 
@@ -60,12 +61,25 @@ def encoded_before(layout: Any, walk: Walk) -> bytes | None:
     return walk.again(found.noted)
 
 
-def encoded_now(layout: Any, walk: Walk, encode: Callable[[Any, Walk], bytes]) -> bytes:
-    """Return the encoding of a layout, and remember it if it depends on nothing but what is looked at again."""
+def encoded_now(layout: Any, walk: Walk, encode: Callable[[Any, Walk, Mapping[int, bytes]], bytes]) -> bytes:
+    """Return the encoding of a layout, and remember it if it depends on nothing but what is looked at again.
+
+    Parameters
+    ----------
+    layout
+        The layout.
+    walk
+        Gets what the encoding depends on.
+    encode
+        Makes the encoding; it is given the digests of buffers by their `id`.
+    """
     before = _what_may_change(layout)
-    noted = walk.note(lambda alone: encode(layout, alone)) if before is not None else None
-    if before is None or noted is None:
-        return encode(layout, walk)
+    if before is None:
+        return encode(layout, walk, {})
+    digests = {id(buffer): look[0] for buffer, look in before[0] if isinstance(look, tuple) and is_numbers(buffer)}
+    noted = walk.note(lambda alone: encode(layout, alone, digests))
+    if noted is None:
+        return encode(layout, walk, {})
     number = id(layout)
 
     def forget(reference: Any, seen: dict[int, _Seen] = _seen) -> None:
@@ -74,9 +88,9 @@ def encoded_now(layout: Any, walk: Walk, encode: Callable[[Any, Walk], bytes]) -
             del seen[number]
 
     seen = _Seen(weakref.ref(layout, forget), noted, *before)
-    known = walk.again(noted) if seen.still_holds() else None
+    known = walk.again(noted) if seen.still_holds(digests) else None
     if known is None:
-        return encode(layout, walk)
+        return encode(layout, walk, {})
     _seen[number] = seen
     return known
 
@@ -110,7 +124,8 @@ def _is_flat(parameters: Any) -> bool:
 
 def _look(buffer: Any) -> object:
     """Return the source of a buffer's numbers, or their digest; None if neither can be had."""
-    if isinstance(buffer, VirtualNDArray):
+    # The class is a protocol, and asking whether something is one of these takes as long as the digest of 10 kB.
+    if type(buffer) is not np.ndarray and isinstance(buffer, VirtualNDArray):
         reading = reading_of(buffer)
         if reading is not None:
             return reading

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import awkward as ak
+import numpy as np
 
 _BUFFERS = {
     "NumpyArray": ("_data",),
@@ -36,6 +37,11 @@ def buffers_of(node: Any) -> Iterator[Any]:
     yield from own_buffers(node)
     for content in children_of(node):
         yield from buffers_of(content)
+
+
+def is_numbers(buffer: Any) -> bool:
+    """Whether a buffer is an array whose identity is that of its bytes: no texts, objects, fields or padding."""
+    return type(buffer) is np.ndarray and buffer.dtype.kind in "biufcmM" and buffer.dtype.char not in "gG"
 
 
 def layout_nodes(node: Any) -> Iterator[Any]:

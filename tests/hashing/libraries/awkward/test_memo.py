@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cachingclient.hashing.identify import identify
-from cachingclient.hashing.libraries.awkward import memo
+from cachingclient.hashing.libraries.awkward import hasher, memo
 
 
 def jets() -> Any:
@@ -107,3 +107,25 @@ def test_texts_are_looked_at_each_time(tmp_path: Any, monkeypatch: pytest.Monkey
     assert [seen.url for seen in before] == [str(tmp_path / "a.txt")]
     (tmp_path / "a.txt").write_text("two")
     assert identify(array).inputs != before
+
+
+def test_a_write_while_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another thread writes between the digests and the encoding counts at the next look at the latest."""
+    array, encode = jets(), hasher.encode_dtype
+
+    def written_meanwhile(*of: Any) -> bytes:
+        column(array, "pt")[0] = 9.0
+        return encode(*of)
+
+    monkeypatch.setattr(hasher, "encode_dtype", written_meanwhile)
+    before = identify(array).digest
+    monkeypatch.undo()
+    assert identify(array).digest == afresh(array) != before
+
+
+@pytest.mark.parametrize("kind", ["?", "i1", "u8", "f2", "f8", "c8", "g", "M8[s]", "m8[ns]"])
+def test_remembered_and_packed_arrays_are_the_same(kind: str) -> None:
+    """One that is remembered is made of digests, every second number of another is packed: equal ones are the same."""
+    numbers = (np.arange(64) % 5).astype(kind)
+    digest = identify(ak.Array(numbers[::2].copy())).digest
+    assert digest == identify(ak.Array(numbers[::2])).digest != identify(ak.Array(numbers[1::2].copy())).digest
