@@ -96,16 +96,18 @@ PLAIN: dict[type, Callable[[Any], bytes | None]] = {
 """Encoders by exact type; None from one of them means: not plain after all."""
 
 
-def literal(value: object) -> str:
+def literal(value: object, *, by_key: bool = False) -> str:
     """Return how Python writes a small value made of numbers, texts and containers; empty for any other.
 
-    Sets are written in an order that does not depend on hashes.
+    Sets are written in an order that does not depend on hashes, and so is a dict whose order does not count, `by_key`.
 
     Examples
     --------
     >>> literal({"pt": 30, "regions": ["SR", "CR"]}), literal([object()])
     ("{'pt': 30, 'regions': ['SR', 'CR']}", '')
     """
+    if by_key and isinstance(value, dict) and len(value) <= MOST_LETTERS:
+        value = dict(sorted(value.items(), key=lambda pair: repr(pair[0])))
     try:
         text = _written(value, 4)
     except ValueError:

@@ -128,11 +128,12 @@ class Walk:
         """
         if place is not None:
             self.places.setdefault(label, place)
+        says_less = encoded.startswith(WITHOUT_ORDER)
         if encoded[:1] in b"idtfN" and len(encoded) < 16:
             told = f"={encoded.hex()}"
         else:
-            told = f"{digest(encoded).hex()} {literal(value)}".rstrip()
-        other, says_less = self.ingredients.get(label, told), encoded.startswith(WITHOUT_ORDER)
+            told = f"{digest(encoded).hex()} {literal(value, by_key=says_less)}".rstrip()
+        other = self.ingredients.get(label, told)
         if other != told:
             if (label in self._say_less) == says_less:  # two objects have a part of that name
                 told = digest(f"{other}, {told}".encode()).hex()

@@ -101,7 +101,8 @@ def test_a_module_may_fill_its_table_from_a_set(tmp_path: Path) -> None:
     )
     program = (
         "import tables; from cachingclient.hashing.identify import identify; "
-        "print(identify(tables.one).digest, identify(tables.all).digest, *tables.XSEC)"
+        "one = identify(tables.one); "
+        "print(one.digest, one.users_code.hex(), identify(tables.all).digest, *tables.XSEC)"
     )
     told = [
         subprocess.run(
@@ -113,7 +114,7 @@ def test_a_module_may_fill_its_table_from_a_set(tmp_path: Path) -> None:
         ).stdout.split()
         for seed in ("1", "2")
     ]
-    (one, whole, *names), (again, other, *turned_names) = told
+    (one, users, whole, *names), (again, users_again, other, *turned_names) = told
     assert names != turned_names
-    assert one == again
+    assert (one, users) == (again, users_again)
     assert whole != other
