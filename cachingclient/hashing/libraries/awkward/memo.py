@@ -124,7 +124,7 @@ def _is_flat(parameters: Any) -> bool:
 
 def _look(buffer: Any) -> object:
     """Return the source of a buffer's numbers, or their digest; None if neither can be had."""
-    # The class is a protocol, and asking whether something is one of these takes as long as the digest of 10 kB.
+    # The class is a protocol, and asking whether something is one of these takes as long as the digest of 20 kB.
     if type(buffer) is not np.ndarray and isinstance(buffer, VirtualNDArray):
         reading = reading_of(buffer)
         if reading is not None:
