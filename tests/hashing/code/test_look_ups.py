@@ -36,7 +36,7 @@ ORDER_SEEN = {
     "its method passed on": "map(XSEC.get, x)",
     "its method passed on with a key": "x(XSEC.get, x)",
     "joined": "XSEC | x[x]",
-    "chosen": "(XSEC if x else {})[x]",
+    "chosen": "list(XSEC if x else {})[x]",  # Python 3.13 makes two look-ups of a choice that is looked up in
     "a key that is chosen": "XSEC['ttbar' if x else 'wjets']",
     "given a name": "(other := XSEC)[x] and list(other)",
     "by its variables": "locals() and XSEC[x]",
