@@ -25,8 +25,9 @@ class Identity:
     digest
         32 hexadecimal characters, the same in every process that runs the same code on the same values.
     ingredients
-        The named parts that went into it: of a number the encoding after a ``=``, of anything else its digest, and
-        after a blank how Python writes a small value.
+        The named parts that went into it: of a number the encoding after a ``=``, of anything else its digest, of a
+        list or dict after a ``~`` that of its contents without their order, and after a blank how Python writes a
+        small value.
     warnings
         What was seen that a key can't cover.
     varying

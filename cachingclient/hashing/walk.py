@@ -13,6 +13,7 @@ from cachingclient.hashing.identity import Identity, Noted, Place
 from cachingclient.hashing.inputs.fingerprint import KNOWN, Fingerprint
 from cachingclient.hashing.inputs.inputs import Inputs
 from cachingclient.hashing.scalars import PLAIN, literal
+from cachingclient.hashing.without_order import without_order
 
 WITHOUT_ORDER = b"$looked-up:"
 """How the encoding of a dict begins that code only looks things up in."""
@@ -132,7 +133,8 @@ class Walk:
         if encoded[:1] in b"idtfN" and len(encoded) < 16:
             told = f"={encoded.hex()}"
         else:
-            told = f"{digest(encoded).hex()} {literal(value, by_key=says_less)}".rstrip()
+            contents = "" if says_less else without_order(value, self.encode)
+            told = f"{digest(encoded).hex()}{contents} {literal(value, by_key=says_less)}".rstrip()
         other = self.ingredients.get(label, told)
         if other != told:
             if (label in self._say_less) == says_less:  # two objects have a part of that name

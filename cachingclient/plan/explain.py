@@ -22,7 +22,13 @@ from cachingclient.plan.changes import (
     values,
 )
 from cachingclient.plan.hidden import VALUE, ingredients_for_description
-from cachingclient.plan.ingredients import ingredient_changes, ingredients_differ, split_label
+from cachingclient.plan.ingredients import (
+    OF_A_SET,
+    differ_in_order,
+    ingredient_changes,
+    ingredients_differ,
+    split_label,
+)
 from cachingclient.plan.kept import Kept
 from cachingclient.plan.source import changed_lines, sources_of
 from cachingclient.plan.steps import CODE
@@ -158,17 +164,27 @@ def describe_difference(here: Code | str, clients: bytes, store: Store, function
         for label in ours.keys() | theirs.keys()
         if theirs and ingredients_differ(ours.get(label), theirs.get(label))
     )
+    turned = [label for label in different if differ_in_order(ours.get(label), theirs.get(label))]
+    if turned and all(split_label(label).kind in _CODE_LABELS or label in turned for label in different):
+        return (
+            f"on the worker, {_held(turned)} differs in its order alone from what it is in the client, {OF_A_SET}; "
+            f"restart the workers if it was edited since they started"
+        )
     values_alone = [label for label in different if split_label(label).kind in _VALUES]
     if values_alone and all(split_label(label).kind in (*_VALUES, *_CODE_LABELS) for label in different):
-        parts = map(split_label, values_alone[:5])
-        held = ", ".join(f"{name} of {owner}" if owner else name for _, owner, name in parts)
         return (
-            f"on the worker, {held} is not as it is in the client: an earlier step may have filled or changed it, and "
-            f"the result could depend on that; use functools.cache for what is remembered, or restart the workers if "
-            f"it was edited since they started"
+            f"on the worker, {_held(values_alone)} is not as it is in the client: an earlier step may have filled or "
+            f"changed it, and the result could depend on that; use functools.cache for what is remembered, or restart "
+            f"the workers if it was edited since they started"
         )
     named = different or sorted(label for label in ours if label.partition(" ")[0] in _CODE_LABELS)
     return (
         f"on the worker, the code of {where} is not the client's; restart the workers if it was edited or "
         f"upgraded since they started: {', '.join(named[:5])}"
     )
+
+
+def _held(labels: Iterable[str]) -> str:
+    """Return what to call the first few of some variables."""
+    parts = map(split_label, list(labels)[:5])
+    return ", ".join(f"{name} of {owner}" if owner else name for _, owner, name in parts)

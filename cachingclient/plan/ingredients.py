@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from cachingclient.hashing.digest import digest
+from cachingclient.hashing.without_order import split
 from cachingclient.plan.hidden import HIDDEN, SECRET
 from cachingclient.plan.values import change, written
 
 Places = Mapping[str, tuple[str, int, str]]
 """The file, the line and the name of the code of functions, by their labels."""
+OF_A_SET = "as does in each process what is made of a set, unless by sorted(...)"
+"""How the order of a variable may have changed though nobody edited it."""
 _MOST_TOLD = 6
 """Of more changes than these the others are counted."""
 
@@ -94,6 +97,8 @@ def _certain(before: Mapping[str, str], now: Mapping[str, str], places: Places) 
             where, shown = place(f"function {name}", places), _shown(earlier, value)
             if kind == "body":
                 yield f"{_what(label, places)} changed{f' ({where})' if where else ''}"
+            elif differ_in_order(earlier, value):
+                yield f"{_what(label, places)} changed in its order alone, {OF_A_SET}{f': {shown}' if shown else ''}"
             elif shown:
                 yield f"{_what(label, places)} changed: {shown}{_as_one(label, places)}"
     yield from _package_changes(before, now)
@@ -204,9 +209,21 @@ def ingredients_differ(old: str | None, new: str | None) -> bool:
     return secret not in (old, new) and _digest(old) != _digest(new)
 
 
+def differ_in_order(old: str | None, new: str | None) -> bool:
+    """Tell whether two ingredients have the same contents in another order, as what is made of a set has.
+
+    Examples
+    --------
+    >>> differ_in_order("0f~ab ['a', 'b']", "0a~ab ['b', 'a']"), differ_in_order("0f~ab", "0a~cd")
+    (True, False)
+    """
+    contents = [split((each or "").partition(" ")[0])[1] for each in (old, new)]
+    return ingredients_differ(old, new) and bool(contents[0]) and contents[0] == contents[1]
+
+
 def _digest(ingredient: str | None) -> str | None:
     if ingredient is None or not ingredient.startswith("="):
-        return ingredient and ingredient.partition(" ")[0]
+        return ingredient and split(ingredient.partition(" ")[0])[0]
     encoding = bytes.fromhex(ingredient[1:])
     return (encoding[1:] if encoding[:1] == HIDDEN else digest(encoding)).hex()
 

@@ -100,6 +100,34 @@ def test_an_attribute_of_a_class_that_an_earlier_step_filled(
     assert "on the worker, tests.worker.test_kept_or_not.Table.rows is not as it is in the client" in record.note
 
 
+NAMES = [f"sample_{number}_of_the_signal" for number in range(40)]
+XSEC = {name: float(len(name)) for name in ("ttbar", "wjets", "zjets")}
+
+
+def gone_through(x: int) -> list[str]:
+    return [*XSEC, *NAMES][3 - x : 3 + x]
+
+
+def test_tables_of_another_order_on_the_worker(
+    store: Store, context: Context, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a module makes of a set differs by its order alone: the note says so, and of a larger change it does not."""
+    code = code_of(gone_through)
+    for entry in notes_for(code.functions, private=False):  # as a client does
+        store.write(entry)
+    monkeypatch.setitem(globals(), "NAMES", NAMES[::-1])
+    monkeypatch.setitem(globals(), "XSEC", dict(reversed(XSEC.items())))
+    assert step(gone_through, context, code=code.digest)(1) == ["ttbar", "sample_39_of_the_signal"]
+    monkeypatch.setitem(globals(), "NAMES", [*NAMES[1:], "another"])
+    assert step(gone_through, context, code=code.digest)(1) == ["ttbar", "sample_38_of_the_signal"]
+    turned, changed = heard.take()
+    here = "of tests.worker.test_kept_or_not.gone_through"
+    assert f"NAMES {here}, XSEC {here} differs in its order alone from what it is in the client" in turned.note
+    assert (turned.kept, changed.kept) == (False, False)
+    assert "order" not in changed.note
+    assert f"NAMES {here}, XSEC {here} is not as it is in the client" in changed.note
+
+
 def test_results_that_cannot_be_serialised(store: Store, context: Context, heard: Heard) -> None:
     """What no codec takes is handed on, and not kept."""
     assert list(step(generator, context)(3)) == [0, 1, 2]
