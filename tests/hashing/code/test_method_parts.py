@@ -61,7 +61,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "written by another method": lambda self: self.fills() or self.config["global"]["bins"],
     "read by another method": lambda self: self.other() + self.config["global"]["bins"],
     "by a property": lambda self: self.own["global"]["bins"],
-    "one of two": lambda self: (self.config if self.name else {})["global"],
+    "one of two": lambda self: [self.config if self.name else {}][0]["global"],
     "by its variables": lambda self: locals()["self"].config["other"] or self.config["global"],
     "in a text for a library": lambda self: self.table.query("@self.config[0]") or self.config["global"],
     "by a bound method": lambda self: self.bins.__self__.config["other"] or self.config["global"],

@@ -54,7 +54,7 @@ ALL = {
     "gone through": "[key for key in CONFIG]",
     "a computed key": "CONFIG[x]",
     "a key that is chosen": "CONFIG['global' if x else 'samples']",
-    "one of two": "(CONFIG if x else {})['global']",
+    "one of two": "[CONFIG if x else {}][0]['global']",
     "asked for": "'global' in CONFIG",
     "compared": "CONFIG == x",
     "all of it": "CONFIG['global'] if x else CONFIG",
