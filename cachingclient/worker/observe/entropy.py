@@ -32,6 +32,8 @@ from cachingclient.worker.observe.imports import when_imported
 
 _SYSTEM = "the system's entropy"
 _MOST_NAMES = 1000
+_NUMPYS_PICKLES = "numpy.random._pickle"
+"""It makes a generator with entropy for a pickle or a copy, which set its state next: what was drawn is gone."""
 _SOURCES = {"uuid.py": "uuid4", "secrets.py": "secrets", "random.py": _SYSTEM}
 _ACCESSORS = frozenset({__file__, *(file_of(module.__name__) for module in (random, secrets, uuid))})
 _asked = threading.local()
@@ -115,6 +117,8 @@ def _drew_entropy(found: Observers, args: tuple[Any, ...], frame: FrameType) -> 
     caller = next((one for one in callers(frame) if one.f_code.co_filename not in _ACCESSORS), None)
     if caller is None or (is_library(caller) and not _is_for_numbers(asked_by, frame, caller)):
         return
+    if caller.f_globals.get("__name__") == _NUMPYS_PICKLES and _pickles_are_whole():
+        return
     source = _SOURCES.get(asked_by[-1] if asked_by else "", args[0] if args else "os.urandom")
     if frame.f_code.co_name == "uuid1":
         source = "uuid1"
@@ -122,6 +126,13 @@ def _drew_entropy(found: Observers, args: tuple[Any, ...], frame: FrameType) -> 
         source = _of_the_system(caller.f_code)
         _asked.last = (id(caller), caller.f_lasti), source, [seen for seen in found if source not in seen.drew]
     _drew(found, source)
+
+
+@functools.cache
+def _pickles_are_whole() -> bool:
+    """Whether a pickle holds the seed sequence too, as of numpy 1.26 or so: else what is spawned comes of entropy."""
+    pickled = sys.modules["numpy.random"].PCG64(1).__reduce__()
+    return isinstance(pickled[2], tuple)
 
 
 def _of_the_system(code: CodeType) -> str:

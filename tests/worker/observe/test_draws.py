@@ -1,7 +1,9 @@
 """Random numbers that a step draws without a seed."""
 
+import copy
 import importlib
 import os
+import pickle
 import random
 import secrets
 import sys
@@ -99,6 +101,9 @@ def test_the_second_of_two_normal_numbers_is_a_draw_too():
         lambda: pd.Series(range(100)).sample(5, random_state=7),
         lambda: scipy.stats.norm.rvs(random_state=7),
         lambda: random.setstate(random.Random(7).getstate()) or random.random(),
+        lambda: pickle.loads(pickle.dumps(np.random.RandomState(7))).normal(),
+        lambda: pickle.loads(pickle.dumps(np.random.default_rng(7))).normal(),
+        lambda: copy.deepcopy(np.random.default_rng(7)).normal(),
     ],
 )
 def test_what_is_drawn_from_a_seed_is_no_draw(drawing):
