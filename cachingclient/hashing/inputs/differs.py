@@ -7,6 +7,8 @@ import os
 from cachingclient import units
 from cachingclient.hashing.inputs.fingerprint import Fingerprint
 
+UNREADABLE = "it may not be read"
+
 
 def in_what(path: str, seen: Fingerprint | None) -> str:
     """Return in what a file differs from what it was, as far as its size and its time tell; empty if they don't.
@@ -25,6 +27,8 @@ def in_what(path: str, seen: Fingerprint | None) -> str:
     """
     try:
         now = os.stat(path)
+    except PermissionError:
+        return UNREADABLE
     except OSError:
         return "it is gone"
     if seen is None:
@@ -34,6 +38,8 @@ def in_what(path: str, seen: Fingerprint | None) -> str:
     if now.st_size != seen.size:
         before, after = units.size(seen.size), units.size(now.st_size)
         return f"{before} -> {after}" if before != after else f"{seen.size:,} -> {now.st_size:,} bytes"
+    if seen.checksum is not None and not os.access(path, os.R_OK, effective_ids=True):
+        return UNREADABLE
     if seen.checksum is not None:
         return "other content of the same size"
     return "another time, the same size: with the setting inputs: content only its content would count"

@@ -32,6 +32,31 @@ class ChangedError(Exception):
     """The bytes that were written are not those that were promised."""
 
 
+class Unread(bytes):
+    """What stands for the content of a file that may not be read: no bytes, and why.
+
+    Attributes
+    ----------
+    why
+        What the system says.
+
+    Examples
+    --------
+    >>> unread = Unread.because(PermissionError(13, "Permission denied"))
+    >>> unread, unread.why
+    (b'', 'Permission denied')
+    """
+
+    why: str = ""
+
+    @classmethod
+    def because(cls, error: OSError) -> Unread:
+        """Return one with the reason that an error gives."""
+        unread = cls()
+        unread.why = error.strerror or str(error)
+        return unread
+
+
 class Folder(ABC):
     """A place for files. A missing file is never an error, except to ``open``."""
 
@@ -52,7 +77,10 @@ class Folder(ABC):
 
     @abstractmethod
     def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
-        """Read many small files in one batched call; missing ones are absent, what is no small file is empty."""
+        """Read many small files in one batched call; missing ones are absent, what is no small file is empty.
+
+        A file that may not be read is `Unread`, where the folder can tell.
+        """
 
     @abstractmethod
     def open(self, name: str, nbytes: int | None = None) -> Frame:

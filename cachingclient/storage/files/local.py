@@ -42,7 +42,7 @@ from cachingclient.storage.files.atomic import (
 )
 from cachingclient.storage.files.bounded import Rest, bounded
 from cachingclient.storage.files.descent import Descent, is_private, is_readable, may_be_there, open_file
-from cachingclient.storage.files.folder import MOST_FETCHED, ChangedError, FileStat, Folder
+from cachingclient.storage.files.folder import MOST_FETCHED, ChangedError, FileStat, Folder, Unread
 from cachingclient.storage.files.layout import TEMPORARY
 from cachingclient.storage.files.listing import Listing, files, listing, newest, shards, total, unchanged, walk
 from cachingclient.storage.files.members import Members
@@ -137,6 +137,9 @@ class LocalFolder(Folder):
                 try:
                     handle, status = open_file(name, way.to(folder), min(MOST_FETCHED, left))
                 except FileNotFoundError:
+                    continue
+                except PermissionError as error:
+                    found[f"{folder}/{name}"] = Unread.because(error)
                     continue
                 except OSError:
                     found[f"{folder}/{name}"] = b""  # a link, a pipe, a block that can't be read: damaged

@@ -17,7 +17,7 @@ from cachingclient.storage.columns import Outline
 from cachingclient.storage.entry import DamagedEntryError, outline, unpack
 from cachingclient.storage.files.access_log import AccessLog
 from cachingclient.storage.files.blobs import Digests, distinct, free_of, named_by_outlines, remove_blobs
-from cachingclient.storage.files.folder import Folder
+from cachingclient.storage.files.folder import Folder, Unread
 from cachingclient.storage.files.inventory import Inventory
 from cachingclient.storage.files.layout import (
     BLOBS,
@@ -229,10 +229,13 @@ class Maintenance:
         """Read every entry in full: None for a sound one, else its problem."""
         repair = repair and not self.folder.read_only
         for status in self.folder.walk(STEPS):
-            what = self._problem(status.name)
-            if what and repair:
+            try:
+                what, mends = self._problem(status.name), repair
+            except PermissionError as error:  # it may be whole: it stays where it is
+                what, mends = f"it may not be read: {error.strerror or error}", False
+            if what and mends:
                 self.quarantine(status.name, None, told=True)
-            yield Problem(status.name, what, repair) if what else None
+            yield Problem(status.name, what, mends) if what else None
 
     def damaged(self) -> Iterator[Problem]:
         """The files that should be descriptions and are none."""
@@ -240,6 +243,8 @@ class Maintenance:
         files = (name for name in names if is_name(name.rpartition("/")[2]))
         while batch := list(islice(files, BATCH)):
             for name, data in self.folder.fetch(batch).items():
+                if isinstance(data, Unread):
+                    continue
                 try:
                     outline(name.rpartition("/")[2], data)
                 except DamagedEntryError as error:
@@ -252,14 +257,19 @@ class Maintenance:
         return len(names) - len(self.folder.stat(names))
 
     def _problem(self, name: str) -> str:
-        """The fault of the entry under this name; empty for a sound one."""
+        """The fault of the entry under this name; empty for a sound one. Raises PermissionError where it is unknown."""
         try:
-            info = unpack(name.rpartition("/")[2], self.folder.fetch([name]).get(name, b""))
+            data = self.folder.fetch([name]).get(name, b"")
+            if isinstance(data, Unread):
+                raise PermissionError(data.why)
+            info = unpack(name.rpartition("/")[2], data)
             if info is None or info.payload is not None:
                 return ""
             frame = self.folder.open(blob_name(info.digest), info.nbytes)
         except DamagedEntryError as error:
             return str(error)
+        except PermissionError:
+            raise
         except OSError as error:
             return f"its blob can't be read: {error.strerror or error}"
         sound = frame.nbytes == info.nbytes and xxhash.xxh3_128_hexdigest(frame) == info.digest

@@ -16,7 +16,7 @@ import xxhash
 from cachingclient.storage.base import Store
 from cachingclient.storage.columns import Outline
 from cachingclient.storage.entry import INLINE, DamagedEntryError, describe, described_bytes, pack, unpack
-from cachingclient.storage.files.folder import ChangedError, Folder
+from cachingclient.storage.files.folder import ChangedError, Folder, Unread
 from cachingclient.storage.files.layout import blob_name, step_name
 from cachingclient.storage.files.leases import claim
 from cachingclient.storage.files.maintenance import Maintenance
@@ -79,7 +79,7 @@ class FileSystemStore(Store):
         self.private = folder.private
         folder.guarded = trust is None
         folder.memory_map = folder.memory_map and self.trust == "all"
-        self._told_of_pickles = False
+        self._told_of_pickles = self._told_of_unread = False
         self._verify = "never" if trust == "signed" else verify  # the store before this one looks at every byte
         self._verified: set[str] = set()
 
@@ -94,6 +94,9 @@ class FileSystemStore(Store):
         fetched = self.folder.fetch(list(names))
         for name in sorted(fetched, key=lambda name: len(fetched[name])):  # what is huge costs no other its place
             data = fetched[name]
+            if isinstance(data, Unread):
+                self._tell_of_unread(name, data)
+                continue
             left -= max(0, described_bytes(data))
             try:
                 if left < 0:
@@ -115,6 +118,15 @@ class FileSystemStore(Store):
             warnings.warn(
                 f"results in {self.url} that hold pickles, such as that of {plain(info.name)}, are not loaded: "
                 f"whoever can write there could run code as you. {REMEDY}",
+                stacklevel=4,
+            )
+
+    def _tell_of_unread(self, name: str, unread: Unread) -> None:
+        """Say once that there are entries that may not be read; they stay, and count as not there."""
+        if not self._told_of_unread:
+            self._told_of_unread = True
+            warnings.warn(
+                f"an entry in {self.url} may not be read, so its step runs again: {unread.why}: {name}",
                 stacklevel=4,
             )
 
