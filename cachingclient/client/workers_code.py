@@ -3,7 +3,8 @@
 A task names the functions of modules; what they are, a worker's own modules say. A worker compares its code with the
 client's before it keeps a result, but for a hit nothing runs. So once the user did something that may give workers
 other code or other values of variables than the client has, a restart, `Client.run`, a plugin or an uploaded file, they
-are asked, once for each function, before anything is loaded.
+are asked, once for each function, before anything is loaded. While the file of a module is another than the client
+imported, they are asked each time: workers that come meanwhile import that file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from distributed import Worker
 from distributed.protocol.pickle import dumps, loads
 
+from cachingclient.client.edited_modules import edited_modules
 from cachingclient.client.port import Port
 from cachingclient.graph import Key
 from cachingclient.hashing.identity import Identity
@@ -34,7 +36,8 @@ OTHER = (
     "changed them; reload a module that was edited, or restart the workers"
 )
 UNASKED = (
-    "workers may have other code of it since a restart, `client.run`, a plugin or `upload_file`, and could not be asked"
+    "workers may have other code of it since a restart, `client.run`, a plugin, `upload_file` or an edit of a module, "
+    "and could not be asked"
 )
 _may_ask: contextvars.ContextVar[bool] = contextvars.ContextVar("may_ask", default=True)
 
@@ -51,6 +54,7 @@ class WorkersCode:
     def __init__(self, port: Port) -> None:
         self._port = port
         self._stirred = False
+        edited_modules.look()  # what is edited from now on is seen
         self._same: dict[bytes, bool] = {}
 
     def stir(self) -> None:
@@ -79,23 +83,28 @@ class WorkersCode:
         context
             Says how the workers look at theirs.
         """
-        if not self._stirred:
+        edited = edited_modules.look()
+        if not self._stirred and not edited:
             return {}
         users = _code_of_user(merkle)
-        new = {digest: each for digest, each in users.items() if digest not in self._same}
-        if new and _may_ask.get():
-            packed = [dumps(each) for each in new.values()]
-            answers = self._port.ask_workers(_codes_here, packed, list(new), context)
-            if answers is None:
-                return dict(_with(set(new), steps, UNASKED))
-            for number, digest in enumerate(new):
-                self._same[digest] = all(_says_so(said, number) for said in answers.values())
-        return dict(_with({digest for digest in users if not self._same.get(digest, True)}, steps, OTHER))
+        new = {digest: each for digest, each in users.items() if edited or digest not in self._same}
+        unasked = self._ask(new, context) if new and _may_ask.get() else set()
+        other = {digest for digest in users if not self._same.get(digest, True)}
+        return {**dict(_with(unasked, steps, UNASKED)), **dict(_with(other, steps, OTHER))}
 
-
-def _says_so(said: object, number: int) -> bool:
-    """Tell whether a worker has the code of a number; one that could not say so may have any."""
-    return isinstance(said, list) and bool(said[number])
+    def _ask(self, new: Mapping[bytes, object], context: Context) -> set[bytes]:
+        """Learn of which code the workers have the same; return that of which it is not known now."""
+        answers = self._port.ask_workers(_codes_here, [dumps(each) for each in new.values()], list(new), context)
+        told = [said for said in (answers or {}).values() if isinstance(said, list)]
+        for number, digest in enumerate(new):
+            self._same[digest] = all(said[number] for said in told)
+        if answers and len(told) == len(answers):
+            return set()
+        # One that was gone before it could answer is followed by one that can be asked next time; so is none at all.
+        unknown = {digest for digest in new if self._same[digest]}
+        for digest in unknown:
+            del self._same[digest]
+        return unknown
 
 
 def _code_of_user(merkle: Merkle) -> dict[bytes, object]:

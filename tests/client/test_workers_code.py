@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from dask import delayed
 from distributed import LocalCluster, WorkerPlugin
+from distributed.comm import CommClosedError
 
 from cachingclient import DiracClient
 from tests.support.reported import counts
+from tests.support.waiting import until
 
 MODULE = "workers_code_helper"
 SOURCE = """
@@ -129,3 +131,42 @@ def test_a_client_that_can_not_wait(client: DiracClient, helper: ModuleType, tmp
             return before, await other.submit(helper.weight, 10, key="after")
 
     assert asyncio.run(weigh()) == (20, 40)
+
+
+def test_workers_that_are_not_back_yet(client: DiracClient, helper: ModuleType, tmp_path: Path) -> None:
+    """Nobody can be asked right after a restart that is not waited for: what they will run is not guessed."""
+    edit(tmp_path, 7)
+    client.restart(wait_for_workers=False)
+    assert client.submit(helper.weight, 10).result() == 70
+    assert client.submit(helper.weight, 10, key="once more").result() == 70
+
+
+def test_workers_that_come_after_an_edit(client: DiracClient, helper: ModuleType, tmp_path: Path) -> None:
+    """Workers that come later import what is there by then, with no restart that this client hears of."""
+    assert client.submit(helper.weight, 10, key="before").result() == 20
+    assert counts(client) == (0, 1, 0)
+    edit(tmp_path, 7)
+    client.cluster.scale(0)
+    until(lambda: not client.scheduler_info()["workers"])
+    client.cluster.scale(1)
+    client.wait_for_workers(1)
+    assert client.submit(helper.weight, 10, key="after").result() == 70
+    assert "a worker has other code" in str(client.report)
+    importlib.reload(helper)
+    assert client.submit(helper.weight, 10, key="reloaded").result() == 70
+    assert counts(client) == (1, 0, 1), "the client has the workers' code, and what it gives is kept"
+
+
+def test_a_worker_that_is_gone_before_it_answers(
+    client: DiracClient, helper: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one that was killed can't say is not held against the others' code for the rest of the session."""
+    assert client._submission is not None
+    port = client._submission.port
+    client.run(os.getpid)
+    with monkeypatch.context() as patched:
+        patched.setattr(port, "ask_workers", lambda *_: {"tcp://127.0.0.1:9": CommClosedError("gone")})
+        assert client.submit(helper.weight, 10).result() == 20
+        assert "could not be asked" in str(client.report)
+    assert client.submit(helper.weight, 10, key="next").result() == 20
+    assert counts(client) == (0, 1, 0)
