@@ -35,7 +35,7 @@ from cachingclient.plan.policy import CachePolicy
 from cachingclient.scheduler.held import LOST
 from cachingclient.scheduler.replace_tasks import REVIVED
 from cachingclient.storage import Store
-from cachingclient.warn_once import NoteKeeper
+from cachingclient.warn_once import NoteKeeper, note_call
 from cachingclient.worker import nanny
 from cachingclient.worker.computation_code import without_own_modules
 from cachingclient.worker.held import resolve
@@ -127,6 +127,7 @@ class HookedClient(Client):
 
     def _graph_to_futures(self, expr: Any, keys: Iterable[Key], *args: Any, **options: Any) -> dict[Key, Future[Any]]:
         expr = as_dask_sends(expr)  # recreate_error_locally sends a dict, which the scheduler would refuse
+        note_call()
         if self._submission is None:
             return super()._graph_to_futures(expr, keys, *args, **options)
         actors = options.get("actors")  # a bool, keys or collections, whose truth dask does not tell

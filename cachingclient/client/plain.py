@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -11,7 +10,7 @@ from typing import Any, NoReturn
 from distributed import Client
 
 from cachingclient.dask_internals.fit import what_is_missing
-from cachingclient.warn_once import CacheWarning
+from cachingclient.warn_once import CacheWarning, warn_user
 
 _said: set[str] = set()
 
@@ -55,7 +54,7 @@ class PlainClient(Client):
         text = f"this client runs without the cache: {say_why()}"
         if text not in _said:
             _said.add(text)
-            warnings.warn(text, CacheWarning, stacklevel=2)
+            warn_user(text, CacheWarning)
         super().__init__(address, **kwargs)
 
     @property

@@ -13,7 +13,7 @@ from cachingclient.hashing.inputs.told import Told
 from cachingclient.hashing.inputs.trace import Surroundings
 from cachingclient.plan.variants import find_variants, has_expired
 from cachingclient.storage import EntryInfo, Store
-from cachingclient.warn_once import NoteKeeper
+from cachingclient.warn_once import NoteKeeper, note_call
 
 AT_ONCE = 0.001
 """Stores quicker than this, in seconds, are asked directly: handing over to a thread takes longer than asking."""
@@ -56,6 +56,7 @@ class LookUp:
 
     def __call__(self, keys: Iterable[str]) -> Mapping[str, EntryInfo]:
         """Return what is kept under these keys, has not expired, and was made in surroundings like those here."""
+        note_call()  # what looks may be a thread
         if self.here is None:
             return self._find(keys)
         variants = find_variants(self._find, keys, self.here, elsewhere=True)

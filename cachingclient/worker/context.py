@@ -9,7 +9,6 @@ import functools
 import logging
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -28,7 +27,7 @@ from cachingclient.plan.files_seen import remember_beside
 from cachingclient.plan.policy import CachePolicy, find_policy
 from cachingclient.storage import Store, open_store
 from cachingclient.storage.open_store import sent_store
-from cachingclient.warn_once import CacheWarning
+from cachingclient.warn_once import CacheWarning, warn_user
 from cachingclient.worker.observe import ignore_folder
 from cachingclient.worker.options import unmarked
 from cachingclient.worker.process import process
@@ -188,7 +187,7 @@ def configured_context() -> Context | None:
     try:
         store = open_store(config.store(), **config.store_options())
     except Exception as error:
-        warnings.warn(f"steps run without the cache: {error}", CacheWarning, stacklevel=2)
+        warn_user(f"steps run without the cache: {error}", CacheWarning)
         return None
     keep = mode != "read" and not store.read_only
     return Context(

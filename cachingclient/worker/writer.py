@@ -11,7 +11,6 @@ import atexit
 import functools
 import multiprocessing.util
 import threading
-import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +21,7 @@ from cachingclient.hashing.inputs.trace import Trace
 from cachingclient.plan.record import NOTHING
 from cachingclient.storage import Entry, Store, StoreError
 from cachingclient.storage.packs import LARGEST, MOST_MEMBERS
-from cachingclient.warn_once import CacheWarning
+from cachingclient.warn_once import CacheWarning, warn_user
 from cachingclient.worker.allowance import processor_seconds
 from cachingclient.worker.filing import file_result
 
@@ -204,9 +203,7 @@ class Writer:
                 job.done(job.entry.keys[0], "")
             except Exception as error:  # of what is called afterwards: the others are written and told of all the same
                 name = job.entry.name
-                warnings.warn(
-                    f"step {name}: nobody could be told that it was kept: {error}", CacheWarning, stacklevel=2
-                )
+                warn_user(f"step {name}: nobody could be told that it was kept: {error}", CacheWarning)
 
     def _write(self, job: Job) -> None:
         """Write one entry and call its `done`; if the store fails, the entry is not kept and nothing else happens."""
@@ -238,7 +235,7 @@ def _flushed(store: Store) -> str:
     try:
         store.flush()
     except Exception as error:
-        warnings.warn(f"{store.url} could not take all that is to be kept: {error}", CacheWarning, stacklevel=2)
+        warn_user(f"{store.url} could not take all that is to be kept: {error}", CacheWarning)
         return str(error) or type(error).__name__
     return ""
 

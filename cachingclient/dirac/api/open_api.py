@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cachingclient.dirac.api.errors import CredentialsError, DiracError, ServerU
 from cachingclient.dirac.api.http import Http
 from cachingclient.dirac.api.interface import DiracApi
 from cachingclient.dirac.api.tokens import TokenFile
+from cachingclient.warn_once import warn_user
 
 METADATA = "/.well-known/dirac-metadata"
 SHORT = timedelta(hours=1)
@@ -74,7 +74,7 @@ def open_api(
         return DiracX(url, vo, known, ca=ca, timeout=timeout)
     known.check()
     if known.time_left < SHORT:
-        warnings.warn(f"the proxy {known.path} {ended(known.time_left)}", stacklevel=2)
+        warn_user(f"the proxy {known.path} {ended(known.time_left)}")
     return Dirac8(url, vo, known, ca=ca, timeout=timeout)
 
 

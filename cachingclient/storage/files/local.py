@@ -17,7 +17,6 @@ import shlex
 import socket
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -51,6 +50,7 @@ from cachingclient.storage.files.ways import Ways
 from cachingclient.storage.limits import limits
 from cachingclient.storage.model import Frame, StoreError
 from cachingclient.storage.packs import write_pack
+from cachingclient.warn_once import warn_user
 
 CHUNK = 4 << 20
 MAP_FROM = 1 << 20  # smaller files are read: mapping costs more than copying them
@@ -93,7 +93,7 @@ class LocalFolder(Folder):
         self._mode = mode_of(f"{self.root}/v1", SHARED if shared else PRIVATE)
         if shared and not self._mode & 0o020:
             advice = f"chmod -R g+rwXs {shlex.quote(self.root)}"
-            warnings.warn(f"store {self.url} was made for its owner alone; to share it: {advice}", stacklevel=5)
+            warn_user(f"store {self.url} was made for its owner alone; to share it: {advice}")
         try:
             make_root(self.root, self._mode)
         except NotADirectoryError as error:
@@ -106,7 +106,7 @@ class LocalFolder(Folder):
         if self.read_only and not is_readable(self.root):
             raise StoreError(f"{self.url} can't be read ({reason})")
         if self.read_only:
-            warnings.warn(f"nothing will be kept: store {self.url} can't be written ({reason})", stacklevel=5)
+            warn_user(f"nothing will be kept: store {self.url} can't be written ({reason})")
         self.memory_map = is_local(self.root) if memory_map is None else memory_map
 
     def _look_in(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -37,6 +36,7 @@ from cachingclient.storage.files.local import LocalFolder
 from cachingclient.storage.files.sparse import split_sparse
 from cachingclient.storage.model import EntryInfo, Problem, StoreError
 from cachingclient.storage.names import is_name
+from cachingclient.warn_once import warn_user
 
 logger = logging.getLogger("cachingclient")
 
@@ -288,7 +288,7 @@ class Maintenance:
         or not what it says it is. Writing the entry again replaces it.
         """
         if warning:
-            warnings.warn(f"a damaged entry in {self.folder.url} is not used: {warning}", stacklevel=4)
+            warn_user(f"a damaged entry in {self.folder.url} is not used: {warning}")
         if self.folder.read_only or not (told or self.folder.private):
             return
         try:

@@ -12,7 +12,6 @@ of several racing writers win, with a result that is as good.
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -28,6 +27,7 @@ from cachingclient.storage.files.layout import STEPS
 from cachingclient.storage.files.s3_obstore import reader
 from cachingclient.storage.model import Frame, StoreUnavailable
 from cachingclient.storage.options import names_taken
+from cachingclient.warn_once import warn_user
 
 T = TypeVar("T")
 
@@ -159,7 +159,7 @@ class S3Folder(RemoteFolder):
         except StoreUnavailable as error:
             if isinstance(error.__cause__, PermissionError) and not self.read_only:
                 self.read_only = True
-                warnings.warn(f"nothing will be kept: {error}", stacklevel=5)
+                warn_user(f"nothing will be kept: {error}")
             raise
 
     async def _put(self, names: Sequence[str], frames: list[Frame], digest: str, overwrite: bool) -> bool:

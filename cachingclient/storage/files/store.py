@@ -7,7 +7,6 @@ This module reads and writes entries; ``maintenance.py`` lists, removes, pins an
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from cachingclient.storage.files.together import Small, in_packs, small_alias, s
 from cachingclient.storage.limits import limits
 from cachingclient.storage.model import Entry, EntryInfo, EntryLost, Frame, Lease, Problem, StoreError, under
 from cachingclient.units import plain
+from cachingclient.warn_once import warn_user
 
 REMEDY = "Open it with trust: all if you would run the code of all these people, or have its entries signed"
 TIMES_READ = 16  # what JSON takes once it is read, over its bytes
@@ -115,20 +115,16 @@ class FileSystemStore(Store):
         """Say once that there are entries that are not read for what they are."""
         if "pickle" in info.details["codecs"] and not self._told_of_pickles:
             self._told_of_pickles = True
-            warnings.warn(
+            warn_user(
                 f"results in {self.url} that hold pickles, such as that of {plain(info.name)}, are not loaded: "
-                f"whoever can write there could run code as you. {REMEDY}",
-                stacklevel=4,
+                f"whoever can write there could run code as you. {REMEDY}"
             )
 
     def _tell_of_unread(self, name: str, unread: Unread) -> None:
         """Say once that there are entries that may not be read; they stay, and count as not there."""
         if not self._told_of_unread:
             self._told_of_unread = True
-            warnings.warn(
-                f"an entry in {self.url} may not be read, so its step runs again: {unread.why}: {name}",
-                stacklevel=4,
-            )
+            warn_user(f"an entry in {self.url} may not be read, so its step runs again: {unread.why}: {name}")
 
     def _with_their_blobs(self, found: dict[str, EntryInfo]) -> dict[str, EntryInfo]:
         """Drop entries whose blob is not there in full. Their descriptions stay: a remover may be putting it back."""
