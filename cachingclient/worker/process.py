@@ -27,6 +27,7 @@ from cachingclient.plan.sums import SUMS, sums_of
 from cachingclient.storage.files import access_log as uses
 from cachingclient.worker.allowance import Allowance
 from cachingclient.worker.memories import Memories
+from cachingclient.worker.quiet_losses import log_losses_quietly
 from cachingclient.worker.recent_results import recent_results
 from cachingclient.worker.tracebacks import leave_out_own_frames
 from cachingclient.worker.writer import Job, Writer
@@ -241,6 +242,7 @@ class FlushAtTheEnd(WorkerPlugin):
 def process() -> ProcessState:
     """Return the state of this process."""
     leave_out_own_frames()
+    log_losses_quietly()
     return ProcessState()
 
 
