@@ -1,4 +1,8 @@
-"""Generators of random numbers that a whole process shares: looked at before and after a step, unless it seeds them."""
+"""Generators of random numbers that a whole process shares: looked at before and after a step, unless it seeds them.
+
+A step that reads the state of one and puts it back, as around a seed of its own, has drawn nothing. One that makes
+something else of it, such as ``copy.deepcopy(np.random.mtrand._rand)``, goes on from there without moving it.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ from cachingclient.worker.observe.record import Observed
 from cachingclient.worker.observe.wrap import replace, set_in_class
 
 Snapshot = Callable[[], object]
+StateOf = Callable[[Any], object]
 _HEADER = object.__basicsize__
 _STATE_BYTES = 625 * 4  # of a Mersenne twister: 624 words and a position
 _NUMBA_BYTES = _STATE_BYTES + 12  # numba keeps the twin of a normal number behind it: whether there is one, and which
@@ -50,7 +55,8 @@ def look_after(observed: Observed) -> None:
     for name, before in observed.generators.items():
         if before is not _seeded and (look := _generators.get(name)) is not None and look() != before:
             (observed.drew if observed.was_alone else observed.perhaps_drew).add(name)
-    observed.generators = {}
+    observed.drew.update(name for name, _ in observed.saved_states)
+    observed.generators, observed.saved_states = {}, {}
 
 
 def install() -> None:
@@ -70,13 +76,17 @@ def _add_generator(name: str, look: Snapshot) -> None:
         seen.generators.setdefault(name, look())
 
 
-def _seeds(original: Any, name: str) -> Any:
-    """Wrap a function that seeds a generator of the process: what is drawn after it is no draw."""
+def _seeds(original: Any, name: str, state_of: StateOf | None = None) -> Any:
+    """Wrap a function that seeds a generator of the process, or gives it a state: what is drawn after it is no draw."""
 
     def seed(*args: Any, **kwargs: Any) -> Any:
-        if next(iter((*args, *kwargs.values())), None) is not None:
+        given = next(iter((*args, *kwargs.values())), None)
+        if given is not None:
             tell(_seed, (name,), who_calls())
-        return original(*args, **kwargs)
+        result = original(*args, **kwargs)
+        if given is not None and state_of is not None:
+            tell(_put_back, (name, state_of(given)), who_calls())
+        return result
 
     return functools.wraps(original)(seed) if hasattr(original, "__name__") else seed
 
@@ -90,25 +100,49 @@ def _seed(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
         seen.generators[name] = _seeded
 
 
+def _read(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    """Note a state that the step reads, unless it comes of a seed of its own."""
+    name, state = args
+    for seen in found:
+        if seen.generators.get(name, _seeded) is not _seeded:
+            seen.saved_states[name, state] = _generators[name]()
+
+
+def _put_back(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
+    """Note that a generator has the state again that the step had read: what it gives from there on is drawn."""
+    for seen in found:
+        before = seen.saved_states.pop(args, None)
+        if before is not None:
+            seen.generators[args[0]] = before
+
+
 def _observe_python() -> None:
     generator: Any = random._inst
     _add_generator(_PYTHON, _python_snapshot(generator))
-    seed, setstate = random.Random.seed, random.Random.setstate
+    seed, setstate, getstate = random.Random.seed, random.Random.setstate, random.Random.getstate
 
     def choose(name: str, original: Any) -> Any:
         @functools.wraps(original)
         def chosen(self: random.Random, *args: Any, **kwargs: Any) -> Any:
             if self is generator:
-                return _seeds(functools.partial(original, self), _PYTHON)(*args, **kwargs)
+                state_of = repr if name == "setstate" else None
+                return _seeds(functools.partial(original, self), _PYTHON, state_of)(*args, **kwargs)
             if name == "seed" and not any(value is not None for value in (*args, *kwargs.values())):
                 tell(made_unseeded, (self,), who_calls())
             return original(self, *args, **kwargs)
 
         return chosen
 
+    @functools.wraps(getstate)
+    def read(self: random.Random) -> tuple[Any, ...]:
+        state = getstate(self)
+        if self is generator:
+            tell(_read, (_PYTHON, repr(state)), who_calls())
+        return state
+
     owner: Any = random.Random
-    owner.seed, owner.setstate = choose("seed", seed), choose("setstate", setstate)
-    random.seed, random.setstate = generator.seed, generator.setstate
+    owner.seed, owner.setstate, owner.getstate = choose("seed", seed), choose("setstate", setstate), read
+    random.seed, random.setstate, random.getstate = generator.seed, generator.setstate, generator.getstate
 
 
 def _give_own_generator(module: Any) -> None:
@@ -159,16 +193,31 @@ def _observe_twisters(module: Any) -> bool:
             tell(_seed_twister, (self is module._rand._bit_generator,), who_calls())
         return seed(self, value)
 
+    def get_state(self: Any) -> Any:
+        found = state.__get__(self)
+        if self is module._rand._bit_generator:
+            tell(_read, (_NUMPY, _of_twister(found)), who_calls())
+        return found
+
     def set_state(self: Any, value: Any) -> None:
         were_called.add("state")
-        tell(_seed_twister, (self is module._rand._bit_generator,), who_calls())
+        is_shared = self is module._rand._bit_generator
+        tell(_seed_twister, (is_shared,), who_calls())
         state.__set__(self, value)
+        if is_shared:
+            tell(_put_back, (_NUMPY, _of_twister(value)), who_calls())
 
     set_in_class(twister, "_legacy_seeding", legacy_seeding)
-    set_in_class(twister, "state", property(state.__get__, set_state, doc=state.__doc__))
+    set_in_class(twister, "state", property(get_state, set_state, doc=state.__doc__))
     trial = module.RandomState(1)
     trial.set_state(trial.get_state())
     return were_called == {"seed", "state"}
+
+
+def _of_twister(state: Any) -> str:
+    """Return a text that stands for the state of a Mersenne twister."""
+    numbers = state.get("state") if isinstance(state, dict) else None
+    return f"{numbers['pos']} {numbers['key'].tobytes().hex()}" if isinstance(numbers, dict) else repr(state)
 
 
 def _seed_twister(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:
@@ -223,8 +272,19 @@ def _observe_numba(module: Any) -> None:
 def _observe_torch(module: Any) -> None:
     generator = module.default_generator
     _add_generator(_TORCH, lambda: generator.get_state().numpy().tobytes())
-    for name in ("seed", "manual_seed", "set_rng_state"):
-        if name != "seed":
-            wrapped = _seeds(getattr(module, name), _TORCH)
-            for owner in (module, module.random):
-                setattr(owner, name, wrapped)
+    get_state = module.get_rng_state
+
+    @functools.wraps(get_state)
+    def read() -> Any:
+        state = get_state()
+        tell(_read, (_TORCH, state.numpy().tobytes()), who_calls())
+        return state
+
+    wrapped = {
+        "manual_seed": _seeds(module.manual_seed, _TORCH),
+        "set_rng_state": _seeds(module.set_rng_state, _TORCH, lambda state: state.numpy().tobytes()),
+        "get_rng_state": read,
+    }
+    for name, function in wrapped.items():
+        for owner in (module, module.random):
+            setattr(owner, name, function)

@@ -61,7 +61,7 @@ def _listen_in(name: str, namespace: dict[str, Any]) -> None:
 
 def _calls_import(value: object, module: str) -> bool:
     """Whether a function of a module, or a method of a class of it, names ``__import__``."""
-    if isinstance(value, FunctionType):
+    if type(value) is FunctionType:  # a lazy attribute of torch warns when its class is asked for
         return value.__module__ == module and _names_import(value.__code__)
     if not issubclass(type(value), type):
         return False
@@ -69,7 +69,7 @@ def _calls_import(value: object, module: str) -> bool:
     if members.get("__module__") != module:
         return False
     functions = (getattr(member, "__func__", member) for member in list(members.values()))
-    return any(isinstance(each, FunctionType) and _names_import(each.__code__) for each in functions)
+    return any(type(each) is FunctionType and _names_import(each.__code__) for each in functions)
 
 
 def _names_import(code: CodeType) -> bool:

@@ -114,8 +114,10 @@ class Observed:
     by_name: set[tuple[str, str]] = field(default_factory=set)
     unpacked_users: bool = False
     drawn_names: set[str] = field(default_factory=set, repr=False)
-    # Bookkeeping of the recorder: the generators as they were, and whether another step ran at the same time.
+    # Bookkeeping of the recorder: the generators as they were, and when their states were read, by name and state;
+    # whether another step ran at the same time.
     generators: dict[str, object] = field(default_factory=dict, repr=False)
+    saved_states: dict[tuple[str, object], object] = field(default_factory=dict, repr=False)
     was_alone: bool = True
 
     @property

@@ -50,6 +50,13 @@ def compiled():
         (lambda: tempfile.mktemp(), "the name of a temporary file"),
         (lambda: random.seed(), "random"),
         (lambda: np.random.seed(), "numpy.random"),
+        (lambda: copy.deepcopy(np.random.mtrand._rand).normal(), "numpy.random"),
+        (lambda: pickle.loads(pickle.dumps(np.random.mtrand._rand)).normal(), "numpy.random"),
+        (lambda: copy.deepcopy(scipy.stats.norm).rvs(), "numpy.random"),
+        (lambda: np.random.RandomState().set_state(np.random.get_state()), "numpy.random"),
+        (lambda: np.random.default_rng(np.random.get_state()[1]).normal(), "numpy.random"),
+        (lambda: copy.copy(random._inst).random(), "random"),
+        (lambda: random.Random(random.getstate()[1][0]).random(), "random"),
     ],
 )
 def test_each_way_of_drawing_is_seen(drawing, source):
@@ -129,6 +136,37 @@ def test_a_generators_state_that_is_saved_and_put_back_hides_no_draw():
         np.random.normal(size=2)
         np.random.set_state(before)
     assert seen.drew == {"numpy.random"}
+
+
+def numpys(drawing):
+    before = np.random.get_state()
+    np.random.seed(1)
+    drawing()
+    np.random.set_state(before)
+
+
+def pythons(drawing):
+    before = random.getstate()
+    random.seed(1)
+    drawing()
+    random.setstate(before)
+
+
+@pytest.mark.parametrize(
+    ("kept", "draw", "source"),
+    [(numpys, np.random.normal, "numpy.random"), (pythons, random.random, "random")],
+)
+def test_a_generator_that_gets_its_state_back(kept, draw, source):
+    """What is drawn of a seed meanwhile is no draw; what is drawn afterwards goes on from what nobody knows."""
+    draw()
+    with observing() as seen:
+        kept(draw)
+        kept(lambda: kept(draw))
+    assert seen.drew == set()
+    with observing() as seen:
+        kept(draw)
+        draw()
+    assert seen.drew == {source}
 
 
 def test_entropy_that_names_something_is_no_draw(tmp_path):
