@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from cachingclient.hashing.code.hints import named_in_hints
 from cachingclient.hashing.code.names import told_by
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.scalars import encode_str
 from cachingclient.hashing.walk import Walk
+
+_LEFT_IN_CLASSES = frozenset({"__slotnames__", "__annotations__", "__annotations_cache__"})
 
 
 def describe_layout(obj: Any, name: str, walk: Walk) -> bytes:
@@ -26,7 +29,7 @@ def describe_layout(obj: Any, name: str, walk: Walk) -> bytes:
         The identification under way.
     """
     if name == "__annotations__":
-        return _annotations(obj, walk)
+        return describe_hints(obj, walk, asked=True)
     if name == "__subclasses__":
         return _subclasses(obj, walk)
     if name == "__dict__":
@@ -37,8 +40,18 @@ def describe_layout(obj: Any, name: str, walk: Walk) -> bytes:
     return encode_str(value) if isinstance(value, str) else b"N"
 
 
-def _annotations(obj: Any, walk: Walk) -> bytes:
-    """Encode type hints. One that has no identity counts by its type."""
+def describe_hints(obj: Any, walk: Walk, *, asked: bool = False) -> bytes:
+    """Encode type hints, and what those that are texts name. What has no identity counts by its type.
+
+    Parameters
+    ----------
+    obj
+        The function, class or module.
+    walk
+        The identification under way.
+    asked
+        Whether some of the code looks at hints.
+    """
     parts = []
     try:
         hints = dict(getattr(obj, "__annotations__", {}))
@@ -46,21 +59,28 @@ def _annotations(obj: Any, walk: Walk) -> bytes:
         # From 3.14 hints are evaluated when asked for, and may name what does not exist.
         return b"N"
     for name, hint in hints.items():
-        try:
-            parts.append(frame(b"$hint:", [encode_str(name), walk.encode(hint)]))
-        except Unidentifiable:
-            parts.append(frame(b"$hint:", [encode_str(name), encode_str(type(hint).__qualname__)]))
+        parts.append(frame(b"$hint:", [encode_str(name), _hint(hint, walk)]))
+        for named, found in named_in_hints(obj, hint, walk, asked=asked):
+            parts.append(frame(b"$named:", [encode_str(named), _hint(found, walk)]))
     return frame(b"$hints:", parts)
+
+
+def _hint(hint: object, walk: Walk) -> bytes:
+    try:
+        return walk.encode(hint)
+    except Unidentifiable:
+        return encode_str(type(hint).__qualname__)
 
 
 def _order(obj: Any) -> bytes:
     """Encode the order of a class's attributes. A class of a script reaches workers sorted by name, so it has none.
 
-    What pickling an object of the class leaves in it is none of them: a process that pickled one would differ.
+    What Python leaves in a class when an object of it is pickled, or when it is first asked for its hints, is none of
+    them: a process in which that happened would differ.
     """
     if not isinstance(obj, type) or obj.__module__ == "__main__":
         return b"N"
-    return frame(b"$order:", [encode_str(name) for name in vars(obj) if name != "__slotnames__"])
+    return frame(b"$order:", [encode_str(name) for name in vars(obj) if name not in _LEFT_IN_CLASSES])
 
 
 def _subclasses(obj: Any, walk: Walk) -> bytes:

@@ -11,9 +11,10 @@ from operator import itemgetter
 from types import FunctionType, MemberDescriptorType
 from typing import Any
 
-from cachingclient.hashing.code.attributes import describe_layout
+from cachingclient.hashing.code.attributes import describe_hints
 from cachingclient.hashing.code.import_effects import effects_of
 from cachingclient.hashing.code.names import find_named, without_addresses
+from cachingclient.hashing.code.unfinished import finish
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.errors import Unidentifiable
 from cachingclient.hashing.scalars import encode_str
@@ -37,23 +38,22 @@ def describe_class(cls: type, walk: Walk) -> bytes:
     """Encode a class that has no version to go by.
 
     Attributes count by name, so that moving a method is no change; cloudpickle, too, rebuilds a class in that order.
-    Where code looks at the order of their definition, `describe_layout` adds it.
+    Where code looks at the order of their definition, `attributes.describe_layout` adds it.
     """
+    finish(cls)
     walk.saw_attributes(cls, "__name__", "__bases__")
     walk.saw_items(vars(cls))
     if find_named(cls.__module__, cls.__qualname__) is cls:  # it is sent by its name: its module is imported
         walk.importing(effects_of(cls.__module__))
+    # Python leaves an empty dict in a class that has no hints and is asked for them.
+    has_hints = any(vars(cls).get(name) for name in _HINTS)
     parts = [encode_str(_name(cls)), walk.encode(type(cls)), *map(walk.encode, cls.__bases__)]
-    if (
-        dataclasses.is_dataclass(cls)
-        or isinstance(cls, (abc.ABCMeta, enum.EnumMeta))
-        or not _HINTS.isdisjoint(vars(cls))
-    ):
+    if dataclasses.is_dataclass(cls) or isinstance(cls, (abc.ABCMeta, enum.EnumMeta)) or has_hints:
         walk.unsure()
     if dataclasses.is_dataclass(cls):
         parts.append(frame(b"$fields:", [_field(field, walk) for field in dataclasses.fields(cls)]))
-    if not _HINTS.isdisjoint(vars(cls)):
-        parts.append(describe_layout(cls, "__annotations__", walk))
+    if has_hints:
+        parts.append(describe_hints(cls, walk))
     if issubclass(cls, enum.Enum):
         parts.append(frame(b"$members:", map(encode_str, cls.__members__)))
     for name, value in sorted(_attributes(cls), key=itemgetter(0)):

@@ -27,7 +27,7 @@ from types import (
 )
 from typing import Any
 
-from cachingclient.hashing.code.attributes import describe_layout, set_on
+from cachingclient.hashing.code.attributes import describe_hints, describe_layout, set_on
 from cachingclient.hashing.code.bytecode import shape
 from cachingclient.hashing.code.classes import describe_class
 from cachingclient.hashing.code.compiled import encode_compiled
@@ -140,7 +140,7 @@ def _hints_of_wrapped(function: FunctionType, walk: Walk) -> Iterator[bytes]:
     for cell in function.__closure__ or ():
         with contextlib.suppress(ValueError):
             if isinstance(cell.cell_contents, FunctionType):
-                yield describe_layout(cell.cell_contents, "__annotations__", walk)
+                yield describe_hints(cell.cell_contents, walk)
 
 
 def _dispatch_registry(function: FunctionType) -> dict[type, Any] | None:

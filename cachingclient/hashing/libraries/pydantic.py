@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cachingclient.hashing.code.attributes import describe_hints
+from cachingclient.hashing.code.unfinished import finish
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.environment.environment import is_user_code
 from cachingclient.hashing.registry import register_hasher
@@ -26,7 +28,14 @@ def encode_model_class(cls: Any, walk: Walk) -> bytes:
     return walk.refer(cls, f"class {name}", _describe)
 
 
+@register_hasher("pydantic.fields.ModelPrivateAttr", subclasses=True)
+def encode_private_attribute(attribute: Any, walk: Walk) -> bytes:
+    """Encode a private attribute by its default, without what is noted of it when a model is first made."""
+    return frame(b"(", [walk.encode(attribute.default), walk.encode(attribute.default_factory)])
+
+
 def _describe(cls: Any, walk: Walk) -> bytes:
+    finish(cls)
     own = {
         name: value
         for name, value in vars(cls).items()
@@ -38,6 +47,8 @@ def _describe(cls: Any, walk: Walk) -> bytes:
         parts.append(frame(b"(", [encode_str(name), walk.encode(field.annotation), walk.encode(settings)]))
         if field.metadata:  # bounds and validators, given to Field or by Annotated: they are no settings
             parts.append(walk.encode(field.metadata))
+    if not cls.__pydantic_complete__:
+        parts.append(describe_hints(cls, walk))
     for name in sorted(own):
         value = own[name]
         parts.append(frame(b"(", [encode_str(name), walk.encode(getattr(value, "wrapped", value))]))

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ForwardRef
 
 from cachingclient.hashing.digest import frame
 from cachingclient.hashing.errors import Unidentifiable
@@ -195,6 +195,12 @@ def encode_type_parameter(parameter: Any, walk: Walk) -> bytes:
     """Encode a type parameter by its bound and constraints; a pickle would hold its name alone."""
     settings = ("__bound__", "__constraints__", "__covariant__", "__contravariant__", "__supertype__")
     return walk.encode((parameter.__name__, [getattr(parameter, name, None) for name in settings]))
+
+
+@register_hasher(ForwardRef)
+def encode_forward_reference(reference: ForwardRef, walk: Walk) -> bytes:
+    """Encode a type hint in quotes by its text: what it was found to name, once it was looked up, stays with it."""
+    return encode_str(reference.__forward_arg__)
 
 
 @register_hasher(BaseException, subclasses=True)
