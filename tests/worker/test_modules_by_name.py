@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import pickle
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import dask
+import pandas as pd
 import pytest
 import yaml
 
 from cachingclient import step
 from cachingclient.worker import modules_by_name
 from cachingclient.worker.context import configured_context
-from cachingclient.worker.observe import Observed, current, observing
+from cachingclient.worker.observe import Observed, current, doors, observing
 from cachingclient.worker.observe.observing import install
 from cachingclient.worker.recent_results import recent_results
 from tests.worker.running import Heard
@@ -47,6 +50,17 @@ def from_pickle_of_a_known_class(path: Path, x: int) -> Any:
     with path.open("rb") as file:
         model = pickle.load(file)
     return Model.predict(model, x)
+
+
+def from_pickle_in_a_pool(path: Path, x: int) -> Any:
+    """By a thread in which no code of the user's runs."""
+    with path.open("rb") as file, ThreadPoolExecutor() as pool:
+        return pool.submit(pickle.load, file).result().predict(x)
+
+
+def from_pickle_by_a_reader(path: Path, x: int) -> Any:
+    """By a library's function that is looked at, as torch's."""
+    return pd.read_pickle(path).predict(x)
 
 
 def from_path(path: Path, x: int) -> Any:
@@ -126,6 +140,8 @@ def analysis(tmp_path: Path, store_url: str, heard: Heard, monkeypatch: pytest.M
 
 NAMES = [
     (from_pickle, "model"),
+    (from_pickle_in_a_pool, "model"),
+    (from_pickle_by_a_reader, "model"),
     (from_path, "configuration"),
     (from_name, "configuration"),
     (from_configuration, "configuration"),
@@ -139,6 +155,8 @@ def test_a_module_behind_it_counts(
 ) -> None:
     """An edit of a constant two modules away runs the step; nothing edited, or put back, runs nothing."""
     monkeypatch.delitem(sys.modules, "pydoc", raising=False)
+    reader = doors.Door("pandas.io.pickle", "read_pickle", "filepath_or_buffer", "r")
+    monkeypatch.setattr(pd, "read_pickle", functools.wraps(pd.read_pickle)(doors._wrap([reader], pd.read_pickle)))
     path = getattr(analysis, name)
     assert analysis.run(function, path) == (6, True, "")
     assert analysis.run(function, path) == (6, False, "")

@@ -15,6 +15,8 @@ from typing import Any, cast
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 _OBSERVERS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
+_CARRIED = "carried"
+"""What the function of `current` is called that runs in another thread on behalf of a step."""
 _FOR_THEMSELVES = ("/tempfile.py", "/_colorize.py")
 _PREFIX = re.compile("[A-Z][A-Z0-9]*_")
 _WHOSE: dict[str, str] = {}
@@ -155,10 +157,16 @@ def asked_by_user(frame: FrameType | None, accessors: Set[str] = frozenset()) ->
 
 
 def is_within_users(frame: FrameType | None) -> bool:
-    """Whether code of the user's within the step called what runs in a frame, by whatever libraries."""
+    """Whether code of the user's within the step called what runs in a frame, by whatever libraries.
+
+    Between the two may stand what observes a library's function, and what a step handed to another thread.
+    """
     for one in callers(frame):
         if is_step_boundary(one):
-            return False
+            if not one.f_code.co_filename.startswith(_OBSERVERS):
+                return False
+            if one.f_code.co_name == _CARRIED:
+                return True
         if not is_library(one):
             return True
     return False
