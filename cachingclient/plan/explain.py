@@ -171,7 +171,10 @@ def describe_difference(here: Code | str, clients: bytes, store: Store, function
             f"restart the workers if it was edited since they started"
         )
     values_alone = [label for label in different if split_label(label).kind in _VALUES]
-    if values_alone and all(split_label(label).kind in (*_VALUES, *_CODE_LABELS) for label in different):
+    # What a cached property gave stands here in the place of its code, which the client alone has.
+    values_alone = [label for label in values_alone if label in ours] or values_alone
+    stand_here = [label for label in different if label in ours]
+    if values_alone and all(split_label(label).kind in (*_VALUES, *_CODE_LABELS) for label in stand_here):
         return (
             f"on the worker, {_held(values_alone)} is not as it is in the client: an earlier step may have filled or "
             f"changed it, and the result could depend on that; use functools.cache for what is remembered, or restart "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,34 @@ def test_an_attribute_of_a_class_that_an_earlier_step_filled(
     (record,) = heard.take()
     assert not record.kept
     assert "on the worker, tests.worker.test_kept_or_not.Table.rows is not as it is in the client" in record.note
+
+
+class Corrections:
+    @cached_property
+    def factors(self) -> dict[str, int]:
+        return {"factor": len("jet")}
+
+
+CORRECTIONS = Corrections()
+
+
+def correcting(x: int) -> int:
+    return CORRECTIONS.factors["factor"] * x
+
+
+def test_a_cached_property_that_an_earlier_step_filled(store: Store, context: Context, heard: Heard) -> None:
+    """The code that fills it counts no more once it is filled, and the note does not tell of other code."""
+    vars(CORRECTIONS).clear()
+    code = code_of(correcting)
+    for entry in notes_for(code.functions, private=True):  # as a client does
+        store.write(entry)
+    assert correcting(1) == 3
+    assert step(correcting, context, code=code.digest)(2) == 6
+    (record,) = heard.take()
+    assert not record.kept
+    held = "CORRECTIONS.factors['factor'] of tests.worker.test_kept_or_not.correcting"
+    assert f"on the worker, {held} is not as it is in the client" in record.note
+    assert "functools.cache" in record.note
 
 
 NAMES = [f"sample_{number}_of_the_signal" for number in range(40)]
