@@ -42,6 +42,7 @@ LIBRARIES: dict[str, str] = {
     "scipy": "scipy",
     "cytoolz": "toolz",
     "toolz": "toolz",
+    "torch": "torch",
     "uproot": "uproot",
     "xgboost": "xgboost",
 }
