@@ -189,9 +189,16 @@ def _set_attribute(found: Observers, args: tuple[Any, ...], frame: FrameType) ->
 
 
 def _set(seen: Observed, path: str, what: str) -> None:
-    """Of what the step made itself it is a part of the making; of another nobody looks whether it is still so."""
-    if path not in seen.writes and not os.path.isdir(path):
+    """Of what the step made itself it is a part of the making; of another nobody looks whether it is still so.
+
+    Where nothing is, nothing is set: that this fails tells what asking would, as in `Path.touch`, which then makes it.
+    """
+    if path in seen.writes or os.path.isdir(path):
+        return
+    if os.path.lexists(path):
         seen.give_reason(f"it sets {what} {path}")
+    else:
+        seen.asked_for(path)
 
 
 def _dlopen(found: Observers, args: tuple[Any, ...], frame: FrameType) -> None:

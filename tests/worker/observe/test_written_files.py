@@ -244,6 +244,22 @@ def test_times_and_modes_that_are_set_count(tmp_path):
     assert not seen.unknown
 
 
+def test_a_file_that_is_touched_first_is_made(tmp_path):
+    """`Path.touch` tries to set a time, and makes the file where it can't: it looked for it in vain, and wrote it."""
+    flag = tmp_path / "done"
+    with observing() as seen:
+        flag.touch()
+    assert seen.unknown == set()
+    assert {path: written.how for path, written in seen.writes.items()} == {str(flag): "created"}
+    with observing() as seen:
+        flag.touch()
+    assert seen.unknown == {f"it sets the time of {flag}"}
+    flag.unlink()
+    with observing() as seen, pytest.raises(FileNotFoundError):
+        os.utime(flag)
+    assert (seen.unknown, seen.missing) == (set(), {str(flag)})
+
+
 def test_a_link_to_a_folder_is_written(tmp_path, monkeypatch):
     """One that a step makes, or puts in the place of another, has to be there as a folder that it makes."""
     monkeypatch.chdir(tmp_path)
