@@ -260,3 +260,15 @@ def file_of(module: str) -> str:
     loaded = sys.modules[module]
     own = (value for value in vars(loaded).values() if isinstance(value, FunctionType) and value.__module__ == module)
     return next((value.__code__.co_filename for value in own), str(getattr(loaded, "__file__", module)))
+
+
+def files_of(module: str) -> Set[str]:
+    """Return the file names of an imported module's code, and of those in it: `pathlib` is a package from 3.13 on.
+
+    Examples
+    --------
+    >>> file_of("random") in files_of("random")
+    True
+    """
+    inside = [name for name in list(sys.modules) if name.startswith(f"{module}.")]
+    return {file_of(name) for name in (module, *(inside if hasattr(sys.modules[module], "__path__") else ()))}

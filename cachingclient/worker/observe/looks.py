@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pathlib
 import sys
 from collections.abc import Callable
 from itertools import islice
@@ -14,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from cachingclient.worker.observe.audit import Handler, note_path, tell
-from cachingclient.worker.observe.callers import asked_by_user, callers, file_of, is_standard, who_calls
+from cachingclient.worker.observe.callers import asked_by_user, callers, file_of, files_of, is_standard, who_calls
 from cachingclient.worker.observe.current import Observers
 from cachingclient.worker.observe.imports import when_imported
 from cachingclient.worker.observe.open_folders import from_folder, path_of
@@ -28,7 +29,7 @@ _ASK_WHETHER_THERE = frozenset(
 )
 """Functions of the standard library that take nothing from a look but whether a file is there, and of what kind."""
 _REMOVERS = file_of("shutil")
-_FOR_OTHERS = {file_of(name) for name in ("genericpath", "pathlib", "os")}
+_FOR_OTHERS = {file_of("genericpath"), file_of("os"), *files_of(pathlib.__name__)}
 """Modules whose functions ask for whoever calls them."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pathlib
 import sys
 import threading
 from types import FrameType
@@ -17,6 +18,7 @@ from cachingclient.worker.observe.audit import tell
 from cachingclient.worker.observe.callers import (
     asked_by_user,
     callers,
+    files_of,
     is_imported_library,
     is_library,
     is_standard,
@@ -32,14 +34,11 @@ _getcwd = os.getcwd
 _FOLDER = os.path.dirname(os.__file__)
 _ACCESSORS = frozenset(
     [
-        *(
-            os.path.join(_FOLDER, name)
-            for name in ("os.py", "posixpath.py", "genericpath.py", "pathlib.py", "_collections_abc.py")
-        )
+        *(os.path.join(_FOLDER, name) for name in ("os.py", "posixpath.py", "genericpath.py", "_collections_abc.py")),
+        *("<frozen os>", "<frozen posixpath>", "<frozen genericpath>", "<frozen _collections_abc>"),
+        *files_of(pathlib.__name__),
+        __file__,
     ]
-    + ["<frozen os>", "<frozen posixpath>", "<frozen genericpath>", "<frozen _collections_abc>"]
-    + [os.path.join(_FOLDER, "pathlib", name) for name in ("__init__.py", "_local.py", "_abc.py", "types.py")]
-    + [__file__]
 )
 
 
