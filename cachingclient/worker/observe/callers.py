@@ -258,7 +258,8 @@ def file_of(module: str) -> str:
     True
     """
     loaded = sys.modules[module]
-    own = (value for value in vars(loaded).values() if isinstance(value, FunctionType) and value.__module__ == module)
+    held = list(vars(loaded).values())  # another thread may import from it meanwhile
+    own = (value for value in held if isinstance(value, FunctionType) and value.__module__ == module)
     return next((value.__code__.co_filename for value in own), str(getattr(loaded, "__file__", module)))
 
 

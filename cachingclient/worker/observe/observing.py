@@ -15,6 +15,7 @@ from cachingclient.worker.observe import (
     doors,
     entropy,
     generators,
+    hdf5,
     imports_by_name,
     installed,
     looks,
@@ -95,7 +96,7 @@ def install() -> None:
     global _installed
     with _lock:
         if not _installed:
-            parts = (audit, looks, variables, entropy, generators, sqlite, doors, cluster_state)
+            parts = (audit, looks, variables, entropy, generators, sqlite, doors, hdf5, cluster_state)
             for part in (*parts, imports_by_name, installed):
                 part.install()
             current.follow_threads()
