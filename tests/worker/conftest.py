@@ -40,7 +40,8 @@ def context(store: Store) -> Context:
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
-    """Listens to the records of this process."""
+    """Listens to the records of this process, which no worker stands for: what a test before this one left is gone."""
     heard = Heard()
+    monkeypatch.setattr(process(), "_worker", None)
     monkeypatch.setattr(process(), "tell", heard)
     return heard
